@@ -1,0 +1,1 @@
+//! Makes one node's kernel match the slices.

@@ -1,0 +1,50 @@
+//! Conditions: types, and how one is set.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+/// The spec is valid and does not clash with another object.
+pub const ACCEPTED: &str = "Accepted";
+/// The real servers are known.
+pub const RESOLVED: &str = "Resolved";
+/// Every director that must has read its kernel back against the current slices.
+pub const PROGRAMMED: &str = "Programmed";
+/// A client that connects now is served.
+pub const AVAILABLE: &str = "Available";
+/// It works, but something needs an admin's eye.
+pub const DEGRADED: &str = "Degraded";
+/// A DirectorGroup has a director.
+pub const READY: &str = "Ready";
+
+/// Sets a condition and keeps its transition time unless the status flips. Returns whether the status flipped or the
+/// condition is new.
+pub fn set_condition(
+    conditions: &mut Vec<Condition>,
+    type_: &str,
+    status: bool,
+    reason: &str,
+    message: &str,
+    generation: Option<i64>,
+    now: &Time,
+) -> bool {
+    let status = if status { "True" } else { "False" };
+    let existing = conditions.iter_mut().find(|c| c.type_ == type_);
+    let flipped = existing.as_ref().is_none_or(|c| c.status != status);
+    let mut new = Condition {
+        type_: type_.to_owned(),
+        status: status.to_owned(),
+        reason: reason.to_owned(),
+        message: message.to_owned(),
+        observed_generation: generation,
+        last_transition_time: now.clone(),
+    };
+    match existing {
+        Some(old) => {
+            if !flipped {
+                new.last_transition_time = old.last_transition_time.clone();
+            }
+            *old = new;
+        }
+        None => conditions.push(new),
+    }
+    flipped
+}

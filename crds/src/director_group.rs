@@ -1,0 +1,96 @@
+//! DirectorGroup: which nodes are directors, and what they may do.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector};
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A DirectorGroup is the set of nodes that carry VIPs and balance, and the networks they stand in.
+#[derive(CustomResource, KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[kube(
+    group = "kube-lvs.io",
+    version = "v1alpha1",
+    kind = "DirectorGroup",
+    plural = "directorgroups",
+    singular = "directorgroup",
+    shortname = "lvsdg",
+    category = "lvs",
+    status = "DirectorGroupStatus",
+    derive = "PartialEq"
+)]
+#[serde(rename_all = "camelCase")]
+pub struct DirectorGroupSpec {
+    /// The nodes that are directors, by their labels.
+    #[serde(default)]
+    pub node_selector: LabelSelector,
+
+    /// The namespaces whose VirtualServices may use this group, by their labels; all if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allowed_namespaces: Option<LabelSelector>,
+
+    /// On which interface, and with which prefix, a VIP stands.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub networks: Vec<Network>,
+
+    /// Addresses on the inside that are the real servers' default router with NAT.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub nat_gateways: Vec<NatGateway>,
+
+    /// What may be balanced to; anything if left out.
+    #[serde(default, rename = "realServerCIDRs", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub real_server_cidrs: Vec<String>,
+}
+
+/// A network in which VIPs stand.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Network {
+    /// VIPs within this network stand with its prefix length.
+    pub cidr: String,
+    /// The interface they stand on; by default the one that has, or routes to, this network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interface: Option<String>,
+}
+
+/// A floating address on the inside.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NatGateway {
+    /// The address with its prefix length.
+    pub address: String,
+    /// The interface it stands on; by default the one that has, or routes to, its network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interface: Option<String>,
+}
+
+/// What the operator found out about a DirectorGroup. The operator alone writes it; agents read it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DirectorGroupStatus {
+    /// The generation of the spec that this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Ready.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Condition>,
+    /// The group's directors.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<Member>,
+    /// The members' names, for `kubectl get`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub display: String,
+}
+
+/// A node of a DirectorGroup.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Member {
+    /// The node's name.
+    pub node: String,
+    /// The node's addresses.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub addresses: Vec<String>,
+}

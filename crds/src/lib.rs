@@ -1,0 +1,39 @@
+//! The kube-lvs API, `kube-lvs.io/v1alpha1`: types, rules and the generated CRDs. No I/O, no netlink, no clock.
+//!
+//! One file a kind. What a single object can get wrong is a rule: once as CEL in the CRD, once as its Rust
+//! twin for manifests that never meet an API server; a table of cases holds the two equal.
+
+mod condition;
+mod director_group;
+mod lvs_node;
+mod real_server;
+mod slice;
+mod terms;
+mod virtual_service;
+
+pub use condition::*;
+pub use director_group::*;
+pub use lvs_node::*;
+pub use real_server::*;
+pub use slice::*;
+pub use terms::*;
+pub use virtual_service::*;
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::CustomResourceExt;
+
+/// API group of every kind here.
+pub const GROUP: &str = "kube-lvs.io";
+/// API version of every kind here.
+pub const VERSION: &str = "v1alpha1";
+
+/// Every CRD of the project, in the order in which they are installed.
+pub fn all_crds() -> Vec<CustomResourceDefinition> {
+    vec![
+        DirectorGroup::crd(),
+        RealServer::crd(),
+        VirtualService::crd(),
+        VirtualServiceSlice::crd(),
+        LVSNode::crd(),
+    ]
+}

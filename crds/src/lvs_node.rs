@@ -1,0 +1,166 @@
+//! LVSNode: what one node's agent reports. Its size does not grow with the table.
+
+use crate::DirectorRole;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The most entries of any list in an LVSNode's status; the counts beside them are exact.
+pub const MAX_REPORTED: usize = 100;
+
+/// An LVSNode tells what the agent of the node of the same name has made of its kernel. That agent alone writes it.
+#[derive(CustomResource, KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[kube(
+    group = "kube-lvs.io",
+    version = "v1alpha1",
+    kind = "LVSNode",
+    plural = "lvsnodes",
+    singular = "lvsnode",
+    shortname = "lvsn",
+    category = "lvs",
+    status = "LVSNodeStatus",
+    derive = "PartialEq"
+)]
+#[serde(rename_all = "camelCase")]
+pub struct LVSNodeSpec {}
+
+/// What the agent reports.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LVSNodeStatus {
+    /// The agent's version.
+    #[serde(default)]
+    pub agent_version: String,
+    /// When this report was written. An agent that lives writes one at least every 30 seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report_time: Option<Time>,
+    /// The kernel.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<KernelReport>,
+    /// The node's own addresses: those that the agent did not make, loopback and link-local left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
+    pub addresses: Vec<String>,
+    /// The DirectorGroups that this node is a director of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
+    pub director_of: Vec<DirectorOf>,
+    /// The VIPs that stand on this node, the first 100.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
+    pub vips: Vec<HeldVip>,
+    /// Sizes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table: Option<TableReport>,
+    /// Up to where the kernel has been read back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub programmed: Option<Programmed>,
+    /// What could not be programmed and why, the first 100.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
+    pub failures: Vec<Failure>,
+    /// How many failures there are.
+    #[serde(default)]
+    pub failure_count: i32,
+    /// Drift that was repaired.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<DriftReport>,
+    /// The roles as a text, for `kubectl get`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub display: String,
+}
+
+/// The kernel an agent found.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct KernelReport {
+    /// As `uname -r` says.
+    pub release: String,
+    /// IPVS's version, where there is IPVS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ipvs: Option<String>,
+    /// Buckets of the connection table.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection_table_size: Option<i32>,
+}
+
+/// A DirectorGroup that a node is a director of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DirectorOf {
+    /// The DirectorGroup.
+    pub group: String,
+    /// What the node is in it now.
+    pub role: DirectorRole,
+}
+
+/// An address that the agent holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HeldVip {
+    /// The address with its prefix length.
+    pub address: String,
+    /// The interface it stands on.
+    pub interface: String,
+}
+
+/// Sizes of what the agent programmed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TableReport {
+    /// IPVS services of ours.
+    pub services: i32,
+    /// Their destinations.
+    pub destinations: i32,
+    /// Addresses that the agent holds.
+    pub vips: i32,
+}
+
+/// Up to where the kernel has been read back.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Programmed {
+    /// The newest VirtualServiceSlice resourceVersion that the kernel has been read back against. Resource versions of
+    /// one kind compare as integers.
+    pub resource_version: String,
+}
+
+/// Something that could not be programmed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Failure {
+    /// Namespace of the VirtualService that it belongs to; absent for what concerns the whole node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// The VirtualService that it belongs to; absent for what concerns the whole node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub virtual_service: Option<String>,
+    /// In which role the node failed.
+    pub role: FailedRole,
+    /// One CamelCase word.
+    pub reason: String,
+    /// What failed, on which object, and what to do.
+    pub message: String,
+}
+
+/// In which role a node failed.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[allow(missing_docs)]
+pub enum FailedRole {
+    Director,
+    RealServer,
+    Node,
+}
+
+/// Drift: somebody else changed what the agent had made.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DriftReport {
+    /// How many times the agent found drift and repaired it since it started.
+    pub repairs: i64,
+    /// What was found last.
+    pub last: String,
+}

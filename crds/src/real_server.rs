@@ -1,0 +1,125 @@
+//! RealServer: a machine that serves what a VirtualService balances.
+
+use crate::Forwarding;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A RealServer is a machine, in the cluster or outside it, that answers for the VirtualServices that select it.
+#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[kube(
+    group = "kube-lvs.io",
+    version = "v1alpha1",
+    kind = "RealServer",
+    plural = "realservers",
+    singular = "realserver",
+    shortname = "lvsrs",
+    category = "lvs",
+    namespaced,
+    status = "RealServerStatus",
+    derive = "PartialEq"
+)]
+#[serde(rename_all = "camelCase")]
+pub struct RealServerSpec {
+    /// The server's IP address. Exactly one of `address` and `nodeName` is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+
+    /// The Kubernetes node that is the server. Exactly one of `address` and `nodeName` is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node_name: Option<String>,
+
+    /// Ports of this server that differ from the service's, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub ports: Vec<RealServerPort>,
+
+    /// Share of new connections, relative to the other real servers' weights.
+    #[serde(default = "crate::terms::one")]
+    #[schemars(range(min = 0, max = 65535))]
+    pub weight: i32,
+
+    /// Overrides the VirtualService's forwarding for this server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forwarding: Option<Forwarding>,
+
+    /// No new connection while the server has more than this many (ipvsadm `-x`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 2147483647))]
+    pub upper_threshold: Option<i32>,
+
+    /// New connections again once the server has fewer than this many (ipvsadm `-y`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 2147483647))]
+    pub lower_threshold: Option<i32>,
+
+    /// Enabled, or Disabled: not in the table at all.
+    #[serde(default)]
+    pub state: RealServerState,
+}
+
+/// A port of a real server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RealServerPort {
+    /// The VirtualService port's name; may be left out where that one has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The port on this server.
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: i32,
+}
+
+/// Whether a real server takes part.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+)]
+#[allow(missing_docs)]
+pub enum RealServerState {
+    #[default]
+    Enabled,
+    Disabled,
+}
+
+/// What the operator found out about a RealServer. The operator alone writes it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RealServerStatus {
+    /// The generation of the spec that this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Resolved: an address is known and may be balanced to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Condition>,
+    /// The addresses that directors send to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub addresses: Vec<String>,
+    /// The VirtualServices of this namespace that select it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub virtual_services: Vec<String>,
+    /// The texts of `kubectl get`'s columns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub display: Option<RealServerDisplay>,
+}
+
+/// Texts for `kubectl get`: a column can show a text, not a list.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RealServerDisplay {
+    /// The address or addresses in use.
+    pub addresses: String,
+    /// The VirtualServices that select this server.
+    pub services: String,
+}

@@ -1,0 +1,1 @@
+//! Resolves VirtualServices to slices and reports what the nodes say of them.

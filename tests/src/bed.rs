@@ -1,0 +1,214 @@
+//! Boots a guest and runs the calling test's closure in it.
+//!
+//! The host side re-executes this same test binary as the guest's command, with `--exact` and the name of the running
+//! test. Inside, the same call runs the closure and leaves the process with the verdict.
+
+mod folder;
+mod guest;
+mod launch;
+mod slot;
+
+use std::any::Any;
+use std::cell::Cell;
+use std::ffi::OsString;
+use std::fmt::{self, Write as _};
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, anyhow};
+
+pub use guest::{Guest, Kernel};
+use launch::{End, Launch};
+
+/// Set inside a guest: which of the test's calls of [`in_guest`] this guest is for.
+const INSIDE: &str = "BED_INSIDE";
+/// Where the guest sees its folder.
+const RESULTS: &str = "/run/bed";
+
+/// What the closure of a test may return.
+pub trait Outcome {
+    /// The error to show, if the test failed without a panic.
+    fn into_result(self) -> anyhow::Result<()>;
+}
+
+impl Outcome for () {
+    fn into_result(self) -> anyhow::Result<()> {
+        Ok(())
+    }
+}
+
+impl Outcome for anyhow::Result<()> {
+    fn into_result(self) -> anyhow::Result<()> {
+        self
+    }
+}
+
+/// How a test in a guest failed, with everything there is to see.
+#[derive(Debug)]
+pub struct Failure {
+    reason: String,
+    kept: PathBuf,
+    shown: String,
+}
+
+impl Failure {
+    /// The one-line reason: the exit status, or how the guest died.
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+
+    /// The folder with the guest's output, console and logs.
+    pub fn kept(&self) -> &Path {
+        &self.kept
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(out, "{}", self.shown)?;
+        write!(out, "{}. All of it is in {}", self.reason, self.kept.display())
+    }
+}
+
+/// Whether this process runs inside a guest (or in the namespaces of `BED=host`).
+pub fn inside() -> bool {
+    std::env::var_os(INSIDE).is_some()
+}
+
+/// Runs `test` in `guest`: for use in a `#[test]`, anywhere in its body, any number of times.
+///
+/// # Panics
+/// When the closure panics or returns an error, or the guest dies or does not end in time.
+#[track_caller]
+pub fn in_guest<R: Outcome>(guest: Guest, test: impl FnOnce() -> R) {
+    if let Err(failure) = try_in_guest(guest, test) {
+        panic!("{failure}");
+    }
+}
+
+/// As [`in_guest`], but gives back what went wrong.
+pub fn try_in_guest<R: Outcome>(guest: Guest, test: impl FnOnce() -> R) -> Result<(), Failure> {
+    thread_local!(static CALLS: Cell<usize> = const { Cell::new(0) });
+    let call = CALLS.replace(CALLS.get() + 1);
+    match std::env::var(INSIDE) {
+        Ok(mine) if mine == call.to_string() => run_inside(test),
+        Ok(_) => Ok(()),
+        Err(_) => run_outside(&guest, call),
+    }
+}
+
+/// Runs the closure and leaves the process: what follows in the test belongs to the host's side.
+fn run_inside<R: Outcome>(test: impl FnOnce() -> R) -> ! {
+    let verdict = catch_unwind(AssertUnwindSafe(test))
+        .map_err(|panic| message(&*panic).context("panicked"))
+        .and_then(Outcome::into_result);
+    let status = match verdict {
+        Ok(()) => std::fs::write(Path::new(RESULTS).join("passed"), "").map_or(102, |()| 0),
+        Err(error) => {
+            println!("failed: {error:?}");
+            101
+        }
+    };
+    std::process::exit(status)
+}
+
+fn message(panic: &(dyn Any + Send)) -> anyhow::Error {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    anyhow!("{}", text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("(no message)"))
+}
+
+fn run_outside(guest: &Guest, call: usize) -> Result<(), Failure> {
+    let thread = std::thread::current();
+    let test = thread.name().filter(|name| *name != "main");
+    let test = test.expect("in_guest runs in a #[test], on the test's own thread");
+    let suite = suite();
+    let kept = target().join("bed").join(&suite).join(test.replace("::", "."));
+    let binary = std::env::current_exe().expect("the test binary has a path");
+    let launch = Launch {
+        guest,
+        command: [binary.as_os_str()]
+            .into_iter()
+            .chain(["--exact", test, "--nocapture", "--include-ignored", "--test-threads=1"].map(AsRef::as_ref))
+            .map(OsString::from)
+            .collect(),
+        environment: vec![(INSIDE.into(), call.to_string())],
+        terminal: false,
+        kept: kept.clone(),
+    };
+    let failed = |reason: String| Failure { reason, kept: kept.clone(), shown: String::new() };
+    let run = launch.run().map_err(|error| failed(format!("no guest: {error:?}")))?;
+    note_duration(&format!("{suite}::{test}"), run.took);
+    let reason = match run.end {
+        End::Exited(0) if run.passed => return Ok(()),
+        End::Exited(0) => "the test did not run in the guest".to_owned(),
+        End::Exited(status) => format!("failed in the guest (status {status})"),
+        End::Died(how) => format!("the guest died: {how}"),
+        End::TimedOut => format!("the guest did not end within {:?}", guest.limit),
+    };
+    Err(Failure { reason, shown: show(&kept), kept })
+}
+
+/// What a failed guest left behind, in the order in which one wants to read it.
+fn show(kept: &Path) -> String {
+    let mut shown = String::new();
+    let mut logs: Vec<_> = std::fs::read_dir(kept.join("logs"))
+        .map(|entries| entries.flatten().map(|entry| entry.path()).collect())
+        .unwrap_or_default();
+    logs.sort();
+    for (path, lines) in logs.iter().map(|log| (log.clone(), 30)).chain([
+        (kept.join("console"), 40),
+        (kept.join("out"), 200),
+    ]) {
+        let text = String::from_utf8_lossy(&std::fs::read(&path).unwrap_or_default()).into_owned();
+        let all: Vec<_> = text.lines().collect();
+        if !all.is_empty() {
+            let name = path.strip_prefix(kept).unwrap_or(&path);
+            let _ = writeln!(shown, "--- {} (last {lines} lines)", name.display());
+            all[all.len().saturating_sub(lines)..].iter().for_each(|line| {
+                let _ = writeln!(shown, "{line}");
+            });
+        }
+    }
+    shown
+}
+
+/// The suite's name: the test binary's file name without cargo's hash.
+fn suite() -> String {
+    let binary = std::env::current_exe().expect("the test binary has a path");
+    let name = binary.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    name.rsplit_once('-').map_or(name.clone(), |(suite, _)| suite.to_owned())
+}
+
+/// Cargo's target folder: this binary is `target/PROFILE/deps/NAME-HASH` or `target/PROFILE/NAME`.
+pub(crate) fn target() -> PathBuf {
+    let binary = std::env::current_exe().expect("the binary has a path");
+    let folders: Vec<_> = binary.ancestors().skip(1).collect();
+    let up = if folders[0].ends_with("deps") { 2 } else { 1 };
+    folders[up].to_owned()
+}
+
+/// Adds a line to the list from which CI prints the slowest tests.
+fn note_duration(test: &str, took: Duration) {
+    let list = std::env::var_os("BED_DURATIONS")
+        .map_or_else(|| target().join("bed/durations"), PathBuf::from);
+    let added = OpenOptions::new().create(true).append(true).open(&list).and_then(|mut list| {
+        list.write_all(format!("{:.1}\t{test}\n", took.as_secs_f64()).as_bytes())
+    });
+    added.with_context(|| format!("cannot write {}", list.display())).expect("durations");
+}
+
+/// Runs a command in a guest with this process's terminal, and returns its exit status.
+pub fn run_command(guest: &Guest, command: Vec<OsString>) -> anyhow::Result<i32> {
+    let kept = target().join("bed/run");
+    let environment = vec![(INSIDE.into(), "command".into())];
+    let start = Instant::now();
+    let launch = Launch { guest, command, environment, terminal: true, kept: kept.clone() };
+    match launch.run()?.end {
+        End::Exited(status) => Ok(status),
+        End::Died(how) => Err(anyhow!("{}\nthe guest died: {how}", show(&kept))),
+        End::TimedOut => Err(anyhow!("ended after {:?}", start.elapsed())),
+    }
+}
