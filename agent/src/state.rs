@@ -1,0 +1,111 @@
+//! The two pictures that everything turns on: what a node should be ([`NodeState`]) and what was found ([`Observed`]).
+//! Plain values; no clock, no I/O.
+
+use crate::journal::Made;
+use ipnet::IpNet;
+use lvs_ipvs::{Destination, DestinationKey, Service, ServiceKey};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+/// What the node should be: exactly the things the agent is to make, nothing of others.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NodeState {
+    /// IPVS services with their destinations.
+    pub services: BTreeMap<ServiceKey, ServiceState>,
+    /// Addresses that are to stand on interfaces: VIPs and NAT gateways.
+    pub addresses: BTreeSet<HeldAddress>,
+    /// Sysctls that are to have a value, by their path below `/proc/sys`, e.g. `net/ipv4/ip_forward`.
+    pub sysctls: BTreeMap<String, String>,
+}
+
+/// One IPVS service and its destinations.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceState {
+    /// The service.
+    pub service: Service,
+    /// Its destinations.
+    pub destinations: BTreeMap<DestinationKey, Destination>,
+}
+
+/// An address on an interface. Its identity in the kernel is all three: address, prefix length, interface.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HeldAddress {
+    /// The interface's name.
+    pub interface: String,
+    /// The address with its prefix length, host bits set: `192.168.0.10/24`.
+    pub address: IpNet,
+}
+
+/// What was found in the kernel.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Observed {
+    /// Every IPVS service, foreign ones too; `None` where the kernel has no IPVS.
+    pub services: Option<BTreeMap<ServiceKey, ServiceState>>,
+    /// Every address, foreign ones too.
+    pub addresses: BTreeSet<HeldAddress>,
+    /// The sysctls that the wanted state or the journal names; absent where the kernel has no such file.
+    pub sysctls: BTreeMap<String, String>,
+}
+
+/// What the node is, besides what the agent makes of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// The node's name.
+    pub node: String,
+    /// Interfaces by name.
+    pub interfaces: BTreeMap<String, Interface>,
+    /// Unicast routes of the main table, most specific first.
+    pub routes: Vec<Route>,
+}
+
+/// A network interface.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Interface {
+    /// The kernel's index.
+    pub index: u32,
+    /// Whether it is up.
+    pub up: bool,
+    /// Whether it is the loopback interface.
+    pub loopback: bool,
+    /// Addresses that the agent did not make, with prefix lengths.
+    pub addresses: Vec<IpNet>,
+}
+
+/// A unicast route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// Where to; the default route has prefix length 0.
+    pub destination: IpNet,
+    /// Through which interface.
+    pub interface: String,
+    /// The next hop, if there is one.
+    pub gateway: Option<IpAddr>,
+    /// Smaller wins.
+    pub metric: u32,
+}
+
+/// One change of the kernel. [`crate::diff`] puts them in order; [`crate::kernel`] carries them out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Op {
+    /// Give a sysctl a value; its previous value goes to the journal first.
+    SetSysctl {
+        /// Path below `/proc/sys`.
+        path: String,
+        /// The value.
+        value: String,
+    },
+    /// Put a sysctl back to its value from the journal.
+    RestoreSysctl {
+        /// Path below `/proc/sys`.
+        path: String,
+    },
+    /// Put an address on an interface.
+    AddAddress(HeldAddress),
+    /// Take an address of ours off an interface.
+    DelAddress(HeldAddress),
+    /// Change the IPVS table.
+    Ipvs(lvs_ipvs::Operation),
+}
+
+/// What the journal says is ours, in the form that [`crate::diff`] asks for.
+pub type Ours = BTreeSet<Made>;
