@@ -81,7 +81,9 @@ impl fmt::Display for Errno {
         let text = io::Error::from_raw_os_error(self.0).to_string();
         match self.name() {
             // std appends " (os error 3)"; the symbol says more.
-            Some(name) => write!(f, "{} ({name})", text.split(" (os error").next().unwrap_or(&text)),
+            Some(name) => {
+                write!(f, "{} ({name})", text.split(" (os error").next().unwrap_or(&text))
+            }
             None => f.write_str(&text),
         }
     }

@@ -38,6 +38,12 @@ pub enum Error {
         /// What was asked.
         request: Request,
     },
+    /// Not sent, because the kernel had stopped answering the requests before it.
+    #[error("{request}: not sent, an earlier request got no answer")]
+    NotSent {
+        /// What was asked.
+        request: Request,
+    },
     /// Answers got lost because the socket's receive buffer was full. A change may have happened.
     #[error("{request}: the answer was lost to a full receive buffer; the kernel may have done it")]
     Overrun {
@@ -96,6 +102,7 @@ impl Error {
             Self::Kernel { request, errno, .. } => kernel_reason(request, *errno),
             Self::Invalid { .. } => "Invalid",
             Self::NoReply { .. } => "NoReply",
+            Self::NotSent { .. } => "NotSent",
             Self::Overrun { .. } => "AnswerLost",
             Self::Interrupted { .. } => "TableBusy",
             Self::Decode { .. } => "MalformedAnswer",
@@ -110,6 +117,7 @@ impl Error {
             Self::Kernel { request, .. }
             | Self::Invalid { request, .. }
             | Self::NoReply { request }
+            | Self::NotSent { request }
             | Self::Overrun { request }
             | Self::Interrupted { request }
             | Self::Decode { request, .. }

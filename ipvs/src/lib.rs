@@ -63,7 +63,8 @@ mod request;
 mod transport;
 mod wire;
 
-pub use client::{Client, Command};
+pub use client::Client;
+pub use codec::Command;
 pub use errno::Errno;
 pub use error::{Error, InvalidField};
 pub use model::*;

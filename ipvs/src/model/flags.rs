@@ -28,9 +28,8 @@ impl ServiceFlags {
     /// Third flag of the scheduler; no scheduler in the kernel uses it.
     pub const SCHED3: Self = Self(SVC_F_SCHED3);
     /// All of the above: the mask that goes with every write.
-    pub const ALL: Self = Self(
-        SVC_F_PERSISTENT | SVC_F_ONEPACKET | SVC_F_SCHED1 | SVC_F_SCHED2 | SVC_F_SCHED3,
-    );
+    pub const ALL: Self =
+        Self(SVC_F_PERSISTENT | SVC_F_ONEPACKET | SVC_F_SCHED1 | SVC_F_SCHED2 | SVC_F_SCHED3);
 
     /// The bits as the kernel numbers them.
     pub const fn bits(self) -> u32 {
