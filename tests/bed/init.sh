@@ -5,12 +5,13 @@
 #   out: out (its output), rc (its exit status), logs/ (what daemons said)
 # busybox is static, so that its mount, mkdir and the like start in a fraction of the time: exec is dear in a guest.
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/tmp TMPDIR=/tmp
+host=$BED_HOST
 # By its path: without one busybox executes /proc/self/exe, and that /proc is still the host's.
 /bin/busybox mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t tmpfs run /run
 mkdir /run/bed /run/keep /run/netns
-if [ -n "$BED_HOST" ]; then
+if [ -n "$host" ]; then
   mount --bind "$BED_DIR" /run/bed
 else
   mount -t devtmpfs dev /dev 2>/dev/null
@@ -35,7 +36,7 @@ while IFS= read -r path; do
   [ -e "$path" ] || { mkdir -p "$path" && mount --bind /run/keep/$n "$path"; }
 done </run/bed/keep
 
-if [ -z "$BED_HOST" ]; then
+if [ -z "$host" ]; then
   mount -t tmpfs cgroup /sys/fs/cgroup
   mount -t cgroup2 cgroup /sys/fs/cgroup
   for controller in $(cat /sys/fs/cgroup/cgroup.controllers); do
@@ -46,11 +47,13 @@ if [ -z "$BED_HOST" ]; then
     IFS= read -r modules </run/bed/modules
     printf '#!/bin/sh\nexec /sbin/modprobe -C /run/bed/modprobe.conf -d "%s" "$@"\n' "$modules" >/run/modprobe
     chmod 755 /run/modprobe
-    [ ! -e /proc/sys/kernel/modprobe ] || echo /run/modprobe >/proc/sys/kernel/modprobe
+    echo /run/modprobe >/proc/sys/kernel/modprobe
+    /run/modprobe ipv6 # nothing asks for it in time
   fi
 fi
 ip link set lo up 2>/dev/null || ifconfig lo up
 
+unset BED_DIR BED_HOST
 cd /run/bed
 if [ -e terminal ]; then
   setsid cttyhack /bin/sh ./cmd
@@ -58,4 +61,4 @@ else
   /bin/sh ./cmd >./out 2>&1 </dev/null
 fi
 echo $? >./rc
-[ -n "$BED_HOST" ] || poweroff -f
+[ -n "$host" ] || poweroff -f

@@ -11,7 +11,7 @@ mod slot;
 use std::any::Any;
 use std::cell::Cell;
 use std::ffi::OsString;
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -51,7 +51,9 @@ impl Outcome for anyhow::Result<()> {
 pub struct Failure {
     reason: String,
     kept: PathBuf,
-    shown: String,
+    /// What daemons and the kernel said.
+    logs: String,
+    output: String,
 }
 
 impl Failure {
@@ -60,16 +62,14 @@ impl Failure {
         &self.reason
     }
 
-    /// The folder with the guest's output, console and logs.
-    pub fn kept(&self) -> &Path {
-        &self.kept
+    fn verdict(&self) -> String {
+        format!("{}. All of it is in {}", self.reason, self.kept.display())
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(out, "{}", self.shown)?;
-        write!(out, "{}. All of it is in {}", self.reason, self.kept.display())
+        write!(out, "{}{}{}", self.logs, self.output, self.verdict())
     }
 }
 
@@ -85,7 +85,8 @@ pub fn inside() -> bool {
 #[track_caller]
 pub fn in_guest<R: Outcome>(guest: Guest, test: impl FnOnce() -> R) {
     if let Err(failure) = try_in_guest(guest, test) {
-        panic!("{failure}");
+        // The output has been printed as it came.
+        panic!("\n{}{}", failure.logs, failure.verdict());
     }
 }
 
@@ -103,12 +104,14 @@ pub fn try_in_guest<R: Outcome>(guest: Guest, test: impl FnOnce() -> R) -> Resul
 /// Runs the closure and leaves the process: what follows in the test belongs to the host's side.
 fn run_inside<R: Outcome>(test: impl FnOnce() -> R) -> ! {
     let verdict = catch_unwind(AssertUnwindSafe(test))
-        .map_err(|panic| message(&*panic).context("panicked"))
+        .map_err(|panic| message(&*panic))
         .and_then(Outcome::into_result);
     let status = match verdict {
         Ok(()) => std::fs::write(Path::new(RESULTS).join("passed"), "").map_or(102, |()| 0),
         Err(error) => {
-            println!("failed: {error:?}");
+            // Not {:?}: its backtrace, if any, is of this function.
+            let causes: Vec<_> = error.chain().map(ToString::to_string).collect();
+            println!("failed: {}", causes.join("\n  because: "));
             101
         }
     };
@@ -131,15 +134,23 @@ fn run_outside(guest: &Guest, call: usize) -> Result<(), Failure> {
         guest,
         command: [binary.as_os_str()]
             .into_iter()
-            .chain(["--exact", test, "--nocapture", "--include-ignored", "--test-threads=1"].map(AsRef::as_ref))
+            .chain(
+                ["--exact", test, "--nocapture", "--include-ignored", "--test-threads=1"]
+                    .map(AsRef::as_ref),
+            )
             .map(OsString::from)
             .collect(),
         environment: vec![(INSIDE.into(), call.to_string())],
         terminal: false,
         kept: kept.clone(),
     };
-    let failed = |reason: String| Failure { reason, kept: kept.clone(), shown: String::new() };
-    let run = launch.run().map_err(|error| failed(format!("no guest: {error:?}")))?;
+    let failed = |reason| Failure {
+        reason,
+        kept: kept.clone(),
+        logs: logs(&kept),
+        output: tail(&kept.join("out"), 200),
+    };
+    let run = launch.run().map_err(|error| failed(format!("no guest: {error:#}")))?;
     note_duration(&format!("{suite}::{test}"), run.took);
     let reason = match run.end {
         End::Exited(0) if run.passed => return Ok(()),
@@ -148,31 +159,29 @@ fn run_outside(guest: &Guest, call: usize) -> Result<(), Failure> {
         End::Died(how) => format!("the guest died: {how}"),
         End::TimedOut => format!("the guest did not end within {:?}", guest.limit),
     };
-    Err(Failure { reason, shown: show(&kept), kept })
+    Err(failed(reason))
 }
 
-/// What a failed guest left behind, in the order in which one wants to read it.
-fn show(kept: &Path) -> String {
-    let mut shown = String::new();
-    let mut logs: Vec<_> = std::fs::read_dir(kept.join("logs"))
-        .map(|entries| entries.flatten().map(|entry| entry.path()).collect())
-        .unwrap_or_default();
+/// What the daemons and the kernel of a failed guest said.
+fn logs(kept: &Path) -> String {
+    let entries = std::fs::read_dir(kept.join("logs")).into_iter().flatten().flatten();
+    let mut logs: Vec<_> = entries.map(|entry| entry.path()).collect();
     logs.sort();
-    for (path, lines) in logs.iter().map(|log| (log.clone(), 30)).chain([
-        (kept.join("console"), 40),
-        (kept.join("out"), 200),
-    ]) {
-        let text = String::from_utf8_lossy(&std::fs::read(&path).unwrap_or_default()).into_owned();
-        let all: Vec<_> = text.lines().collect();
-        if !all.is_empty() {
-            let name = path.strip_prefix(kept).unwrap_or(&path);
-            let _ = writeln!(shown, "--- {} (last {lines} lines)", name.display());
-            all[all.len().saturating_sub(lines)..].iter().for_each(|line| {
-                let _ = writeln!(shown, "{line}");
-            });
-        }
+    let ends: String = logs.iter().map(|log| tail(log, 30)).collect();
+    // A panic has its message before some fifty lines of stack.
+    ends + &tail(&kept.join("console"), 80)
+}
+
+/// The last lines of a file under its name; nothing if there are none.
+fn tail(path: &Path, lines: usize) -> String {
+    let text = String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).into_owned();
+    let all: Vec<_> = text.lines().collect();
+    let last = &all[all.len().saturating_sub(lines)..];
+    if last.is_empty() {
+        return String::new();
     }
-    shown
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    format!("--- {name}, its last {} lines\n{}\n", last.len(), last.join("\n"))
 }
 
 /// The suite's name: the test binary's file name without cargo's hash.
@@ -208,7 +217,7 @@ pub fn run_command(guest: &Guest, command: Vec<OsString>) -> anyhow::Result<i32>
     let launch = Launch { guest, command, environment, terminal: true, kept: kept.clone() };
     match launch.run()?.end {
         End::Exited(status) => Ok(status),
-        End::Died(how) => Err(anyhow!("{}\nthe guest died: {how}", show(&kept))),
+        End::Died(how) => Err(anyhow!("{}\nthe guest died: {how}", logs(&kept))),
         End::TimedOut => Err(anyhow!("ended after {:?}", start.elapsed())),
     }
 }

@@ -56,11 +56,16 @@ pub(super) fn root() -> anyhow::Result<PathBuf> {
     let usable = |path: &PathBuf| {
         let text = path.to_string_lossy();
         let plain = !text.contains(|c: char| c.is_whitespace() || c == ',' || c == '"');
-        plain && !path.starts_with("/dev") && text.len() < 60 && access(path, AccessFlags::W_OK).is_ok()
+        plain
+            && !path.starts_with("/dev")
+            && text.len() < 60
+            && access(path, AccessFlags::W_OK).is_ok()
     };
     let parent = [std::env::temp_dir(), "/tmp".into(), "/var/tmp".into()].into_iter().find(usable);
     let root = parent
-        .context("neither TMPDIR nor /tmp nor /var/tmp is writable and short, with no space in its name")?
+        .context(
+            "neither TMPDIR nor /tmp nor /var/tmp is writable and short, with no space in its name",
+        )?
         .join(format!("kube-lvs-{}", geteuid()));
     let made = DirBuilder::new().mode(0o700).create(&root);
     let owner = fs::symlink_metadata(&root).or_else(|_| made.and(fs::symlink_metadata(&root)));
@@ -85,7 +90,9 @@ pub(super) fn memory_folder() -> anyhow::Result<PathBuf> {
         .chain(runtime)
         .chain([std::env::temp_dir(), "/tmp".into(), "/var/tmp".into()])
         .find(usable)
-        .context("no folder for a guest's memory: /dev/shm, /tmp and /var/tmp are read-only or noexec")
+        .context(
+            "no folder for a guest's memory: /dev/shm, /tmp and /var/tmp are read-only or noexec",
+        )
 }
 
 fn lock(path: &Path) -> anyhow::Result<File> {
@@ -100,8 +107,8 @@ fn lock(path: &Path) -> anyhow::Result<File> {
 /// Removes the folders whose owner is gone, and ends what still runs in them.
 fn sweep(root: &Path) {
     for path in fs::read_dir(root).into_iter().flatten().flatten().map(|entry| entry.path()) {
-        let stale = path.is_dir()
-            && lock(&path.join("owner")).is_ok_and(|owner| owner.try_lock().is_ok());
+        let stale =
+            path.is_dir() && lock(&path.join("owner")).is_ok_and(|owner| owner.try_lock().is_ok());
         if stale {
             remove(&path);
         }

@@ -79,7 +79,10 @@ impl Guest {
         match self.chosen_kernel() {
             Kernel::Ours => made_by("kernel.sh"),
             Kernel::Debian => {
-                ensure!(!self.virtual_time, "Debian's kernel has no virtual time: use Guest::kernel()");
+                ensure!(
+                    !self.virtual_time,
+                    "Debian's kernel has no virtual time: use Guest::kernel()"
+                );
                 let binary = PathBuf::from("/usr/bin/linux.uml");
                 ensure!(
                     binary.exists(),
@@ -117,7 +120,8 @@ pub(crate) fn made_by(script: &str) -> anyhow::Result<PathBuf> {
         .with_context(|| format!("cannot run {}", file.display()))?;
     ensure!(output.status.success(), "{} failed: what it says is above", file.display());
     let text = String::from_utf8(output.stdout)?;
-    let path = text.lines().last().with_context(|| format!("{} printed no path", file.display()))?;
+    let path =
+        text.lines().last().with_context(|| format!("{} printed no path", file.display()))?;
     known.push((script.to_owned(), path.into()));
     Ok(path.into())
 }

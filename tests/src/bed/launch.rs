@@ -64,7 +64,9 @@ impl Launch<'_> {
             Some(kernel) => self.guest_process(kernel, folder.path(), slot.cpu)?,
         }
         .spawn()
-        .context("cannot start the guest: are setpriv, taskset and unshare (package util-linux) there?")?;
+        .context(
+            "cannot start the guest: are setpriv, taskset and unshare (package util-linux) there?",
+        )?;
         let status = wait(&mut child, start + self.guest.limit, &folder.path().join("out"))?;
         drop(slot);
         let end = match (status, fs::read_to_string(folder.path().join("rc"))) {
@@ -82,11 +84,18 @@ impl Launch<'_> {
     /// `BED=host` asks for the host's own kernel. What that cannot do still boots a guest.
     fn wants_host(&self) -> anyhow::Result<bool> {
         let asked = std::env::var_os("BED").unwrap_or_default();
-        if asked.is_empty() || asked == "guest" || self.guest.virtual_time || self.guest.kernel == Kernel::Debian {
+        if asked.is_empty()
+            || asked == "guest"
+            || self.guest.virtual_time
+            || self.guest.kernel == Kernel::Debian
+        {
             return Ok(false);
         }
         ensure!(asked == "host", "BED={asked:?}: it is either \"host\" or \"guest\" (the default)");
-        ensure!(geteuid().is_root(), "BED=host needs root. Run as root, or leave BED away: a guest needs no root");
+        ensure!(
+            geteuid().is_root(),
+            "BED=host needs root. Run as root, or leave BED away: a guest needs no root"
+        );
         if !Path::new("/proc/net/ip_vs").exists() {
             // It may be a module that nobody has asked for yet.
             let _ = Command::new("modprobe").arg("ip_vs").stderr(Stdio::null()).status();
@@ -102,7 +111,8 @@ impl Launch<'_> {
     /// Puts into the guest's folder what init.sh expects there.
     fn fill(&self, folder: &Path, host: bool) -> anyhow::Result<()> {
         let init = Path::new(env!("CARGO_MANIFEST_DIR")).join("bed/init.sh");
-        fs::copy(&init, folder.join("init.sh")).with_context(|| format!("cannot copy {}", init.display()))?;
+        fs::copy(&init, folder.join("init.sh"))
+            .with_context(|| format!("cannot copy {}", init.display()))?;
         fs::set_permissions(folder.join("init.sh"), fs::Permissions::from_mode(0o755))?;
         let mut environment = self.environment.clone();
         if self.guest.control_plane {
@@ -110,20 +120,28 @@ impl Launch<'_> {
         }
         fs::write(folder.join("cmd"), self.script(&environment)?)?;
 
-        let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ has a parent");
+        let workspace =
+            Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ has a parent");
         let control_plane = environment.iter().find(|(name, _)| name == "BED_CONTROL_PLANE");
         let mut keep = vec![workspace.to_owned(), super::target(), std::env::current_dir()?];
         keep.extend(control_plane.map(|(_, folder)| PathBuf::from(folder)));
         if !host && let Some(modules) = self.guest.modules()? {
-            let left_out: String =
-                self.guest.without.iter().map(|name| format!("install {name} /bin/false\n")).collect();
+            let left_out: String = self
+                .guest
+                .without
+                .iter()
+                .map(|name| format!("install {name} /bin/false\n"))
+                .collect();
             fs::write(folder.join("modprobe.conf"), left_out)?;
             fs::write(folder.join("modules"), format!("{}\n", text(modules.clone())?))?;
             keep.push(modules);
         }
         keep.retain(|path| COVERED.iter().any(|covered| path.starts_with(covered)));
         let keep: Vec<_> = keep.into_iter().map(text).collect::<anyhow::Result<_>>()?;
-        fs::write(folder.join("keep"), keep.iter().map(|path| format!("{path}\n")).collect::<String>())?;
+        fs::write(
+            folder.join("keep"),
+            keep.iter().map(|path| format!("{path}\n")).collect::<String>(),
+        )?;
         if self.terminal {
             fs::write(folder.join("terminal"), "")?;
         }
@@ -136,7 +154,9 @@ impl Launch<'_> {
             .filter(|(name, _)| PASSED_ON.iter().any(|prefix| name.starts_with(prefix)))
             .filter(|(name, _)| !environment.iter().any(|(set, _)| set == name));
         for (name, value) in passed_on.chain(environment.iter().cloned()) {
-            script.extend(format!("export {name}=").bytes().chain(quoted(value.as_ref())).chain(*b"\n"));
+            script.extend(
+                format!("export {name}=").bytes().chain(quoted(value.as_ref())).chain(*b"\n"),
+            );
         }
         script.extend(b"cd ".iter().copied().chain(quoted(std::env::current_dir()?.as_os_str())));
         script.extend(b" || exit 125\nexec");
@@ -152,12 +172,16 @@ impl Launch<'_> {
         // Its end follows ours, whatever becomes of us: UML takes its processes with it on SIGTERM.
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "TERM", "taskset", "-c", &cpu.to_string()]).arg(kernel);
-        command.args([
-            &format!("mem={}", self.guest.memory),
-            "rootfstype=hostfs root=/dev/root rootflags=/",
-            "ro quiet panic=-1 con=null",
-            &format!("uml_dir={shown}/ umid=uml init={shown}/init.sh"),
-        ].iter().flat_map(|words| words.split(' ')));
+        command.args(
+            [
+                &format!("mem={}", self.guest.memory),
+                "rootfstype=hostfs root=/dev/root rootflags=/",
+                "ro quiet panic=-1 con=null",
+                &format!("uml_dir={shown}/ umid=uml init={shown}/init.sh"),
+            ]
+            .iter()
+            .flat_map(|words| words.split(' ')),
+        );
         command.arg(format!("BED_DIR={shown}"));
         command.args(if self.guest.virtual_time { &["time-travel=inf-cpu"][..] } else { &[] });
         command.env_clear().envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
@@ -175,7 +199,17 @@ impl Launch<'_> {
     /// The same init in fresh namespaces of the host's kernel; its processes end with its pid namespace.
     fn namespaces(&self, folder: &Path) -> Command {
         let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL", "unshare", "--mount", "--net", "--uts", "--ipc", "--pid", "--fork"]);
+        command.args([
+            "--pdeathsig",
+            "KILL",
+            "unshare",
+            "--mount",
+            "--net",
+            "--uts",
+            "--ipc",
+            "--pid",
+            "--fork",
+        ]);
         command.args(["--kill-child", "env", "-u", "BED"]).arg("BED_HOST=1");
         command.arg(format!("BED_DIR={}", folder.display())).arg(folder.join("init.sh"));
         if !self.terminal {
@@ -225,8 +259,11 @@ fn print_from(output: &Path, offset: u64) -> u64 {
 /// Keeps what is worth reading of a guest's folder.
 fn keep(folder: &Path, kept: &Path) -> anyhow::Result<()> {
     let _ = fs::remove_dir_all(kept);
-    fs::create_dir_all(kept.join("logs")).with_context(|| format!("cannot create {}", kept.display()))?;
-    for (from, to) in [(folder.to_owned(), kept.to_owned()), (folder.join("logs"), kept.join("logs"))] {
+    fs::create_dir_all(kept.join("logs"))
+        .with_context(|| format!("cannot create {}", kept.display()))?;
+    for (from, to) in
+        [(folder.to_owned(), kept.to_owned()), (folder.join("logs"), kept.join("logs"))]
+    {
         for entry in fs::read_dir(from)?.flatten().filter(|entry| entry.path().is_file()) {
             let _ = fs::copy(entry.path(), to.join(entry.file_name()));
         }

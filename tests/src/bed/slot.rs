@@ -25,7 +25,8 @@ impl Slot {
         loop {
             for &cpu in cpus.iter().rev() {
                 let path = root.join(format!("cpu-{cpu}"));
-                let lock = File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
+                let lock = File::create(&path)
+                    .with_context(|| format!("cannot create {}", path.display()))?;
                 if lock.try_lock().is_ok() {
                     return Ok(Slot { cpu, _lock: lock });
                 }

@@ -1,0 +1,118 @@
+//! The bed itself: a test that fails inside is seen as failed outside, time can be virtual, nodes talk.
+
+use std::time::{Duration, Instant};
+
+use lvs_tests::bed::{Guest, in_guest, try_in_guest};
+use lvs_tests::net::{Link, Node};
+use lvs_tests::traffic::{Client, Server};
+
+#[test]
+fn a_panic_inside_is_a_failure_outside_with_its_message() {
+    let failure =
+        try_in_guest(Guest::kernel(), || -> () { panic!("the sky is green") }).unwrap_err();
+    assert!(failure.to_string().contains("the sky is green"), "{failure}");
+    assert!(failure.reason().contains("status 101"), "{failure}");
+}
+
+#[test]
+fn an_error_inside_is_a_failure_outside_with_its_causes() {
+    let failure = try_in_guest(Guest::kernel(), || -> anyhow::Result<()> {
+        Err(anyhow::anyhow!("no cable").context("no ping"))
+    });
+    let shown = failure.unwrap_err().to_string();
+    assert!(shown.contains("no ping") && shown.contains("no cable"), "{shown}");
+}
+
+#[test]
+fn a_guest_that_panics_is_reported_with_its_console() {
+    let failure = try_in_guest(Guest::kernel(), || {
+        std::fs::write("/proc/sysrq-trigger", "c").unwrap();
+        std::thread::sleep(Duration::from_secs(60));
+    });
+    let failure = failure.unwrap_err();
+    assert!(failure.reason().contains("died"), "{failure}");
+    assert!(failure.to_string().contains("Kernel panic"), "{failure}");
+}
+
+#[test]
+fn a_guest_that_hangs_is_ended_at_its_limit() {
+    let start = Instant::now();
+    let guest = Guest::kernel().limit(Duration::from_secs(3));
+    let failure = try_in_guest(guest, || std::thread::sleep(Duration::from_secs(100)));
+    assert!(failure.unwrap_err().reason().contains("did not end within 3s"));
+    assert!(start.elapsed() < Duration::from_secs(60));
+}
+
+#[test]
+fn waiting_costs_nothing_in_virtual_time() {
+    let start = Instant::now();
+    in_guest(Guest::kernel().virtual_time(), || {
+        let start = Instant::now();
+        std::thread::sleep(Duration::from_secs(3600));
+        let slept = start.elapsed();
+        assert!(
+            slept >= Duration::from_secs(3600) && slept < Duration::from_secs(3601),
+            "{slept:?}"
+        );
+    });
+    if !lvs_tests::bed::inside() {
+        assert!(start.elapsed() < Duration::from_secs(90), "an hour took {:?}", start.elapsed());
+    }
+}
+
+#[test]
+fn nodes_talk_and_servers_say_who_asked() {
+    in_guest(Guest::kernel(), || -> anyhow::Result<()> {
+        let lan = Link::new("lan");
+        let server = Node::new("server").on(&lan, "eth0", "10.0.0.101/24 2001:db8::101/64");
+        let client =
+            Node::new("client").on(&lan, "eth0", "10.0.0.50/24 10.0.0.51/24 2001:db8::50/64");
+
+        let web = Server::tcp(&server, "0.0.0.0:80", "web");
+        let answer = client.get("10.0.0.101:80")?;
+        assert_eq!(answer.server, "web");
+        assert_eq!(answer.seen_source.ip().to_string(), "10.0.0.50");
+        assert_eq!(answer.seen_local.to_string(), "10.0.0.101:80");
+        let other = Client::new(&client).from("10.0.0.51:4321").get("10.0.0.101:80")?;
+        assert_eq!(other.seen_source.to_string(), "10.0.0.51:4321");
+
+        let mut held = client.hold("10.0.0.101:80")?;
+        let first = held.ask()?;
+        assert_eq!(held.ask()?, first, "the same connection");
+        assert_eq!(client.shares("10.0.0.101:80", 5)?, [("web".to_owned(), 5)].into());
+        drop(web);
+        assert!(held.ask().is_err(), "the server is gone");
+        assert!(client.get("10.0.0.101:80").is_err(), "its port is closed");
+
+        let _six = Server::tcp(&server, "[2001:db8::101]:80", "six");
+        assert_eq!(client.get("[2001:db8::101]:80")?.server, "six");
+        let _dns = Server::udp(&server, "10.0.0.101:53", "dns");
+        assert_eq!(client.get_udp("10.0.0.101:53")?.server, "dns");
+
+        server.unplug("eth0");
+        let short = Client::new(&client).patience(Duration::from_millis(300));
+        assert!(short.get_udp("10.0.0.101:53").is_err(), "the cable is out");
+        server.plug("eth0");
+        assert_eq!(client.get_udp("10.0.0.101:53")?.server, "dns");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_router_joins_two_links() {
+    in_guest(Guest::kernel(), || -> anyhow::Result<()> {
+        let (outside, inside) = (Link::new("outside"), Link::new("inside"));
+        let client = Node::new("client")
+            .on(&outside, "eth0", "203.0.113.50/24")
+            .route("default via 203.0.113.1");
+        let _router = Node::new("router")
+            .on(&outside, "eth0", "203.0.113.1/24")
+            .on(&inside, "eth1", "10.0.0.1/24")
+            .sysctl("net.ipv4.ip_forward", "1");
+        let server =
+            Node::new("server").on(&inside, "eth0", "10.0.0.101/24").route("default via 10.0.0.1");
+        let _web = Server::tcp(&server, "10.0.0.101:80", "web");
+        assert_eq!(client.get("10.0.0.101:80")?.seen_source.ip().to_string(), "203.0.113.50");
+        client.sh("busybox ping -c 1 -W 1 10.0.0.101").map(drop)
+    });
+}
