@@ -1,0 +1,37 @@
+# Two commands matter: `make demo` and `make test`. Each installs and builds what it needs and says what is missing.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
+
+.PHONY: demo demo-standalone playground test lint bench crds bed
+demo: ## both worked examples through a real API server and a real kernel
+	@tests/prepare.sh demo
+	@target/debug/lvs-demo
+
+demo-standalone: ## the same from files, without any cluster
+	@tests/prepare.sh demo-standalone
+	@target/debug/lvs-demo --standalone
+
+playground: ## a shell in a running bed, with kubectl, ipvsadm and curl
+	@tests/prepare.sh playground
+	@target/debug/lvs-demo --playground
+
+test: ## every test, on a real kernel and a real API server; one with: make test TEST=name
+	@tests/run.sh $(TEST)
+
+lint: ## formatting, clippy, licences
+	@tests/lint.sh
+
+bench: ## cold programming beside ipvsadm, API change to kernel, audit cost
+	@tests/prepare.sh bench
+	@cargo bench -q -p lvs-ipvs
+	@target/release/lvs-bench
+
+crds: ## regenerate the chart's CRDs from the Rust types
+	@cargo run -q -p lvs-crds --bin crdgen
+
+bed: ## only build what the test bed needs
+	@tests/prepare.sh bed

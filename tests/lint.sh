@@ -1,0 +1,17 @@
+#!/bin/bash
+# Formatting, clippy with warnings as errors, shell syntax, and the licences and sources of our dependencies.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+cache=${KUBE_LVS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kube-lvs}
+deny=0.20.2
+
+cargo fmt --all --check
+cargo clippy --workspace --all-targets --quiet -- -D warnings
+for script in tests/*.sh tests/bed/*.sh .ci/run; do bash -n "$script"; done
+# cargo-deny's advisory check needs its database from the internet: not run here.
+[ -x "$cache/tools/bin/cargo-deny" ] && "$cache/tools/bin/cargo-deny" --version | grep -q " $deny$" || {
+  echo "lint: building cargo-deny $deny (once)" >&2
+  cargo install --quiet --locked --root "$cache/tools" "cargo-deny@$deny"
+}
+"$cache/tools/bin/cargo-deny" --log-level error --offline check bans licenses sources
+echo "lint: clean"

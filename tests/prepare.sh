@@ -1,0 +1,36 @@
+#!/bin/bash
+# Makes everything that a run needs: packages, the test bed's kernel, the control plane, our programs. What is independent
+# is built side by side. Each part is cached; a second call takes seconds.
+# Usage: prepare.sh demo | demo-standalone | playground | test | bench | bed
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+what=$1
+
+command -v cargo >/dev/null || { echo "prepare: no cargo on the PATH. Install Rust 1.89 or newer (Debian's own is older; rustup has it)." >&2; exit 1; }
+[ -d /proc/self ] && [ "$(uname -s)" = Linux ] || { echo "prepare: the test bed runs on Linux only." >&2; exit 1; }
+[ "$(uname -m)" = x86_64 ] || { echo "prepare: the test bed's kernel (User Mode Linux) runs on x86_64 only; this is $(uname -m)." >&2; exit 1; }
+tests/bed/packages.sh
+
+log=$(mktemp -d)
+trap 'rm -rf "$log"' EXIT
+pids=()
+background() { # NAME COMMAND...: its progress (standard error) is shown, its result is not
+  local name=$1
+  shift
+  { "$@" >"$log/$name" || { touch "$log/$name.failed"; }; } &
+  pids+=($!)
+}
+case ${BED:-uml} in
+  host) ;; # the host's own kernel
+  *) background kernel tests/bed/kernel.sh ;;
+esac
+[ "$what" = demo-standalone ] || background control-plane tests/bed/control-plane.sh
+case $what in
+  bed) ;;
+  test) cargo test --workspace --no-run --quiet && cargo build --workspace --bins --quiet ;;
+  bench) cargo build --workspace --bins --release ;;
+  *) cargo build --workspace --bins ;;
+esac || touch "$log/workspace.failed"
+for pid in "${pids[@]}"; do wait "$pid" || true; done
+failed=$(cd "$log" && ls -- *.failed 2>/dev/null | sed 's/\.failed//' | tr '\n' ' ')
+[ -z "$failed" ] || { echo "prepare: could not build: $failed(the reason is above)" >&2; exit 1; }
