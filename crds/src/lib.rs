@@ -7,6 +7,7 @@ mod condition;
 mod director_group;
 mod lvs_node;
 mod real_server;
+mod schema;
 mod slice;
 mod terms;
 mod virtual_service;
@@ -15,25 +16,12 @@ pub use condition::*;
 pub use director_group::*;
 pub use lvs_node::*;
 pub use real_server::*;
+pub use schema::*;
 pub use slice::*;
 pub use terms::*;
 pub use virtual_service::*;
-
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::CustomResourceExt;
 
 /// API group of every kind here.
 pub const GROUP: &str = "kube-lvs.io";
 /// API version of every kind here.
 pub const VERSION: &str = "v1alpha1";
-
-/// Every CRD of the project, in the order in which they are installed.
-pub fn all_crds() -> Vec<CustomResourceDefinition> {
-    vec![
-        DirectorGroup::crd(),
-        RealServer::crd(),
-        VirtualService::crd(),
-        VirtualServiceSlice::crd(),
-        LVSNode::crd(),
-    ]
-}
