@@ -9,15 +9,15 @@ help: ## this list
 .PHONY: demo demo-standalone playground test lint bench crds bed
 demo: ## both worked examples through a real API server and a real kernel
 	@tests/prepare.sh demo
-	@target/debug/lvs-demo
+	@"$${CARGO_TARGET_DIR:-target}"/debug/lvs-demo
 
 demo-standalone: ## the same from files, without any cluster
 	@tests/prepare.sh demo-standalone
-	@target/debug/lvs-demo --standalone
+	@"$${CARGO_TARGET_DIR:-target}"/debug/lvs-demo --standalone
 
 playground: ## a shell in a running bed, with kubectl, ipvsadm and curl
 	@tests/prepare.sh playground
-	@target/debug/lvs-demo --playground
+	@"$${CARGO_TARGET_DIR:-target}"/debug/lvs-demo --playground
 
 test: ## every test, on a real kernel and a real API server; one with: make test TEST=name
 	@tests/run.sh $(TEST)
@@ -28,7 +28,7 @@ lint: ## formatting, clippy, licences
 bench: ## cold programming beside ipvsadm, API change to kernel, audit cost
 	@tests/prepare.sh bench
 	@cargo bench -q -p lvs-ipvs
-	@target/release/lvs-bench
+	@"$${CARGO_TARGET_DIR:-target}"/release/lvs-bench
 
 crds: ## regenerate the chart's CRDs from the Rust types
 	@cargo run -q -p lvs-crds --bin crdgen
