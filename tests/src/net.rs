@@ -269,17 +269,19 @@ fn mac(number: u16) -> String {
     format!("02:00:00:00:{high:02x}:{low:02x}")
 }
 
+/// The file of a sysctl named with dots; a slash stands for a dot in an interface's name.
+pub(crate) fn sysctl_path(name: &str) -> PathBuf {
+    let swap = |c| match c {
+        '.' => '/',
+        '/' => '.',
+        c => c,
+    };
+    Path::new("/proc/sys").join(name.chars().map(swap).collect::<String>())
+}
+
 #[track_caller]
 fn write_sysctl(name: &str, value: &str) {
-    let path: String = name
-        .chars()
-        .map(|c| match c {
-            '.' => '/',
-            '/' => '.',
-            c => c,
-        })
-        .collect();
-    let path = Path::new("/proc/sys").join(path);
+    let path = sysctl_path(name);
     fs::write(&path, value).unwrap_or_else(|e| panic!("cannot set {name} to {value}: {e}"));
 }
 

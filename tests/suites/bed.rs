@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use lvs_tests::bed::{Guest, in_guest, try_in_guest};
 use lvs_tests::net::{Link, Node};
+use lvs_tests::table::NodeState;
 use lvs_tests::traffic::{Client, Server};
+use lvs_tests::wire::Capture;
 
 #[test]
 fn a_panic_inside_is_a_failure_outside_with_its_message() {
@@ -114,5 +116,61 @@ fn a_router_joins_two_links() {
         let _web = Server::tcp(&server, "10.0.0.101:80", "web");
         assert_eq!(client.get("10.0.0.101:80")?.seen_source.ip().to_string(), "203.0.113.50");
         client.sh("busybox ping -c 1 -W 1 10.0.0.101").map(drop)
+    });
+}
+
+#[test]
+fn the_example_of_the_readme_balances_and_its_replies_bypass_the_director() {
+    in_guest(Guest::kernel(), || -> anyhow::Result<()> {
+        let lan = Link::new("lan");
+        let director = Node::new("director").on(&lan, "eth0", "10.0.0.1/24 10.0.0.10/32");
+        let client = Node::new("client").on(&lan, "eth0", "10.0.0.50/24");
+        let rs1 = Node::new("rs1")
+            .on(&lan, "eth0", "10.0.0.101/24")
+            .sysctl("net.ipv4.conf.all.arp_ignore", "1")
+            .sysctl("net.ipv4.conf.all.arp_announce", "2");
+        rs1.ip("addr add 10.0.0.10/32 dev lo");
+        let _web = Server::tcp(&rs1, "10.0.0.10:80", "rs1");
+        let before = NodeState::of(&director);
+        director.sh(
+            "ipvsadm -A -t 10.0.0.10:80 -s rr && ipvsadm -a -t 10.0.0.10:80 -r 10.0.0.101 -g",
+        )?;
+        assert_eq!(client.shares("10.0.0.10:80", 4)?, [("rs1".to_owned(), 4)].into());
+
+        // The README's example ends here.
+        let changes = NodeState::of(&director).changes_since(&before);
+        assert_eq!(
+            changes,
+            [
+                "+ ipvs: -A -t 10.0.0.10:80 -s rr",
+                "+ ipvs: -a -t 10.0.0.10:80 -r 10.0.0.101:80 -g -w 1",
+            ]
+        );
+        let service = director.service("10.0.0.10:80").expect("the service");
+        assert_eq!((service.protocol.as_str(), service.scheduler.as_str()), ("TCP", "rr"));
+        let destination = service.destination("10.0.0.101:80");
+        assert_eq!((destination.forwarding.as_str(), destination.weight), ("Route", 1));
+        director.sh("ipvsadm -E -t 10.0.0.10:80 -s wrr -p 300")?;
+        let service = director.service("10.0.0.10:80").expect("the service");
+        assert_eq!(service.flags, "persistent 255.255.255.255");
+
+        let (at_client, at_director) = (Capture::start(&client), Capture::start(&director));
+        client.get("10.0.0.10:80")?;
+        let frames = at_client.frames();
+        let replies: Vec<_> = frames.iter().filter(|frame| frame.is_from("10.0.0.10")).collect();
+        assert!(!replies.is_empty(), "{frames:#?}");
+        assert!(replies.iter().all(|frame| frame.source_mac == rs1.mac("eth0")), "{replies:#?}");
+        let passed = at_director.frames();
+        assert!(
+            passed.iter().any(|frame| frame.is_to("10.0.0.10") && !frame.outgoing),
+            "{passed:#?}"
+        );
+        assert!(!passed.iter().any(|frame| frame.is_from("10.0.0.10")), "{passed:#?}");
+
+        assert_eq!(client.who_has("10.0.0.10", "eth0"), [director.mac("eth0").to_owned()].into());
+        rs1.ip("addr add 10.0.0.10/32 dev eth0");
+        assert_eq!(client.who_has("10.0.0.10", "eth0").len(), 2, "a second one claims it");
+        assert!(client.who_has("10.0.0.77", "eth0").is_empty());
+        Ok(())
     });
 }

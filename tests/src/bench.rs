@@ -1,0 +1,7 @@
+//! What `lvs-bench` measures. Each function is called inside a guest and returns figures; nothing here asserts speed.
+//!
+//! A guest overstates system calls by far, so what is compared runs in the same guest, in turns.
+
+mod cold;
+
+pub use cold::{Cold, cold_programming};

@@ -1,0 +1,209 @@
+//! What a node's kernel holds: its IPVS table, and all of it that our programs may change.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
+
+use anyhow::Context as _;
+
+use crate::net::Node;
+
+/// A virtual service, as in `/proc/net/ip_vs`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Service {
+    /// `TCP`, `UDP`, `SCTP`, or `FWM` for a firewall mark.
+    pub protocol: String,
+    /// As `192.168.0.10:80` or `[2001:db8::10]:80`, or a firewall mark in decimal.
+    pub address: String,
+    /// As `wlc`.
+    pub scheduler: String,
+    /// What follows the scheduler, such as `persistent 255.255.255.255`; empty if nothing does. The timeout is not in
+    /// it: see `ipvsadm -S -n`.
+    pub flags: String,
+    /// In the kernel's order.
+    pub destinations: Vec<Destination>,
+}
+
+/// A real server of a virtual service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Destination {
+    /// As `10.0.0.101:8080`.
+    pub address: String,
+    /// `Masq`, `Route`, `Tunnel` or `Local`.
+    pub forwarding: String,
+    /// Its share.
+    pub weight: i64,
+    /// Established connections.
+    pub active: u64,
+    /// Other connections that the kernel still keeps.
+    pub inactive: u64,
+}
+
+impl Service {
+    /// The real server at this `ADDRESS:PORT`.
+    #[track_caller]
+    pub fn destination(&self, address: &str) -> &Destination {
+        let found = self.destinations.iter().find(|destination| destination.address == address);
+        found.unwrap_or_else(|| panic!("no {address} in {self:#?}"))
+    }
+}
+
+impl Node {
+    /// The node's IPVS table, in the kernel's order. Empty where the kernel has no IPVS.
+    #[track_caller]
+    pub fn services(&self) -> Vec<Service> {
+        // /proc/net is the process's; a thread in another namespace has its own.
+        let text =
+            self.run(|| fs::read_to_string("/proc/thread-self/net/ip_vs")).unwrap_or_default();
+        parse(&text).unwrap_or_else(|e| panic!("{}: {e:#} in\n{text}", self.name()))
+    }
+
+    /// The virtual service at this `ADDRESS:PORT`, or of this firewall mark.
+    pub fn service(&self, address: &str) -> Option<Service> {
+        self.services().into_iter().find(|service| service.address == address)
+    }
+
+    /// A sysctl by its dotted name (a `/` stands for a dot in an interface's name).
+    #[track_caller]
+    pub fn read_sysctl(&self, name: &str) -> String {
+        let path = crate::net::sysctl_path(name);
+        let value = self.run(|| fs::read_to_string(&path));
+        value.unwrap_or_else(|e| panic!("cannot read {name}: {e}")).trim_end().replace('\t', " ")
+    }
+
+    /// The addresses of all interfaces, each as `eth0 10.0.0.1/24`.
+    #[track_caller]
+    pub fn addresses(&self) -> BTreeSet<String> {
+        let text = self.sh("ip -o addr").unwrap_or_else(|e| panic!("{e}"));
+        let words = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        words
+            .filter(|words| words.len() > 3)
+            .map(|words| format!("{} {}", words[1], words[3]))
+            .collect()
+    }
+}
+
+/// All of a node that our programs may change, to be compared with itself at another time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeState(BTreeSet<String>);
+
+impl NodeState {
+    /// Takes the node's IPVS table, links, addresses, routes, rules and sysctls (`net.ipv4.conf.*`, `net.ipv4.vs.*`,
+    /// the forwarding switches). Connection counts and remaining lifetimes are left out.
+    #[track_caller]
+    pub fn of(node: &Node) -> NodeState {
+        let mut lines = BTreeSet::new();
+        for (what, command) in [
+            ("ipvs", "! [ -e /proc/net/ip_vs ] || ipvsadm -S -n"),
+            ("ipvs daemon", "! [ -e /proc/net/ip_vs ] || ipvsadm -L --daemon"),
+            ("link", "ip -o link | sed 's/^[0-9]*: //; s/ qlen [0-9]*//'"),
+            ("address", "ip -o addr | sed 's/^[0-9]*: //; s/_lft [0-9]*sec/_lft limited/g'"),
+            ("route", "ip route show table all; ip -6 route show table all"),
+            ("rule", "ip rule; ip -6 rule"),
+        ] {
+            let text = node.sh(command).unwrap_or_else(|e| panic!("{e}"));
+            let squeezed = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+            lines.extend(text.lines().map(|line| format!("{what}: {}", squeezed(line))));
+        }
+        node.run(|| {
+            for folder in ["net/ipv4/conf", "net/ipv4/vs"] {
+                add_sysctls(&Path::new("/proc/sys").join(folder), &mut lines);
+            }
+            for file in ["net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"] {
+                add_sysctl(&Path::new("/proc/sys").join(file), &mut lines);
+            }
+        });
+        NodeState(lines)
+    }
+
+    /// What has come (`+ ...`) and what has gone (`- ...`) since `before`.
+    pub fn changes_since(&self, before: &NodeState) -> Vec<String> {
+        let gone = before.0.difference(&self.0).map(|line| format!("- {line}"));
+        gone.chain(self.0.difference(&before.0).map(|line| format!("+ {line}"))).collect()
+    }
+
+    /// # Panics
+    /// When something has changed since `before`, with what.
+    #[track_caller]
+    pub fn assert_same_as(&self, before: &NodeState) {
+        let changes = self.changes_since(before);
+        assert!(changes.is_empty(), "the node is not what it was:\n{}", changes.join("\n"));
+    }
+}
+
+fn add_sysctls(folder: &Path, lines: &mut BTreeSet<String>) {
+    for path in fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()) {
+        if path.is_dir() {
+            add_sysctls(&path, lines);
+        } else {
+            add_sysctl(&path, lines);
+        }
+    }
+}
+
+fn add_sysctl(path: &Path, lines: &mut BTreeSet<String>) {
+    // Some can only be written.
+    if let (Ok(value), Ok(name)) = (fs::read_to_string(path), path.strip_prefix("/proc/sys")) {
+        lines.insert(format!("sysctl: {} = {}", name.display(), value.trim_end()));
+    }
+}
+
+/// The text of `/proc/net/ip_vs` (ip_vs_info_seq_show in net/netfilter/ipvs/ip_vs_ctl.c).
+fn parse(text: &str) -> anyhow::Result<Vec<Service>> {
+    let mut services: Vec<Service> = Vec::new();
+    for line in text.lines().skip(3) {
+        let words: Vec<_> = line.split_whitespace().collect();
+        match words.as_slice() {
+            ["->", address, forwarding, weight, active, inactive] => {
+                let service = services.last_mut().context("a destination before any service")?;
+                service.destinations.push(Destination {
+                    address: parse_address(address)?,
+                    forwarding: (*forwarding).to_owned(),
+                    weight: weight.parse()?,
+                    active: active.parse()?,
+                    inactive: inactive.parse()?,
+                });
+            }
+            [protocol, address, scheduler, flags @ ..] => services.push(Service {
+                protocol: (*protocol).to_owned(),
+                address: match *protocol {
+                    "FWM" => u32::from_str_radix(address, 16)?.to_string(),
+                    _ => parse_address(address)?,
+                },
+                scheduler: (*scheduler).to_owned(),
+                flags: parse_flags(flags)?,
+                destinations: Vec::new(),
+            }),
+            _ => anyhow::bail!("a strange line: {line:?}"),
+        }
+    }
+    Ok(services)
+}
+
+fn parse_flags(words: &[&str]) -> anyhow::Result<String> {
+    let mut flags = Vec::new();
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        flags.push((*word).to_owned());
+        if *word == "persistent" {
+            // In ticks of the kernel, whose length nobody tells.
+            words.next().context("persistent without a timeout")?;
+            if let Some(mask) = words.next() {
+                // For IPv6 no netmask is shown.
+                flags.push(Ipv4Addr::from(u32::from_str_radix(mask, 16)?).to_string());
+            }
+        }
+    }
+    Ok(flags.join(" "))
+}
+
+/// As `C0A8000A:0050` or `[2001:0db8:0000:...]:0050`.
+fn parse_address(text: &str) -> anyhow::Result<String> {
+    let (address, port) = text.rsplit_once(':').context("an address without a port")?;
+    let ip: IpAddr = match address.strip_prefix('[').and_then(|address| address.strip_suffix(']')) {
+        Some(address) => address.parse()?,
+        None => Ipv4Addr::from(u32::from_str_radix(address, 16)?).into(),
+    };
+    Ok(SocketAddr::new(ip, u16::from_str_radix(port, 16)?).to_string())
+}
