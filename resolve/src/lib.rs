@@ -1,1 +1,33 @@
-//! From what users wrote and what the cluster has to what is to be programmed; pure.
+//! From what users wrote and what the cluster has to what is to be programmed. Pure: no I/O, no clock, no netlink.
+//!
+//! Fill a [`Snapshot`], ask [`resolve`] what one VirtualService's slices are to be, write them, put what was written
+//! back into the snapshot, and ask [`virtual_service_status`] what its status is. The operator does so against the
+//! API server, the standalone agent against a folder of files.
+
+mod claim;
+mod group;
+mod key;
+mod listing;
+mod lookup;
+mod node;
+mod place;
+mod real_server;
+pub mod reason;
+mod resolution;
+mod resolve;
+mod selector;
+mod snapshot;
+mod status;
+
+pub use claim::Claim;
+pub use group::{GroupResolution, directors, resolve_group};
+pub use key::Key;
+pub use node::NodeFacts;
+pub use place::slice_name;
+pub use resolution::{DesiredSlice, LeftOut, Resolution, Verdict};
+pub use resolve::resolve;
+pub use selector::{InvalidSelector, check as check_selector, matches};
+pub use snapshot::Snapshot;
+pub use status::{
+    RealServerReport, director_group_status, real_server_status, virtual_service_status,
+};

@@ -1,0 +1,65 @@
+//! The reasons that conditions carry.
+
+/// Nothing is wrong.
+pub const ACCEPTED: &str = "Accepted";
+/// Nothing is wrong.
+pub const RESOLVED: &str = "Resolved";
+/// Every director has been read back.
+pub const PROGRAMMED: &str = "Programmed";
+/// Clients are served.
+pub const AVAILABLE: &str = "Available";
+/// Nothing needs an eye.
+pub const AS_EXPECTED: &str = "AsExpected";
+/// The group has its director.
+pub const READY: &str = "Ready";
+
+/// A field holds something that no object may hold (an API server with our CRDs would have refused it).
+pub const INVALID: &str = "Invalid";
+/// A label selector that cannot be evaluated.
+pub const INVALID_SELECTOR: &str = "InvalidSelector";
+/// Another VirtualService has the VIP and port, or the VIP belongs to another namespace.
+pub const ADDRESS_CONFLICT: &str = "AddressConflict";
+/// A VIP is a node's own address.
+pub const NODE_ADDRESS: &str = "AddressOfNode";
+/// The DirectorGroup does not exist.
+pub const NO_SUCH_DIRECTOR_GROUP: &str = "NoSuchDirectorGroup";
+/// The DirectorGroup does not admit the namespace.
+pub const NAMESPACE_NOT_ALLOWED: &str = "NamespaceNotAllowed";
+/// The spec was not accepted.
+pub const NOT_ACCEPTED: &str = "NotAccepted";
+
+/// No real server that new connections may go to.
+pub const NO_REAL_SERVERS: &str = "NoRealServers";
+/// Every real server that the selector matches was left out.
+pub const NO_USABLE_REAL_SERVERS: &str = "NoUsableRealServers";
+/// `nodeName` names no node.
+pub const NO_SUCH_NODE: &str = "NoSuchNode";
+/// The node has no address of a VIP's family.
+pub const NO_NODE_ADDRESS: &str = "NoNodeAddress";
+/// The server's address is of another family than every VIP.
+pub const ADDRESS_FAMILY_MISMATCH: &str = "AddressFamilyMismatch";
+/// The server's address is outside the DirectorGroup's realServerCIDRs.
+pub const OUTSIDE_REAL_SERVER_CIDRS: &str = "OutsideRealServerCIDRs";
+/// The server's address is the VIP.
+pub const ADDRESS_IS_VIP: &str = "AddressIsVIP";
+/// The server has none of the service's ports.
+pub const NO_PORT: &str = "NoPort";
+/// DR cannot translate ports.
+pub const PORT_MISMATCH: &str = "PortMismatch";
+/// Another RealServer stands for the same address and port.
+pub const DUPLICATE_ADDRESS: &str = "DuplicateAddress";
+
+/// The group has no director.
+pub const NO_DIRECTOR: &str = "NoDirector";
+/// More than one node matches a group's selector.
+pub const TOO_MANY_DIRECTORS: &str = "TooManyDirectors";
+/// A report is awaited.
+pub const PENDING: &str = "Pending";
+/// An agent could not program it.
+pub const NOT_PROGRAMMED: &str = "NotProgrammed";
+/// An agent has not been heard of for long.
+pub const AGENT_SILENT: &str = "AgentSilent";
+/// A node failed as a real server.
+pub const REAL_SERVER_FAILED: &str = "RealServerFailed";
+/// No VirtualService selects the RealServer.
+pub const NOT_SELECTED: &str = "NotSelected";

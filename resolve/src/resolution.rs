@@ -1,0 +1,67 @@
+//! What [`resolve`](crate::resolve) answers.
+
+use lvs_crds::{RealServerCounts, VirtualServiceSliceSpec};
+use std::net::IpAddr;
+
+/// What is to be made of one VirtualService.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Resolution {
+    /// Whether the spec stands: it clashes with nothing and its group carries it.
+    pub accepted: Verdict,
+    /// Whether the real servers are known.
+    pub resolved: Verdict,
+    /// All slices to have; an existing one that is not among them is to be deleted. A spec that is not accepted keeps
+    /// the slices it has, so that the kernel keeps its last good state.
+    pub slices: Vec<DesiredSlice>,
+    /// The real servers counted.
+    pub real_servers: RealServerCounts,
+    /// The real servers that the service selects, by name; left out or not.
+    pub selected: Vec<String>,
+    /// Real servers, or addresses of them, that are not balanced to, and why. A Disabled one is not listed.
+    pub left_out: Vec<LeftOut>,
+    /// The group's directors.
+    pub directors: Vec<String>,
+    /// The VIPs of the spec, as far as they are addresses.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// A condition's status, reason and message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// True or False.
+    pub status: bool,
+    /// One CamelCase word of [`reason`](crate::reason).
+    pub reason: String,
+    /// What is wrong, in which field, and how to put it right.
+    pub message: String,
+}
+
+impl Verdict {
+    pub(crate) fn yes(reason: &str, message: impl Into<String>) -> Self {
+        Self { status: true, reason: reason.to_owned(), message: message.into() }
+    }
+
+    pub(crate) fn no(reason: &str, message: impl Into<String>) -> Self {
+        Self { status: false, reason: reason.to_owned(), message: message.into() }
+    }
+}
+
+/// A slice to have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DesiredSlice {
+    /// The name, in the VirtualService's namespace.
+    pub name: String,
+    /// The spec.
+    pub spec: VirtualServiceSliceSpec,
+}
+
+/// A real server that is not balanced to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftOut {
+    /// The RealServer's name.
+    pub real_server: String,
+    /// One CamelCase word of [`reason`](crate::reason).
+    pub reason: &'static str,
+    /// What is wrong, in which field, and how to put it right.
+    pub message: String,
+}

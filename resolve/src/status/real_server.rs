@@ -1,0 +1,79 @@
+//! The status of a RealServer.
+
+use super::set;
+use crate::listing::listing;
+use crate::{Key, LeftOut, Snapshot, Verdict, reason};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use lvs_crds::{RESOLVED, RealServer, RealServerDisplay, RealServerStatus};
+
+/// What one VirtualService makes of a RealServer that it selects.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RealServerReport {
+    /// The VirtualService, of the RealServer's namespace.
+    pub virtual_service: String,
+    /// Why it does not balance to the server, if it does not.
+    pub left_out: Option<LeftOut>,
+}
+
+/// The status of a RealServer, from the reports of the VirtualServices that select it, in the order of their names.
+pub fn real_server_status(
+    key: &Key,
+    reports: &[RealServerReport],
+    snapshot: &Snapshot,
+    now: &Time,
+) -> RealServerStatus {
+    let server = snapshot.real_server(key);
+    let generation = server.and_then(|s| s.metadata.generation);
+    let old = server.and_then(|s| s.status.as_ref());
+    let (addresses, missing) = server.map(|s| addresses(s, snapshot)).unwrap_or_default();
+    let mut conditions = old.map(|s| s.conditions.clone()).unwrap_or_default();
+    set(&mut conditions, RESOLVED, &verdict(reports, missing), generation, now);
+    let services: Vec<String> = reports.iter().map(|r| r.virtual_service.clone()).collect();
+    RealServerStatus {
+        observed_generation: generation,
+        conditions,
+        display: Some(RealServerDisplay {
+            addresses: addresses.join(","),
+            services: listing(&services, 4),
+        }),
+        addresses,
+        virtual_services: services,
+    }
+}
+
+fn addresses(server: &RealServer, snapshot: &Snapshot) -> (Vec<String>, Option<String>) {
+    match (&server.spec.node_name, &server.spec.address) {
+        (Some(node), _) => match snapshot.node(node) {
+            Some(facts) => (facts.addresses.iter().map(ToString::to_string).collect(), None),
+            None => (Vec::new(), Some(node.clone())),
+        },
+        (None, address) => (address.iter().cloned().collect(), None),
+    }
+}
+
+fn verdict(reports: &[RealServerReport], missing: Option<String>) -> Verdict {
+    let problems: Vec<_> = reports
+        .iter()
+        .filter_map(|r| Some((r.virtual_service.as_str(), r.left_out.as_ref()?)))
+        .collect();
+    match (problems.first(), missing) {
+        (Some((service, problem)), _) => {
+            let services: Vec<&str> = problems.iter().map(|(service, _)| *service).collect();
+            let others = match services.len() {
+                1 => String::new(),
+                _ => format!(" (Left out by: {}.)", listing(&services, 4)),
+            };
+            let message = format!("VirtualService {service}: {}{others}", problem.message);
+            Verdict::no(problem.reason, message)
+        }
+        (None, Some(node)) => Verdict::no(
+            reason::NO_SUCH_NODE,
+            format!("spec.nodeName: there is no node {node}; correct the name"),
+        ),
+        (None, None) if reports.is_empty() => Verdict::yes(
+            reason::NOT_SELECTED,
+            "The address is known; no VirtualService of this namespace selects the server.",
+        ),
+        (None, None) => Verdict::yes(reason::RESOLVED, "The address is known."),
+    }
+}

@@ -1,0 +1,259 @@
+//! The status of a VirtualService.
+
+use super::director::{Progress, failures, progress, text};
+use super::set;
+use crate::listing::listing;
+use crate::place::version;
+use crate::{Key, Resolution, Snapshot, Verdict, reason};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use lvs_crds::{
+    ACCEPTED, AVAILABLE, DEGRADED, DirectorRole, DirectorStatus, FailedRole, Forwarding,
+    PROGRAMMED, RESOLVED, VirtualService, VirtualServiceDisplay, VirtualServiceSlice,
+    VirtualServiceStatus,
+};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// The status of a VirtualService: what [`resolve`](crate::resolve) said of it, and what the reports say of the
+/// slices that it has now. Transition times are kept from the status that it has. `None` if it is gone.
+pub fn virtual_service_status(
+    key: &Key,
+    resolution: &Resolution,
+    snapshot: &Snapshot,
+    now: &Time,
+) -> Option<VirtualServiceStatus> {
+    let vs = snapshot.virtual_service(key)?;
+    let slices: Vec<_> = snapshot.slices_of(key).map(|(_, slice)| slice).collect();
+    let view = View { key, vs, resolution, snapshot, progress: progresses(key, vs, resolution, &slices, snapshot), slices };
+    let generation = vs.metadata.generation;
+    let mut conditions = vs.status.as_ref().map(|s| s.conditions.clone()).unwrap_or_default();
+    let mut put = |type_, verdict: &Verdict| set(&mut conditions, type_, verdict, generation, now);
+    put(ACCEPTED, &resolution.accepted);
+    put(RESOLVED, &resolution.resolved);
+    put(PROGRAMMED, &view.programmed());
+    put(AVAILABLE, &view.available());
+    put(DEGRADED, &view.degraded());
+    let addresses = view.addresses();
+    Some(VirtualServiceStatus {
+        observed_generation: generation,
+        conditions,
+        display: Some(VirtualServiceDisplay {
+            addresses: addresses.join(","),
+            ports: ports(vs),
+            active: resolution.directors.first().cloned().unwrap_or_default(),
+            real_servers: format!(
+                "{}/{}",
+                resolution.real_servers.healthy, resolution.real_servers.total
+            ),
+        }),
+        addresses,
+        directors: view.directors(),
+        real_servers: Some(resolution.real_servers.clone()),
+    })
+}
+
+struct View<'a> {
+    key: &'a Key,
+    vs: &'a VirtualService,
+    resolution: &'a Resolution,
+    snapshot: &'a Snapshot,
+    progress: Vec<(&'a str, Progress)>,
+    slices: Vec<&'a Arc<VirtualServiceSlice>>,
+}
+
+fn progresses<'a>(
+    key: &Key,
+    vs: &VirtualService,
+    resolution: &'a Resolution,
+    slices: &[&Arc<VirtualServiceSlice>],
+    snapshot: &Snapshot,
+) -> Vec<(&'a str, Progress)> {
+    let newest = slices.iter().map(|slice| version(slice)).max().unwrap_or(0);
+    let group = &vs.spec.director_group;
+    let of = |node: &'a String| (node.as_str(), progress(key, node, group, newest, snapshot));
+    resolution.directors.iter().map(of).collect()
+}
+
+impl View<'_> {
+    fn programmed(&self) -> Verdict {
+        if !self.resolution.accepted.status {
+            let stays = match self.slices.first() {
+                Some(slice) => {
+                    format!(" Generation {} stays programmed meanwhile.", slice.spec.generation)
+                }
+                None => String::new(),
+            };
+            return Verdict::no(
+                reason::NOT_ACCEPTED,
+                format!("The spec is not accepted, see Accepted.{stays}"),
+            );
+        }
+        if self.progress.is_empty() {
+            return self.no_director();
+        }
+        if !self.slices_stand() {
+            return Verdict::no(reason::PENDING, "The slices are being written.");
+        }
+        let mut verdict =
+            Verdict::yes(reason::PROGRAMMED, "The kernel of every director was read back.");
+        for (_, progress) in &self.progress {
+            match progress {
+                Progress::Failed(text) => return Verdict::no(reason::NOT_PROGRAMMED, text),
+                Progress::Silent(text) => verdict = Verdict::no(reason::AGENT_SILENT, text),
+                Progress::Pending(text) if verdict.status => {
+                    verdict = Verdict::no(reason::PENDING, text);
+                }
+                Progress::Pending(_) | Progress::Programmed => {}
+            }
+        }
+        verdict
+    }
+
+    fn available(&self) -> Verdict {
+        let healthy = |s: &&Arc<VirtualServiceSlice>| s.spec.real_servers.iter().any(|r| r.weight > 0);
+        if self.slices.is_empty() && !self.resolution.accepted.status {
+            let accepted = &self.resolution.accepted;
+            return Verdict::no(&accepted.reason, &accepted.message);
+        }
+        let Some((_, active)) = self.progress.first() else { return self.no_director() };
+        if !self.slices.iter().any(healthy) {
+            return Verdict::no(reason::NO_REAL_SERVERS, self.no_real_servers());
+        }
+        let yes = Verdict::yes(reason::AVAILABLE, "Clients are served.");
+        match active {
+            Progress::Programmed => yes,
+            Progress::Failed(text) => Verdict::no(reason::NOT_PROGRAMMED, text),
+            Progress::Pending(_) | Progress::Silent(_) if self.served_before() => yes,
+            Progress::Silent(text) => Verdict::no(reason::AGENT_SILENT, text),
+            Progress::Pending(text) => Verdict::no(reason::PENDING, text),
+        }
+    }
+
+    fn no_real_servers(&self) -> String {
+        let resolved = &self.resolution.resolved;
+        match (self.resolution.real_servers.total, resolved.status) {
+            (0, _) | (_, false) => resolved.message.clone(),
+            _ => "No real server has a weight above 0 and is Enabled; raise a RealServer's spec.weight".to_owned(),
+        }
+    }
+
+    /// An edit of real servers or of the scheduler leaves a service serving while it is on its way; a new address or
+    /// port is nothing that anybody has been served at.
+    fn served_before(&self) -> bool {
+        let Some(status) = &self.vs.status else { return false };
+        let was = status.conditions.iter().any(|c| c.type_ == AVAILABLE && c.status == "True");
+        let display = status.display.as_ref();
+        was && display.is_some_and(|d| d.ports == ports(self.vs))
+            && self.addresses().iter().all(|a| status.addresses.contains(a))
+    }
+
+    fn degraded(&self) -> Verdict {
+        let mut problems: Vec<(&str, String)> = self
+            .resolution
+            .left_out
+            .iter()
+            .map(|l| (l.reason, format!("RealServer {} is left out: {}", l.real_server, l.message)))
+            .collect();
+        for (node, progress) in &self.progress {
+            if self.snapshot.is_silent(node) && !matches!(progress, Progress::Failed(_)) {
+                problems.push((reason::AGENT_SILENT, silent(node)));
+            }
+        }
+        for node in self.real_server_nodes() {
+            problems.extend(self.real_server_problem(&node));
+        }
+        let Some((first, _)) = problems.first() else {
+            return Verdict::no(reason::AS_EXPECTED, "Nothing needs attention.");
+        };
+        let first = *first;
+        let texts: Vec<&str> = problems.iter().map(|(_, text)| text.as_str()).collect();
+        let more = match texts.len().saturating_sub(3) {
+            0 => String::new(),
+            more => format!(" And {more} more."),
+        };
+        let shown: Vec<&str> = texts.into_iter().take(3).collect();
+        Verdict::yes(first, format!("{}.{more}", shown.join(". ")))
+    }
+
+    /// The nodes that are real servers, and those that say that they failed as one.
+    fn real_server_nodes(&self) -> BTreeSet<String> {
+        let servers = self.slices.iter().flat_map(|s| &s.spec.real_servers);
+        let nodes = servers.filter_map(|r| r.node_name.clone());
+        nodes.chain(self.snapshot.failing_on(self.key).map(str::to_owned)).collect()
+    }
+
+    fn real_server_problem(&self, node: &str) -> Option<(&'static str, String)> {
+        let director = self.progress.iter().any(|(name, _)| *name == node);
+        let Some(report) = self.snapshot.lvs_node(node).and_then(|n| n.status.as_ref()) else {
+            let servers = self.slices.iter().flat_map(|s| &s.spec.real_servers);
+            let mut here = servers.filter(|r| r.node_name.as_deref() == Some(node));
+            return here.any(|r| r.forwarding == Forwarding::DR).then(|| {
+                let text = format!(
+                    "node {node} has no agent that reports, so nobody has put the VIP on its loopback interface for DR"
+                );
+                (reason::REAL_SERVER_FAILED, text)
+            });
+        };
+        let mine = |f: &&lvs_crds::Failure| match f.role {
+            FailedRole::RealServer => true,
+            FailedRole::Node => !director,
+            FailedRole::Director => false,
+        };
+        if let Some(failure) = failures(report, self.key).find(mine) {
+            return Some((reason::REAL_SERVER_FAILED, text(node, failure)));
+        }
+        let quiet = !director && self.snapshot.is_silent(node);
+        quiet.then(|| (reason::AGENT_SILENT, silent(node)))
+    }
+
+    fn no_director(&self) -> Verdict {
+        let group = &self.vs.spec.director_group;
+        Verdict::no(
+            reason::NO_DIRECTOR,
+            format!("DirectorGroup {group} has no director; see its condition Ready"),
+        )
+    }
+
+    /// Whether the slices that there are are the slices to have.
+    fn slices_stand(&self) -> bool {
+        let desired: BTreeMap<_, _> =
+            self.resolution.slices.iter().map(|s| (s.name.as_str(), &s.spec)).collect();
+        desired.len() == self.slices.len()
+            && self.slices.iter().all(|slice| {
+                let name = slice.metadata.name.as_deref().unwrap_or_default();
+                desired.get(name).is_some_and(|spec| **spec == slice.spec)
+            })
+    }
+
+    /// The VIPs in use: a spec that is not accepted leaves the earlier ones in use.
+    fn addresses(&self) -> Vec<String> {
+        if self.resolution.accepted.status {
+            return self.resolution.addresses.iter().map(ToString::to_string).collect();
+        }
+        let services = self.slices.iter().take(1).flat_map(|s| &s.spec.services);
+        let mut addresses: Vec<String> = services.map(|s| s.address.clone()).collect();
+        addresses.dedup();
+        addresses
+    }
+
+    fn directors(&self) -> Vec<DirectorStatus> {
+        let of = |(index, (node, progress)): (usize, &(&str, Progress))| DirectorStatus {
+            node: (*node).to_owned(),
+            role: if index == 0 { DirectorRole::Active } else { DirectorRole::Standby },
+            problem: progress.problem().map(str::to_owned),
+        };
+        self.progress.iter().enumerate().map(of).collect()
+    }
+}
+
+fn silent(node: &str) -> String {
+    format!(
+        "the agent of node {node} has not reported for long; what it programmed stays, but see that it runs"
+    )
+}
+
+fn ports(vs: &VirtualService) -> String {
+    let texts: Vec<String> =
+        vs.spec.ports.iter().map(|p| format!("{}/{}", p.protocol, p.port)).collect();
+    listing(&texts, 4)
+}
