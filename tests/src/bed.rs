@@ -211,10 +211,19 @@ fn note_duration(test: &str, took: Duration) {
 
 /// Runs a command in a guest with this process's terminal, and returns its exit status.
 pub fn run_command(guest: &Guest, command: Vec<OsString>) -> anyhow::Result<i32> {
+    launch_command(guest, command, true)
+}
+
+/// Runs a command in a guest, shows what it prints as it comes, and returns its exit status.
+pub fn show_command(guest: &Guest, command: Vec<OsString>) -> anyhow::Result<i32> {
+    launch_command(guest, command, false)
+}
+
+fn launch_command(guest: &Guest, command: Vec<OsString>, terminal: bool) -> anyhow::Result<i32> {
     let kept = target().join("bed/run");
     let environment = vec![(INSIDE.into(), "command".into())];
     let start = Instant::now();
-    let launch = Launch { guest, command, environment, terminal: true, kept: kept.clone() };
+    let launch = Launch { guest, command, environment, terminal, kept: kept.clone() };
     match launch.run()?.end {
         End::Exited(status) => Ok(status),
         End::Died(how) => Err(anyhow!("{}\nthe guest died: {how}", logs(&kept))),

@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
-use std::io::{Read as _, Seek as _, SeekFrom};
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _, stdout};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
@@ -188,7 +188,8 @@ impl Launch<'_> {
         command.env("HOME", folder).env("TMPDIR", memory_folder()?);
         let console = File::create(folder.join("console"))?;
         if self.terminal {
-            command.args(["con0=fd:0,fd:1", "con1=null"]).stderr(console);
+            // The kernel's console is the user's terminal then: nothing below a panic belongs there.
+            command.args(["con0=fd:0,fd:1", "con1=null", "loglevel=3"]).stderr(console);
         } else {
             command.args(["con0=null,fd:2", "con1=null,fd:2"]).stdin(Stdio::null());
             command.stdout(console.try_clone()?).stderr(console).process_group(0);
@@ -253,6 +254,8 @@ fn print_from(output: &Path, offset: u64) -> u64 {
     let mut new = Vec::new();
     let read = file.seek(SeekFrom::Start(offset)).and_then(|_| file.read_to_end(&mut new));
     print!("{}", String::from_utf8_lossy(&new));
+    // A part of a line is worth seeing too.
+    let _ = stdout().flush();
     read.unwrap_or(0) as u64
 }
 
