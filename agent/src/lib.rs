@@ -3,4 +3,5 @@
 //! `input -> plan (pure) -> diff (pure) -> kernel -> read back -> report`. See ARCHITECTURE.md.
 
 pub mod journal;
+pub mod kernel;
 pub mod state;

@@ -1,0 +1,169 @@
+//! Acting: the one place that changes the node, and that looks at it.
+//!
+//! Calls block: they belong on a thread of their own, never on a runtime's worker. [`Linux`] is the real
+//! kernel, [`fake::Fake`] one in memory for tests of what calls it.
+
+mod error;
+pub mod fake;
+
+pub use error::{KernelError, Origin};
+
+use crate::journal::{Journal, Made};
+use crate::state::{Facts, NodeState, Observed, Op, Ours};
+use lvs_ipvs::{Forwarding, Operation, ServiceKey};
+use std::collections::BTreeSet;
+
+/// What the agent asks of a kernel.
+pub trait Kernel: Send {
+    /// Interfaces and routes; [`Facts::node`] is left empty. Addresses in `ours` are left out.
+    ///
+    /// # Errors
+    /// When the kernel does not answer.
+    fn facts(&mut self, ours: &Ours) -> Result<Facts, KernelError>;
+
+    /// Reads what `scope` asks for, foreign things too. What was not asked for is empty in the answer.
+    ///
+    /// # Errors
+    /// When the kernel does not answer. That it has no IPVS is no error: [`Observed::services`] is `None`.
+    fn observe(&mut self, scope: &Scope) -> Result<Observed, KernelError>;
+
+    /// Carries out `ops` in order, and gives each its own result, in the same order. What is to be made is in the
+    /// journal before the kernel is changed; what is undone leaves it afterwards.
+    ///
+    /// One that fails stops no other, but for those that would do harm without it ([`KernelError::Withheld`]).
+    fn execute(&mut self, ops: &[Op], journal: &mut Journal) -> Vec<Result<Done, KernelError>>;
+
+    /// What the kernel is.
+    ///
+    /// # Errors
+    /// When the kernel does not answer. That it has no IPVS is no error.
+    fn about(&mut self) -> Result<About, KernelError>;
+
+    /// Requests sent so far.
+    fn requests(&self) -> Requests;
+}
+
+/// How an operation that did not fail has ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Done {
+    /// As asked.
+    Changed,
+    /// The address stands already and is somebody else's: it serves, and it will not be removed.
+    ForeignAddress,
+    /// Somebody has changed the sysctl since: it stays as it is, and is no longer ours.
+    TakenOver {
+        /// Its value now.
+        value: String,
+    },
+}
+
+/// What to read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scope {
+    /// Which services.
+    pub services: Services,
+    /// Whether to read the addresses of all interfaces.
+    pub addresses: bool,
+    /// Sysctls, by their paths below `/proc/sys`.
+    pub sysctls: BTreeSet<String>,
+}
+
+/// Which services to read, with their destinations.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Services {
+    /// None.
+    #[default]
+    None,
+    /// These; each costs two requests.
+    These(BTreeSet<ServiceKey>),
+    /// All: the services by one listing, their destinations by one read of `/proc/net/ip_vs`. That file shows neither
+    /// thresholds nor tunnels, which are then read as none; so the destinations of services in `exact` are listed one by
+    /// one.
+    All {
+        /// Services whose destinations are wanted with thresholds or tunnels.
+        exact: BTreeSet<ServiceKey>,
+    },
+}
+
+/// From how many services on [`Scope::touched`] reads the whole table: two requests a service cost more then.
+const MANY: usize = 64;
+
+impl Scope {
+    /// Everything, for the audit: all that is wanted and all that is ours must be seen.
+    pub fn audit(wanted: &NodeState, ours: &Ours) -> Self {
+        let mut sysctls: BTreeSet<_> = wanted.sysctls.keys().cloned().collect();
+        sysctls.extend(ours.iter().filter_map(|made| match made {
+            Made::Sysctl(path) => Some(path.clone()),
+            _ => None,
+        }));
+        Self { services: Services::All { exact: exact(wanted) }, addresses: true, sysctls }
+    }
+
+    /// What `ops` have touched, for reading back after them.
+    pub fn touched(ops: &[Op], wanted: &NodeState) -> Self {
+        let mut scope = Self::default();
+        let mut services = BTreeSet::new();
+        for op in ops {
+            match op {
+                Op::SetSysctl { path, .. } | Op::RestoreSysctl { path } => {
+                    scope.sysctls.insert(path.clone());
+                }
+                Op::AddAddress(_) | Op::DelAddress(_) => scope.addresses = true,
+                Op::Ipvs(operation) => services.extend(subject(operation)),
+            }
+        }
+        scope.services = match services.len() {
+            0 => Services::None,
+            n if n < MANY => Services::These(services),
+            _ => Services::All { exact: exact(wanted) },
+        };
+        scope
+    }
+}
+
+/// Services whose destinations `/proc/net/ip_vs` does not show in full.
+fn exact(wanted: &NodeState) -> BTreeSet<ServiceKey> {
+    let partly_shown = |state: &&crate::state::ServiceState| {
+        state.destinations.values().any(|destination| {
+            destination.upper_threshold != 0
+                || destination.lower_threshold != 0
+                || destination.forwarding == Forwarding::Tunnel
+        })
+    };
+    wanted.services.values().filter(partly_shown).map(|state| state.service.key).collect()
+}
+
+/// The service that an operation is about.
+fn subject(operation: &Operation) -> Option<ServiceKey> {
+    match operation {
+        Operation::NewService(service) | Operation::SetService(service) => Some(service.key),
+        Operation::DelService(key)
+        | Operation::NewDestination { service: key, .. }
+        | Operation::SetDestination { service: key, .. }
+        | Operation::DelDestination { service: key, .. }
+        | Operation::ZeroService(key) => Some(*key),
+        _ => None,
+    }
+}
+
+/// What the kernel is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct About {
+    /// Release, as `uname -r` prints it.
+    pub release: String,
+    /// IPVS, where the kernel has it.
+    pub ipvs: Option<lvs_ipvs::Info>,
+}
+
+/// Requests sent to the kernel since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Requests {
+    /// IPVS over generic netlink.
+    pub ipvs: u64,
+    /// Addresses, links and routes over rtnetlink.
+    pub route: u64,
+    /// Reads of `/proc/net/ip_vs`.
+    pub table_reads: u64,
+    /// Reads and writes of sysctls.
+    pub sysctls: u64,
+}
