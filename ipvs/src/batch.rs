@@ -101,3 +101,6 @@ impl Ledger {
         self.answers
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,49 +1,27 @@
 //! The client: blocking calls on one socket.
 
-use std::io;
+use netlink_packet_core::{DecodeError, NLM_F_ACK, NLM_F_DUMP};
 
-use netlink_packet_core::{DecodeError, NLM_F_ACK, NLM_F_DUMP, NLM_F_DUMP_INTR};
-
-use crate::batch::{Answer, Ledger, Loss, MAX_BYTES, MAX_REQUESTS, Verdict};
+use crate::batch::{Answer, Ledger, Loss, MAX_BYTES, MAX_REQUESTS};
 use crate::codec::{
     Command, IpvsAttr, IpvsMessage, read_daemon, read_destination, read_info, read_service,
     read_timeouts, service_key_attrs,
 };
+use crate::exchange::{Exchange, Shape};
 use crate::model::{Daemon, DestinationEntry, Info, ServiceEntry, ServiceKey, Timeouts};
 use crate::transport::{NetlinkTransport, Transport};
-use crate::wire::{
-    Frame, Frames, Meaning, push_family_lookup, push_request, read_family_id, read_message,
-};
+use crate::wire::read_family_id;
 use crate::{Errno, Error, Operation, Request};
 
 /// How often a listing is tried when the table changes under it, or an unread one is in the way.
 const DUMP_ATTEMPTS: usize = 4;
 
-/// Datagrams and errors in a row that bring an exchange no further, until it counts as unanswered. What
-/// an earlier exchange left unread comes first, so it is more than one listing of a large table.
-const MAX_STALE: usize = 65_536;
-
 /// A connection to the IPVS of one network namespace: that of the thread which opened it.
 ///
-/// Calls block, but never for ever: each answer is awaited for at most five seconds.
+/// Calls block, but never for ever: each answer is awaited for at most a second.
 #[derive(Debug)]
 pub struct Client<T = NetlinkTransport> {
-    transport: T,
-    family: u16,
-    sequence: u32,
-    sent: u64,
-    sent_by_command: [u64; Command::ALL.len()],
-    outgoing: Vec<u8>,
-    incoming: Vec<u8>,
-}
-
-/// What ends a query.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Shape {
-    /// One reply.
-    Single,
-    /// Any number of replies and an end.
-    Dump,
+    exchange: Exchange<T>,
 }
 
 impl Client<NetlinkTransport> {
@@ -66,18 +44,13 @@ impl<T: Transport> Client<T> {
     /// As [`Client::open`].
     pub fn connect(transport: T) -> Result<Self, Error> {
         let mut client = Self::with_family(transport, 0);
-        let sequence = client.number();
-        push_family_lookup(&mut client.outgoing, sequence);
-        client.sent += 1;
-        let found =
-            client.ask(&Request::Open, sequence, Shape::Single, |payload| read_family_id(payload));
+        client.exchange.begin();
+        let sequence = client.exchange.push_family_lookup();
+        let found = client.exchange.ask(&Request::Open, sequence, Shape::Single, read_family_id);
         match found {
-            Ok((families, _)) => {
-                let source = || DecodeError::from("no family in the answer");
-                client.family = families
-                    .first()
-                    .copied()
-                    .ok_or_else(|| Error::Decode { request: Request::Open, source: source() })?;
+            Ok(reply) => {
+                // A single reply without a refusal has one entry.
+                client.exchange.set_family(reply.entries.first().copied().unwrap_or_default());
                 Ok(client)
             }
             Err(Error::Kernel { errno: Errno::ENOENT, .. }) => Err(Error::NoIpvs),
@@ -87,25 +60,22 @@ impl<T: Transport> Client<T> {
 
     /// A client for a known family number.
     pub fn with_family(transport: T, family: u16) -> Self {
-        Self {
-            transport,
-            family,
-            sequence: 0,
-            sent: 0,
-            sent_by_command: [0; Command::ALL.len()],
-            outgoing: Vec::new(),
-            incoming: Vec::new(),
-        }
+        Self { exchange: Exchange::new(transport, family) }
+    }
+
+    /// Gives the transport back.
+    pub fn into_transport(self) -> T {
+        self.exchange.into_transport()
     }
 
     /// Netlink requests sent so far, the look-up of the family included.
     pub fn requests(&self) -> u64 {
-        self.sent
+        self.exchange.sent()
     }
 
     /// Netlink requests sent so far with one command.
     pub fn requests_with(&self, command: Command) -> u64 {
-        self.sent_by_command.get(slot(command)).copied().unwrap_or_default()
+        self.exchange.sent_with(command)
     }
 
     /// Does one operation.
@@ -142,13 +112,12 @@ impl<T: Transport> Client<T> {
         operations: &[Operation],
         results: &mut Vec<Result<(), Error>>,
     ) -> bool {
-        self.outgoing.clear();
-        let first = self.sequence.wrapping_add(1);
+        let first = self.exchange.begin();
         let mut invalid = Vec::new();
         let mut taken = 0;
         let mut sent = 0;
         for operation in operations {
-            if sent == MAX_REQUESTS || self.outgoing.len() >= MAX_BYTES {
+            if sent == MAX_REQUESTS || self.exchange.bytes() >= MAX_BYTES {
                 break;
             }
             taken += 1;
@@ -156,7 +125,7 @@ impl<T: Transport> Client<T> {
                 Ok(message) => {
                     invalid.push(None);
                     sent += 1;
-                    self.push(NLM_F_ACK, message);
+                    self.exchange.push(NLM_F_ACK, message);
                 }
                 Err(problem) => invalid.push(Some(problem)),
             }
@@ -165,8 +134,8 @@ impl<T: Transport> Client<T> {
         let loss = if sent == 0 {
             None
         } else {
-            match self.transport.send(&self.outgoing) {
-                Ok(()) => self.receive(|frame| ledger.enter(frame)),
+            match self.exchange.send() {
+                Ok(()) => self.exchange.receive(|frame| ledger.enter(frame)),
                 Err(error) => Some(Loss::Io(error)),
             }
         };
@@ -265,11 +234,10 @@ impl<T: Transport> Client<T> {
         message: IpvsMessage,
         read: impl Fn(&IpvsMessage) -> Result<E, DecodeError>,
     ) -> Result<E, Error> {
-        self.outgoing.clear();
-        let sequence = self.push(0, message);
-        let (entries, _) =
-            self.ask(&request, sequence, Shape::Single, |payload| read(&read_message(payload)?))?;
-        entries.into_iter().next().ok_or(Error::NoReply { request })
+        self.exchange.begin();
+        let sequence = self.exchange.push(0, message);
+        let reply = self.exchange.ask_ipvs(&request, sequence, Shape::Single, read)?;
+        reply.entries.into_iter().next().ok_or(Error::NoReply { request })
     }
 
     fn dump<E>(
@@ -278,141 +246,22 @@ impl<T: Transport> Client<T> {
         message: &IpvsMessage,
         read: impl Fn(&IpvsMessage) -> Result<E, DecodeError>,
     ) -> Result<Vec<E>, Error> {
+        let mut failure = Error::Interrupted { request: request.clone() };
         for _ in 0..DUMP_ATTEMPTS {
-            self.outgoing.clear();
-            let sequence = self.push(NLM_F_DUMP, message.clone());
-            let listed =
-                self.ask(request, sequence, Shape::Dump, |payload| read(&read_message(payload)?));
-            match listed {
-                Ok((entries, false)) => return Ok(entries),
-                Ok((_, true)) => {}
+            self.exchange.begin();
+            let sequence = self.exchange.push(NLM_F_DUMP, message.clone());
+            match self.exchange.ask_ipvs(request, sequence, Shape::Dump, &read) {
+                Ok(reply) if !reply.interrupted => return Ok(reply.entries),
+                Ok(_) => {}
                 // A listing that was given up half-way is still under way on this socket.
-                Err(Error::Kernel { errno: Errno::EBUSY, .. }) => self.drain(),
+                Err(busy @ Error::Kernel { errno: Errno::EBUSY, .. }) => {
+                    self.exchange.drain();
+                    failure = busy;
+                }
                 Err(error) => return Err(error),
             }
         }
-        Err(Error::Interrupted { request: request.clone() })
-    }
-
-    /// Sends what is in `outgoing` and reads the replies with the sequence number. Says also whether the
-    /// kernel marked them as inconsistent.
-    fn ask<E>(
-        &mut self,
-        request: &Request,
-        sequence: u32,
-        shape: Shape,
-        read: impl Fn(&[u8]) -> Result<E, DecodeError>,
-    ) -> Result<(Vec<E>, bool), Error> {
-        self.transport
-            .send(&self.outgoing)
-            .map_err(|source| Error::Io { request: request.clone(), source })?;
-        let mut entries = Vec::new();
-        let mut interrupted = false;
-        let mut failure = None;
-        let loss = self.receive(|frame| {
-            if frame.sequence != sequence {
-                return Verdict::Stale;
-            }
-            interrupted |= frame.flags & NLM_F_DUMP_INTR != 0;
-            let meaning = match frame.meaning() {
-                Ok(meaning) => meaning,
-                Err(error) => {
-                    failure.get_or_insert(Answer::Malformed(error));
-                    return Verdict::Finished;
-                }
-            };
-            match (meaning, shape) {
-                (Meaning::Content(payload), _) => {
-                    match read(payload) {
-                        Ok(entry) => entries.push(entry),
-                        // The rest of a listing is read all the same, so that it is out of the way.
-                        Err(error) => {
-                            failure.get_or_insert(Answer::Malformed(error));
-                        }
-                    }
-                    if shape == Shape::Dump { Verdict::Progress } else { Verdict::Finished }
-                }
-                (Meaning::Refused(errno, message), _) => {
-                    failure.get_or_insert(Answer::Refused(errno, message));
-                    Verdict::Finished
-                }
-                (Meaning::End, Shape::Dump) => Verdict::Finished,
-                (Meaning::Ack | Meaning::Noop | Meaning::End, _) => Verdict::Stale,
-            }
-        });
-        match (failure, loss) {
-            (Some(Answer::Refused(errno, message)), _) => {
-                Err(Error::Kernel { request: request.clone(), errno, message })
-            }
-            (Some(Answer::Malformed(source)), _) => {
-                Err(Error::Decode { request: request.clone(), source })
-            }
-            // Where something got lost it may have been a part of this answer.
-            (_, Some(loss)) => Err(loss.error(request.clone())),
-            (_, None) => Ok((entries, interrupted)),
-        }
-    }
-
-    /// Hands frames to `enter` until it has what it wants. What it returns was lost on the way; after a
-    /// loss it takes only what is there already, for the kernel has answered all it will by then.
-    fn receive(&mut self, mut enter: impl FnMut(&Frame<'_>) -> Verdict) -> Option<Loss> {
-        let mut loss = None;
-        let mut stale = 0;
-        while stale < MAX_STALE {
-            stale += 1;
-            match self.transport.recv(&mut self.incoming, loss.is_none()) {
-                Ok(()) => {}
-                Err(error) if is_timeout(&error) => break,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) if Errno::ENOBUFS.is(&error) => {
-                    loss.get_or_insert(Loss::Overrun);
-                    continue;
-                }
-                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                    loss.get_or_insert(Loss::Io(error));
-                    continue;
-                }
-                Err(error) => return Some(Loss::Io(error)),
-            }
-            for frame in Frames::new(&self.incoming) {
-                match frame {
-                    Ok(frame) => match enter(&frame) {
-                        Verdict::Stale => {}
-                        Verdict::Progress => stale = 0,
-                        Verdict::Finished => return loss,
-                    },
-                    Err(error) => {
-                        loss.get_or_insert(Loss::Malformed(error));
-                    }
-                }
-            }
-        }
-        Some(loss.unwrap_or(Loss::Timeout))
-    }
-
-    /// Throws away what is there to read.
-    fn drain(&mut self) {
-        for _ in 0..MAX_STALE {
-            match self.transport.recv(&mut self.incoming, false) {
-                Err(error) if is_timeout(&error) => return,
-                _ => {}
-            }
-        }
-    }
-
-    fn push(&mut self, flags: u16, message: IpvsMessage) -> u32 {
-        let sequence = self.number();
-        self.sent += 1;
-        if let Some(count) = self.sent_by_command.get_mut(slot(message.command)) {
-            *count += 1;
-        }
-        push_request(&mut self.outgoing, self.family, sequence, flags, message);
-        sequence
-    }
-
-    fn number(&mut self) -> u32 {
-        self.sequence = self.sequence.wrapping_add(1);
-        self.sequence
+        Err(failure)
     }
 }
 
@@ -435,13 +284,4 @@ fn outcome(
 
 fn about(command: Command, key: &ServiceKey) -> IpvsMessage {
     IpvsMessage { command, attrs: vec![IpvsAttr::Service(service_key_attrs(key))] }
-}
-
-/// Commands are numbered from 1.
-fn slot(command: Command) -> usize {
-    usize::from(command.number()).saturating_sub(1)
-}
-
-fn is_timeout(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }

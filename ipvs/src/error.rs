@@ -214,3 +214,6 @@ fn hint(request: &Request, errno: Errno) -> String {
 fn said(message: Option<&str>) -> String {
     message.map(|message| format!("; the kernel says: {message}")).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,7 +20,6 @@
 //!
 //! # Traps of the kernel that callers must know
 //! - [`Client::destinations`] of a service that does not exist is an empty list, not an error.
-//! - A destination whose address is the director's own reads back as [`Forwarding::LocalNode`].
 //! - A destination deleted and added again while connections refer to it comes back with its counters.
 //! - Others may change the table during a listing: entries may then be missing or appear twice.
 //!
@@ -58,6 +57,7 @@ pub mod codec;
 mod constants;
 mod errno;
 mod error;
+mod exchange;
 pub mod model;
 mod request;
 mod transport;

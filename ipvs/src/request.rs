@@ -38,7 +38,9 @@ pub enum Operation {
     },
     /// Starts a sync daemon.
     NewDaemon(Daemon),
-    /// Stops a sync daemon.
+    /// Stops a sync daemon. One that was started a moment ago and has not run yet is stopped without an
+    /// answer, which is [`Error::NoReply`](crate::Error::NoReply): `kthread_stop` gives EINTR for it, and
+    /// `netlink_rcv_skb` (net/netlink/af_netlink.c) acknowledges nothing then. Read back.
     DelDaemon(DaemonState),
     /// Sets the connection timeouts; a 0 leaves one as it is.
     SetTimeouts(Timeouts),

@@ -15,9 +15,9 @@ const RECEIVE_BYTES: usize = 64 * 1024;
 /// Asked of the socket's receive queue; the kernel grants at most `net.core.rmem_max`.
 const QUEUE_BYTES: i32 = 1 << 20;
 
-/// How long to wait for an answer. The kernel works a request off before `send` returns, so an answer
-/// that is not there at once will hardly ever come.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long to wait for an answer. The kernel works requests off before `send` returns, so one that is
+/// not there at once will hardly ever come.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A connection to the kernel's generic netlink: datagrams out, datagrams in.
 pub trait Transport {

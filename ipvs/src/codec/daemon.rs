@@ -7,7 +7,7 @@ use netlink_packet_core::{
     parse_u16, parse_u32, parse_u32_be,
 };
 
-use super::field::{fill, fill_text, missing, text};
+use super::field::{fill, fill_text, missing, other, text};
 use crate::constants::*;
 use crate::model::{Daemon, DaemonState};
 
@@ -91,7 +91,7 @@ impl<'a> Parseable<NlaBuffer<&'a [u8]>> for DaemonAttr {
             }
             DAEMON_ATTR_MCAST_PORT => Self::Port(parse_u16(value).context("daemon MCAST_PORT")?),
             DAEMON_ATTR_MCAST_TTL => Self::Ttl(parse_u8(value).context("daemon MCAST_TTL")?),
-            _ => Self::Other(DefaultNla::parse(nla)?),
+            _ => Self::Other(other(nla)),
         })
     }
 }

@@ -6,7 +6,7 @@ use netlink_packet_core::{
 };
 
 use super::StatsAttr;
-use super::field::{address, address_bytes, address_of, family, fill, missing, nested};
+use super::field::{address, address_bytes, address_of, family, fill, missing, nested, other};
 use super::stats::read_stats;
 use crate::constants::*;
 use crate::model::{
@@ -143,7 +143,7 @@ impl<'a> Parseable<NlaBuffer<&'a [u8]>> for DestinationAttr {
             DEST_ATTR_TUN_FLAGS => {
                 Self::TunnelFlags(parse_u16(value).context("destination TUN_FLAGS")?)
             }
-            _ => Self::Other(DefaultNla::parse(nla)?),
+            _ => Self::Other(other(nla)),
         })
     }
 }

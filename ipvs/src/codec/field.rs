@@ -2,7 +2,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use netlink_packet_core::{DecodeError, NlaBuffer, NlasIterator};
+use netlink_packet_core::{
+    DecodeError, DefaultNla, NLA_F_NESTED, NLA_F_NET_BYTEORDER, NlaBuffer, NlasIterator,
+};
 
 use crate::model::Family;
 
@@ -69,6 +71,17 @@ pub(super) fn nested<'a, A>(
     read: impl Fn(&NlaBuffer<&'a [u8]>) -> Result<A, DecodeError>,
 ) -> Result<Vec<A>, DecodeError> {
     NlasIterator::new(bytes).map(|nla| nla.and_then(|nla| read(&nla))).collect()
+}
+
+/// Keeps an attribute that this crate does not know. The two flags exclude each other
+/// (include/uapi/linux/netlink.h), and netlink-packet-core emits only one.
+pub(super) fn other(nla: &NlaBuffer<&[u8]>) -> DefaultNla {
+    let flag = match (nla.nested_flag(), nla.network_byte_order_flag()) {
+        (true, _) => NLA_F_NESTED,
+        (false, true) => NLA_F_NET_BYTEORDER,
+        (false, false) => 0,
+    };
+    DefaultNla::new(nla.kind() | flag, nla.value().to_vec())
 }
 
 pub(super) fn missing(attribute: &str) -> DecodeError {

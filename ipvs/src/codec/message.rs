@@ -6,7 +6,7 @@ use netlink_packet_core::{
 };
 use netlink_packet_generic::{GenlFamily, GenlHeader};
 
-use super::field::{fill, missing, nested};
+use super::field::{fill, missing, nested, other};
 use super::{Command, DaemonAttr, DestinationAttr, ServiceAttr};
 use crate::constants::*;
 use crate::model::{Info, Timeouts, Version};
@@ -89,7 +89,7 @@ impl IpvsAttr {
             (Command::SetInfo, INFO_ATTR_CONN_TAB_SIZE) => {
                 Self::InfoConnectionTableSize(parse_u32(value).context("info CONN_TAB_SIZE")?)
             }
-            (Command::SetInfo, _) => Self::Other(DefaultNla::parse(nla)?),
+            (Command::SetInfo, _) => Self::Other(other(nla)),
             (_, CMD_ATTR_SERVICE) => Self::Service(nested(value, ServiceAttr::parse)?),
             (_, CMD_ATTR_DEST) => Self::Destination(nested(value, DestinationAttr::parse)?),
             (_, CMD_ATTR_DAEMON) => Self::Daemon(nested(value, DaemonAttr::parse)?),
@@ -98,7 +98,7 @@ impl IpvsAttr {
                 Self::TimeoutTcpFin(parse_u32(value).context("TIMEOUT_TCP_FIN")?)
             }
             (_, CMD_ATTR_TIMEOUT_UDP) => Self::TimeoutUdp(parse_u32(value).context("TIMEOUT_UDP")?),
-            _ => Self::Other(DefaultNla::parse(nla)?),
+            _ => Self::Other(other(nla)),
         })
     }
 }

@@ -10,7 +10,7 @@ use netlink_packet_core::{
 
 use super::StatsAttr;
 use super::field::{
-    address, address_bytes, address_of, family, fill, fill_text, missing, nested, text,
+    address, address_bytes, address_of, family, fill, fill_text, missing, nested, other, text,
 };
 use super::stats::read_stats;
 use crate::constants::*;
@@ -130,7 +130,7 @@ impl<'a> Parseable<NlaBuffer<&'a [u8]>> for ServiceAttr {
             SVC_ATTR_STATS64 => {
                 Self::Stats64(nested(value, StatsAttr::parse).context("service STATS64")?)
             }
-            _ => Self::Other(DefaultNla::parse(nla)?),
+            _ => Self::Other(other(nla)),
         })
     }
 }

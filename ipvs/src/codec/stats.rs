@@ -2,7 +2,7 @@
 
 use netlink_packet_core::{DecodeError, DefaultNla, Nla, NlaBuffer, Parseable};
 
-use super::field::fill;
+use super::field::{fill, other};
 use crate::constants::*;
 use crate::model::Stats;
 
@@ -128,7 +128,7 @@ impl<'a> Parseable<NlaBuffer<&'a [u8]>> for StatsAttr {
         };
         Ok(match (StatsField::from_kind(nla.kind()), counter) {
             (Some(field), Some(counter)) => Self::Counter(field, counter),
-            _ => Self::Other(DefaultNla::parse(nla)?),
+            _ => Self::Other(other(nla)),
         })
     }
 }

@@ -37,7 +37,7 @@ impl fmt::Display for DestinationKey {
 pub struct Destination {
     /// Identity.
     pub key: DestinationKey,
-    /// Forwarding method. Reads back as [`Forwarding::LocalNode`] where the address is the director's.
+    /// Forwarding method.
     pub forwarding: Forwarding,
     /// Weight; 0 takes no new connections. The kernel's limit is 2147483647 (ERANGE above).
     pub weight: u32,

@@ -13,8 +13,8 @@ use crate::constants::{
 pub enum Forwarding {
     /// NAT: destination address and port are rewritten, replies come back through the director.
     Masquerade,
-    /// The director itself serves. The kernel turns a destination whose address is local into this,
-    /// whatever was asked (`__ip_vs_update_dest` in net/netfilter/ipvs/ip_vs_ctl.c).
+    /// The director itself serves. Not needed for that: a destination with an address of the director's
+    /// own is served locally under any method, and reads back with the method that was set.
     LocalNode,
     /// Encapsulated, see [`Tunnel`]; the real server replies to the client itself.
     Tunnel,

@@ -223,7 +223,7 @@ impl Service {
     /// connection.
     #[must_use]
     pub fn persistent(mut self, seconds: u32) -> Self {
-        self.flags = self.flags | ServiceFlags::PERSISTENT;
+        self.flags |= ServiceFlags::PERSISTENT;
         self.timeout = seconds;
         self
     }
