@@ -5,7 +5,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A DirectorGroup is the set of nodes that carry VIPs and balance, and the networks they stand in.
+/// Which nodes are directors, and what they may do.
 #[derive(CustomResource, KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "kube-lvs.io",
@@ -24,27 +24,43 @@ use serde::{Deserialize, Serialize};
 )]
 #[serde(rename_all = "camelCase")]
 pub struct DirectorGroupSpec {
-    /// The nodes that are directors, by their labels.
+    /// The nodes that are directors, by their labels; an empty selector, `{}`, selects every node. It has to select one node:
+    /// with two, the condition Ready says so.
+    ///
+    /// Example: `{matchLabels: {kube-lvs.io/director: ""}}`.
     #[serde(default)]
     pub node_selector: LabelSelector,
 
-    /// The namespaces whose VirtualServices may use this group, by their labels; all if left out.
+    /// The namespaces whose VirtualServices may use this group, by the namespaces' labels. Every namespace has the label
+    /// `kubernetes.io/metadata.name`. Default: all namespaces.
+    ///
+    /// Example: `{matchLabels: {kubernetes.io/metadata.name: web}}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allowed_namespaces: Option<LabelSelector>,
 
-    /// On which interface, and with which prefix, a VIP stands.
+    /// On which interface, and with which prefix length, a VIP stands on the director; of several networks that contain it,
+    /// the one with the longest prefix counts. Default: a VIP stands as a host address (/32 or /128) on the interface that
+    /// routes to it.
+    ///
+    /// Example: `[{cidr: 192.168.0.0/24, interface: eth0}]`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub networks: Vec<Network>,
 
-    /// Addresses on the inside that are the real servers' default router with NAT.
+    /// Floating addresses on the inside network that the active director holds besides the VIPs. With NAT they are the real
+    /// servers' default gateway, so that replies come back through the director, whichever node that is. Default: none.
+    ///
+    /// Example: `[{address: 10.0.0.234/24, interface: eth0}]`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub nat_gateways: Vec<NatGateway>,
 
-    /// What may be balanced to; anything if left out.
+    /// Networks in which real servers may be: a RealServer elsewhere is left out, and a condition says so. It keeps users from
+    /// sending traffic to what is not theirs. Default: no restriction.
+    ///
+    /// Example: `[10.0.0.0/24]`.
     #[serde(default, rename = "realServerCIDRs", skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64))]
+    #[schemars(length(max = 64), inner(length(max = 64)))]
     pub real_server_cidrs: Vec<String>,
 }
 
@@ -52,10 +68,12 @@ pub struct DirectorGroupSpec {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Network {
-    /// VIPs within this network stand with its prefix length.
+    /// VIPs within this network stand with its prefix length. Example: 192.168.0.0/24.
+    #[schemars(length(max = 64))]
     pub cidr: String,
-    /// The interface they stand on; by default the one that has, or routes to, this network.
+    /// The interface they stand on. Default: the one that has, or routes to, this network. Example: eth0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
     pub interface: Option<String>,
 }
 
@@ -63,10 +81,12 @@ pub struct Network {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct NatGateway {
-    /// The address with its prefix length.
+    /// The address with its network's prefix length. Example: 10.0.0.234/24.
+    #[schemars(length(max = 64))]
     pub address: String,
-    /// The interface it stands on; by default the one that has, or routes to, its network.
+    /// The interface it stands on. Default: the one that has, or routes to, its network. Example: eth0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
     pub interface: Option<String>,
 }
 

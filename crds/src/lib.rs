@@ -3,12 +3,17 @@
 //! One file a kind. What a single object can get wrong is a rule: once as CEL in the CRD, once as its Rust
 //! twin for manifests that never meet an API server; a table of cases holds the two equal.
 
+#[cfg(any(test, feature = "cases"))]
+pub mod cases;
 mod condition;
 mod director_group;
 mod lvs_node;
+pub mod manifest;
 mod real_server;
+mod rules;
 mod schema;
 mod slice;
+mod structure;
 mod terms;
 mod virtual_service;
 
@@ -16,6 +21,7 @@ pub use condition::*;
 pub use director_group::*;
 pub use lvs_node::*;
 pub use real_server::*;
+pub use rules::{Validate, Violation};
 pub use schema::*;
 pub use slice::*;
 pub use terms::*;

@@ -6,7 +6,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A RealServer is a machine, in the cluster or outside it, that answers for the VirtualServices that select it.
+/// Where the machine is, and what it can carry.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "kube-lvs.io",
@@ -29,39 +29,56 @@ use serde::{Deserialize, Serialize};
 )]
 #[serde(rename_all = "camelCase")]
 pub struct RealServerSpec {
-    /// The server's IP address. Exactly one of `address` and `nodeName` is given.
+    /// The server's IP address, without prefix length: the one that the director sends to (ipvsadm `-r`). It need not be in
+    /// the cluster, nor run Linux. It serves the VIPs of its own address family. Give either `address` or `nodeName`.
+    ///
+    /// Example: 192.168.0.101.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
     pub address: Option<String>,
 
-    /// The Kubernetes node that is the server. Exactly one of `address` and `nodeName` is given.
+    /// The Kubernetes node that is the server, by its name; its InternalIP of each family is used. With DR the agent on that
+    /// node puts the VIP on `lo` and sets the ARP sysctls. Give either `address` or `nodeName`.
+    ///
+    /// Example: worker-1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
     pub node_name: Option<String>,
 
-    /// Ports of this server that differ from the service's, by name.
+    /// Ports of this server that differ from the VirtualService's `targetPort` or `port`, by the name of the VirtualService's
+    /// port. Only where its forwarding is NAT. Default: none differ.
+    ///
+    /// Example: `[{name: http, port: 8080}]`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub ports: Vec<RealServerPort>,
 
-    /// Share of new connections, relative to the other real servers' weights.
+    /// Share of new connections relative to the other real servers' weights (ipvsadm `-w`), 0 to 65535: weight 10 gets
+    /// twice as many as weight 5. 0: no new connections, existing ones go on. The schedulers rr and lc use it for that only.
+    /// Default: 1.
     #[serde(default = "crate::terms::one")]
     #[schemars(range(min = 0, max = 65535))]
     pub weight: i32,
 
-    /// Overrides the VirtualService's forwarding for this server.
+    /// Overrides, for this server, how VirtualServices forward: NAT or DR; see `virtualservice.spec.forwarding`. Default: as
+    /// the VirtualService says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forwarding: Option<Forwarding>,
 
-    /// No new connection while the server has more than this many (ipvsadm `-x`).
+    /// No new connections once the server has this many (ipvsadm `-x`), whatever its weight; again below `lowerThreshold`.
+    /// Default: no limit. Example: 1000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 2147483647))]
     pub upper_threshold: Option<i32>,
 
-    /// New connections again once the server has fewer than this many (ipvsadm `-y`).
+    /// After `upperThreshold` was reached, new connections again once the server has fewer than this many (ipvsadm `-y`). At
+    /// most `upperThreshold`, and only with it. Default: the kernel's, three quarters of `upperThreshold`. Example: 800.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 2147483647))]
     pub lower_threshold: Option<i32>,
 
-    /// Enabled, or Disabled: not in the table at all.
+    /// Enabled, or Disabled: taken out of the kernel's table, as if the object were not there; its connections end. To let
+    /// them finish, set `weight: 0` first. Default: Enabled.
     #[serde(default)]
     pub state: RealServerState,
 }
@@ -70,10 +87,11 @@ pub struct RealServerSpec {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RealServerPort {
-    /// The VirtualService port's name; may be left out where that one has none.
+    /// The name of the VirtualService's port; left out for a port that has none. Example: http.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
     pub name: Option<String>,
-    /// The port on this server.
+    /// The port on which this server listens, 1 to 65535. Example: 8080.
     #[schemars(range(min = 1, max = 65535))]
     pub port: i32,
 }

@@ -1,5 +1,7 @@
 //! From the derived CRDs to those that are installed: schema hygiene, and the files of the chart.
 
+use crate::rules;
+use crate::structure::node_mut;
 use crate::{DirectorGroup, LVSNode, RealServer, VirtualService, VirtualServiceSlice};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
@@ -56,20 +58,54 @@ fn finish(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
     for version in &mut crd.spec.versions {
         if let Some(root) = version.schema.as_mut().and_then(|s| s.open_api_v3_schema.as_mut()) {
             tidy(root);
+            set_list_types(root);
+            rules::attach(&crd.spec.names.kind, root);
         }
     }
     crd
 }
 
+/// Lists whose items have a key, so that server-side apply merges them item by item and refuses a key twice.
+const KEYED_LISTS: &[(&str, &[&str])] = &[
+    ("spec.ports", &["port", "protocol"]),
+    ("status.conditions", &["type"]),
+];
+
+/// Lists in which a value occurs once.
+const SETS: &[&str] = &["spec.schedulerFlags"];
+
+fn set_list_types(root: &mut JSONSchemaProps) {
+    for (path, keys) in KEYED_LISTS {
+        let Some(list) = node_mut(root, path) else { continue };
+        let is_key = |key: &&str| match &list.items {
+            Some(JSONSchemaPropsOrArray::Schema(item)) => {
+                item.properties.as_ref().is_some_and(|p| p.contains_key(*key))
+            }
+            _ => false,
+        };
+        // A RealServer's ports have no protocol, and a name that is optional: no key there.
+        if keys.iter().all(is_key) {
+            list.x_kubernetes_list_type = Some("map".to_owned());
+            list.x_kubernetes_list_map_keys = Some(keys.iter().map(ToString::to_string).collect());
+        }
+    }
+    for path in SETS {
+        if let Some(list) = node_mut(root, path) {
+            list.x_kubernetes_list_type = Some("set".to_owned());
+        }
+    }
+}
+
 /// Formats that the API server knows among those that schemars writes; it warns about any other.
 const KNOWN_FORMATS: &[&str] = &["int32", "int64", "float", "double", "date-time"];
 
-fn tidy(schema: &mut JSONSchemaProps) {
+pub(crate) fn tidy(schema: &mut JSONSchemaProps) {
     if schema.format.as_deref().is_some_and(|f| !KNOWN_FORMATS.contains(&f)) {
         schema.format = None;
     }
     // A null is then dropped before defaults are filled in, so that a rule's `has()` means what it says.
     schema.nullable = None;
+    schema.description = schema.description.as_deref().map(unwrap_lines);
     for child in schema.properties.iter_mut().flat_map(|p| p.values_mut()) {
         tidy(child);
     }
@@ -79,4 +115,20 @@ fn tidy(schema: &mut JSONSchemaProps) {
     if let Some(JSONSchemaPropsOrBool::Schema(values)) = &mut schema.additional_properties {
         tidy(values);
     }
+}
+
+/// Doc comments are broken at the source's width; `kubectl explain` breaks lines itself. Paragraphs and list items stay.
+fn unwrap_lines(text: &str) -> String {
+    let mut unwrapped = String::with_capacity(text.len());
+    for line in text.lines().map(str::trim) {
+        let begins = line.is_empty() || line.starts_with("- ") || unwrapped.ends_with("\n\n");
+        if !unwrapped.is_empty() && !unwrapped.ends_with("\n\n") {
+            unwrapped.push(if begins { '\n' } else { ' ' });
+        }
+        unwrapped.push_str(line);
+        if line.is_empty() {
+            unwrapped.push('\n');
+        }
+    }
+    unwrapped
 }

@@ -6,7 +6,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A VirtualService balances the connections that clients open to a virtual IP over real servers.
+/// What to balance, and how.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "kube-lvs.io",
@@ -33,36 +33,84 @@ use serde::{Deserialize, Serialize};
 )]
 #[serde(rename_all = "camelCase")]
 pub struct VirtualServiceSpec {
-    /// The virtual IPs (VIPs): one IPv4 address, one IPv6 address, or one of each.
-    #[schemars(length(min = 1, max = 2))]
+    /// The virtual IPs (VIPs) that clients connect to: one IPv4 address, one IPv6 address, or one of each, without prefix
+    /// length. The active director holds them on its interface; with which prefix, and on which interface, is the
+    /// DirectorGroup's `networks`. A VIP is an address of its own: no node may have it.
+    ///
+    /// Example: `[192.168.0.10]`, or `[192.168.0.10, "2001:db8::10"]`.
+    #[schemars(length(min = 1, max = 2), inner(length(max = 64)))]
     pub addresses: Vec<String>,
 
-    /// The ports to balance.
+    /// The ports to balance at the VIPs. Each protocol and port is an IPVS service of its own in the kernel (ipvsadm
+    /// `-A -t VIP:port`); all of them share scheduler, persistence and real servers.
+    ///
+    /// Example: `[{port: 80}]`, or `[{name: http, port: 80}, {name: https, port: 443}]`.
     #[schemars(length(min = 1, max = 64))]
     pub ports: Vec<ServicePort>,
 
-    /// How the director picks a real server for a new connection.
+    /// How the director picks a real server for a new connection (ipvsadm `-s`); packets of a known connection go where it
+    /// went before. Default: wlc. It may be changed in place: existing connections stay where they are.
+    ///
+    /// - rr: round robin, one after the other, whatever their weights. A server of weight 0 gets none, here as everywhere.
+    /// - wrr: weighted round robin; weight 2 gets two connections for each one of weight 1.
+    /// - lc: least-connection, the server with the fewest connections.
+    /// - wlc: weighted least-connection, the fewest connections relative to its weight. Good where connections differ in length.
+    /// - lblc: locality-based least-connection: one server for one destination address, until it is overloaded. For clusters
+    ///   of transparent proxy caches.
+    /// - lblcr: as lblc, with a set of servers for a destination address; the set grows under load and shrinks again.
+    /// - dh: destination hashing, by the destination address. For clusters of transparent proxy caches.
+    /// - sh: source hashing, by the client's address: a client meets the same server with nothing remembered.
+    /// - mh: Maglev hashing, by the client's address; a server that comes or goes moves few clients of the others.
+    /// - sed: shortest expected delay, the smallest (connections + 1) / weight.
+    /// - nq: never queue: an idle server if there is one, else as sed.
+    /// - fo: failover: all to the server of the highest weight.
+    /// - ovf: overflow: to the server of the highest weight until it has as many connections as its weight, then to the next.
+    /// - twos: the less loaded, relative to weight, of two servers picked at random.
+    ///
+    /// A director needs the kernel module `ip_vs_<scheduler>`; where it is missing, the condition Programmed says so.
     #[serde(default)]
     pub scheduler: Scheduler,
 
-    /// Options of the scheduler.
+    /// Options of the scheduler (ipvsadm `--sched-flags`). Default: none.
+    ///
+    /// - shFallback, mhFallback (for sh, mh): when the hash leads to a server that is unavailable (weight 0), go to another
+    ///   one. Without it that client's connections are refused.
+    /// - shPort, mhPort (for sh, mh): hash the client's port too, so that one client's connections are spread.
+    ///
+    /// Example: `scheduler: mh` with `schedulerFlags: [mhFallback]`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 4))]
     pub scheduler_flags: Vec<SchedulerFlag>,
 
-    /// How packets reach the real servers; a RealServer may override it.
+    /// How the director hands packets to the real servers (ipvsadm `-g`, `-m`); a RealServer may override it for itself.
+    /// Default: DR.
+    ///
+    /// - DR: direct routing. The director rewrites nothing but the destination MAC address, and the real server answers the
+    ///   client itself, past the director. So the two share a link (layer 2); the real server holds the VIP on its `lo`
+    ///   without answering ARP for it (sysctls arp_ignore=1, arp_announce=2), which our agent sees to on nodes that it runs
+    ///   on and an admin elsewhere; and it listens on the service's own port: DR cannot translate ports.
+    /// - NAT: masquerading. The director rewrites destination address and port, and replies have to pass it again: the real
+    ///   server's default gateway is the director (DirectorGroup `natGateways`). Ports may differ (`targetPort`), and a real
+    ///   server needs nothing special, whatever its system. The director carries the traffic of both directions.
     #[serde(default)]
     pub forwarding: Forwarding,
 
-    /// Sends a client that comes back within a time window to the same real server.
+    /// Sends a client that comes back within a time window to the same real server, past the scheduler (ipvsadm `-p`).
+    /// Default: off, each connection is scheduled anew. `persistence: {}` turns it on with 300 seconds.
+    ///
+    /// Example: `{timeoutSeconds: 600, ipv4Netmask: 255.255.255.0}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub persistence: Option<Persistence>,
 
     /// Who the real servers are.
+    ///
+    /// Example: `{selector: {matchLabels: {app: web}}}`.
     pub real_servers: RealServers,
 
-    /// The DirectorGroup whose director carries the VIPs.
+    /// The DirectorGroup whose active director holds the VIPs and balances. It must admit this namespace
+    /// (`allowedNamespaces`). Default: default.
     #[serde(default = "default_group")]
+    #[schemars(length(max = 253))]
     pub director_group: String,
 }
 
@@ -77,19 +125,22 @@ fn default_group() -> String {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ServicePort {
-    /// Name by which a RealServer's `ports` refer to this port; needed when there are several.
+    /// Name by which a RealServer's `ports` refer to this port: lower-case letters, digits and `-`, at most 63. Needed, and
+    /// unique, when there are several ports. Example: http.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
     pub name: Option<String>,
 
-    /// TCP, UDP or SCTP.
+    /// TCP, UDP or SCTP. Default: TCP.
     #[serde(default)]
     pub protocol: Protocol,
 
-    /// The port at which clients reach the VIP.
+    /// The port at which clients reach the VIP, 1 to 65535. A protocol and port occurs once. Example: 80.
     #[schemars(range(min = 1, max = 65535))]
     pub port: i32,
 
-    /// The real servers' port, if it is another one. Only NAT can translate ports.
+    /// The port on which the real servers listen, 1 to 65535, if it is another one; a RealServer may name its own. Only
+    /// `forwarding: NAT` can translate ports. Default: `port`. Example: 8080.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 65535))]
     pub target_port: Option<i32>,
@@ -99,13 +150,16 @@ pub struct ServicePort {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Persistence {
-    /// How long after its last connection has ended a client still meets the same real server, in seconds.
+    /// How long a client is remembered, in seconds, 1 to 2678400 (31 days). The time begins anew with each connection, and
+    /// does not run out while one is open. Default: 300.
     #[serde(default = "default_persistence")]
-    #[schemars(range(min = 1, max = 2678400))]
+    #[schemars(range(min = 1))]
     pub timeout_seconds: i32,
 
-    /// Clients that are equal under this mask count as one (ipvsadm `-M`).
+    /// IPv4 clients whose addresses are equal under this mask count as one (ipvsadm `-M`), so that a crowd behind several
+    /// proxies of one network stays together. Default: 255.255.255.255, each address for itself. Example: 255.255.255.0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
     pub ipv4_netmask: Option<String>,
 }
 
@@ -117,7 +171,10 @@ const fn default_persistence() -> i32 {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RealServers {
-    /// Selects RealServers of the same namespace by their labels.
+    /// Selects RealServers of the VirtualService's namespace by their labels; an empty selector, `{}`, selects all of them.
+    /// One that matches nothing is no error: the service is then not Available, and says why.
+    ///
+    /// Example: `{matchLabels: {app: web}}`.
     pub selector: LabelSelector,
 }
 

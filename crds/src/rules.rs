@@ -1,0 +1,183 @@
+//! What a single object can get wrong: each rule once as CEL, for the API server, with its Rust twin beside it, for
+//! manifests that never meet one. Both say the same message at the same field; [`crate::cases`] holds them equal.
+//!
+//! What a schema can say by itself (types, ranges, enums, lengths) is no rule: [`crate::structure`] checks it against
+//! the very schema that the API server gets.
+
+mod director_group;
+mod names;
+mod net;
+mod object_meta;
+mod real_server;
+mod selector;
+mod virtual_service;
+
+pub(crate) use object_meta::check as check_metadata;
+
+use crate::structure;
+use crate::{DirectorGroup, RealServer, VirtualService};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    JSONSchemaProps, ValidationRule,
+};
+use serde::Serialize;
+use std::fmt;
+
+/// One thing that is wrong with an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// Path of the field, such as `spec.ports[0].port`.
+    pub field: String,
+    /// What is wrong with it, and the fix.
+    pub message: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.field, self.message)
+    }
+}
+
+/// The check that the API server makes when an object is created.
+pub trait Validate {
+    /// Checks the object by itself: schema, metadata and rules. What depends on other objects is not looked at.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, at least one.
+    fn validate(&self) -> Result<(), Vec<Violation>>;
+}
+
+/// A rule about `S`, and where it stands in the schema of `S`.
+pub(crate) struct Rule<S> {
+    /// The schema node that has the CEL rule: `ports`, or `addresses[]` for each item; empty for `S` itself.
+    at: &'static str,
+    /// The field below that node that is blamed, such as `.ports`; empty for the node itself.
+    blames: &'static str,
+    cel: &'static str,
+    message: &'static str,
+    /// The twin: the fields of a subject that break the rule, as paths from `S`.
+    broken: fn(&S) -> Vec<String>,
+}
+
+/// The fields to blame where a rule can only break as a whole.
+fn blame_if(broken: bool, field: &str) -> Vec<String> {
+    if broken { vec![field.to_owned()] } else { Vec::new() }
+}
+
+/// The items that break a rule, as `list[index]` and what follows.
+fn blame_items<T>(list: &str, items: &[T], rest: &str, broken: impl Fn(&T) -> bool) -> Vec<String> {
+    let indices = items.iter().enumerate().filter(|(_, item)| broken(item)).map(|(index, _)| index);
+    indices.map(|index| format!("{list}[{index}]{rest}")).collect()
+}
+
+fn check<S>(rules: &[Rule<S>], prefix: &str, subject: &S, found: &mut Vec<Violation>) {
+    for rule in rules {
+        found.extend((rule.broken)(subject).into_iter().map(|field| Violation {
+            field: join(prefix, &field),
+            message: rule.message.to_owned(),
+        }));
+    }
+}
+
+fn join(prefix: &str, field: &str) -> String {
+    match field {
+        "" => prefix.to_owned(),
+        _ => format!("{prefix}.{field}"),
+    }
+}
+
+/// Puts the rules of a kind into its schema.
+pub(crate) fn attach(kind: &str, root: &mut JSONSchemaProps) {
+    match kind {
+        "VirtualService" => {
+            object_meta::limit_name(root, virtual_service::MAX_NAME);
+            attach_all(virtual_service::RULES, "spec", root);
+            selector::attach("spec.realServers.selector", root);
+        }
+        "RealServer" => attach_all(real_server::RULES, "spec", root),
+        "DirectorGroup" => {
+            attach_all(director_group::RULES, "spec", root);
+            selector::attach("spec.nodeSelector", root);
+            selector::attach("spec.allowedNamespaces", root);
+        }
+        _ => {}
+    }
+}
+
+fn attach_all<S>(rules: &[Rule<S>], prefix: &str, root: &mut JSONSchemaProps) {
+    for rule in rules {
+        let Some(node) = structure::node_mut(root, &join(prefix, rule.at)) else { continue };
+        node.x_kubernetes_validations.get_or_insert_default().push(ValidationRule {
+            rule: rule.cel.to_owned(),
+            message: Some(rule.message.to_owned()),
+            field_path: (!rule.blames.is_empty()).then(|| rule.blames.to_owned()),
+            ..ValidationRule::default()
+        });
+    }
+}
+
+impl Validate for VirtualService {
+    fn validate(&self) -> Result<(), Vec<Violation>> {
+        finish(self, "VirtualService", true, |found| self.check_rules(found))
+    }
+}
+
+impl Validate for RealServer {
+    fn validate(&self) -> Result<(), Vec<Violation>> {
+        finish(self, "RealServer", true, |found| self.check_rules(found))
+    }
+}
+
+impl Validate for DirectorGroup {
+    fn validate(&self) -> Result<(), Vec<Violation>> {
+        finish(self, "DirectorGroup", false, |found| self.check_rules(found))
+    }
+}
+
+/// The rules alone, for an object whose metadata and structure have been checked.
+pub(crate) trait CheckRules {
+    fn check_rules(&self, found: &mut Vec<Violation>);
+}
+
+impl CheckRules for VirtualService {
+    fn check_rules(&self, found: &mut Vec<Violation>) {
+        check(virtual_service::RULES, "spec", &self.spec, found);
+        selector::check(&self.spec.real_servers.selector, "spec.realServers.selector", found);
+    }
+}
+
+impl CheckRules for RealServer {
+    fn check_rules(&self, found: &mut Vec<Violation>) {
+        check(real_server::RULES, "spec", &self.spec, found);
+    }
+}
+
+impl CheckRules for DirectorGroup {
+    fn check_rules(&self, found: &mut Vec<Violation>) {
+        check(director_group::RULES, "spec", &self.spec, found);
+        selector::check(&self.spec.node_selector, "spec.nodeSelector", found);
+        if let Some(namespaces) = &self.spec.allowed_namespaces {
+            selector::check(namespaces, "spec.allowedNamespaces", found);
+        }
+    }
+}
+
+fn finish(
+    object: &impl Serialize,
+    kind: &str,
+    namespaced: bool,
+    check_rules: impl FnOnce(&mut Vec<Violation>),
+) -> Result<(), Vec<Violation>> {
+    let mut found = Vec::new();
+    match serde_json::to_value(object) {
+        Ok(mut value) => {
+            structure::check(kind, &mut value, &mut found);
+            object_meta::check(&value, namespaced, &mut found);
+        }
+        Err(error) => found.push(Violation { field: kind.to_owned(), message: error.to_string() }),
+    }
+    // As the API server does: rules presuppose the structure.
+    if found.is_empty() {
+        check_rules(&mut found);
+    }
+    if found.is_empty() { Ok(()) } else { Err(found) }
+}
