@@ -2,9 +2,11 @@
 //!
 //! Outside it boots a guest with itself as the command; inside it builds the machines and plays.
 
-mod cast;
+mod direct_routing;
+mod masquerading;
 mod playground;
 mod stage;
+mod system;
 
 use std::ffi::OsString;
 use std::io::{IsTerminal as _, stdin, stdout};

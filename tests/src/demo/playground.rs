@@ -5,7 +5,8 @@ use std::process::Command;
 
 use anyhow::Context as _;
 
-use crate::cast::{DirectRouting, Masquerading};
+use crate::direct_routing::DirectRouting;
+use crate::masquerading::Masquerading;
 
 const RC: &str = r#"
 [ ! -e ~/.bashrc ] || . ~/.bashrc

@@ -7,6 +7,8 @@ use std::io::Write as _;
 use std::thread::sleep;
 use std::time::Duration;
 
+use lvs_tests::net::Node;
+
 /// Set by the host's side when its output is a terminal.
 pub(crate) const COLOR: &str = "LVS_DEMO_COLOR";
 
@@ -62,7 +64,7 @@ impl Stage {
         for number in 0..count {
             let server = ask(number).inspect_err(|_| println!())?;
             // One letter is enough for the eye: the bars below have the names.
-            print!("{}", server.chars().next_back().unwrap_or('?'));
+            print!("{}", initial(&server));
             std::io::stdout().flush()?;
             *shares.entry(server).or_default() += 1;
             sleep(PACE);
@@ -76,6 +78,21 @@ impl Stage {
 
     fn in_style(self, style: &str, text: &str) -> String {
         if self.color { format!("\x1b[{style}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+}
+
+/// Runs a command in a machine, before the audience's eyes.
+pub(crate) fn show(stage: Stage, node: &Node, words: &str) -> anyhow::Result<()> {
+    stage.command(node.name(), words);
+    stage.output(&node.sh(words)?);
+    Ok(())
+}
+
+/// How a server is shown while requests are under way: d for director1, 2 for rs2.
+fn initial(server: &str) -> char {
+    match server.strip_prefix("rs") {
+        Some(number) => number.chars().next().unwrap_or('r'),
+        None => server.chars().next().unwrap_or('?'),
     }
 }
 
