@@ -1,0 +1,144 @@
+//! What the documents say is what the code does, as far as a program can tell.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// CamelCase words in the code that are no reasons: kinds, and Kubernetes' own words.
+const NO_REASONS: &[&str] = &[
+    "DirectorGroup",
+    "DirectorGroups",
+    "DoesNotExist",
+    "InternalIP",
+    "LVSNode",
+    "NotIn",
+    "RealServer",
+    "VirtualService",
+    "VirtualServiceSlice",
+    "VirtualServiceSlices",
+];
+
+#[test]
+fn every_reason_is_explained_and_every_explained_reason_exists() {
+    let page = text("docs/status.md");
+    let explained: BTreeSet<&str> = rows(&page).flat_map(|row| quoted(row, '`')).collect();
+    let mut known = BTreeSet::new();
+    for file in sources(&["resolve/src", "agent/src", "operator/src", "ipvs/src"]) {
+        let code = without_tests(&text(&file));
+        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        for line in code.lines().filter(|line| !line.trim_start().starts_with("//")) {
+            let names_reasons =
+                name == "reason.rs" || (name == "error.rs" && line.contains("=> \""));
+            let words = quoted(line, '"').into_iter().filter(|word| is_word(word));
+            known.extend(words.filter(|w| names_reasons || has_two_humps(w)).map(str::to_owned));
+        }
+    }
+    known.retain(|word| !NO_REASONS.contains(&word.as_str()));
+    let said: BTreeSet<&str> = page.lines().flat_map(|line| quoted(line, '`')).collect();
+    let unexplained: Vec<_> = known.iter().filter(|word| !said.contains(word.as_str())).collect();
+    assert!(unexplained.is_empty(), "docs/status.md does not explain {unexplained:?}");
+    let unknown: Vec<_> =
+        explained.iter().filter(|word| is_word(word) && !known.contains(**word)).collect();
+    assert!(unknown.is_empty(), "docs/status.md explains {unknown:?}, which the code never says");
+}
+
+#[test]
+fn every_link_leads_to_a_file() {
+    let mut broken = Vec::new();
+    for page in pages() {
+        for target in text(&page).split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let file = target.split('#').next().unwrap_or_default();
+            let folder = root().join(&page).parent().map(Path::to_owned).unwrap_or_default();
+            if !file.is_empty() && !file.contains("://") && !folder.join(file).exists() {
+                broken.push(format!("{}: {target}", page.display()));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{broken:#?}");
+}
+
+#[test]
+fn every_make_target_that_is_named_exists() {
+    let makefile = text("Makefile");
+    let exists = |name: &str| makefile.lines().any(|line| line.starts_with(&format!("{name}:")));
+    for page in pages() {
+        for rest in text(&page).split("make ").skip(1) {
+            let name: String =
+                rest.chars().take_while(|c| c.is_ascii_lowercase() || *c == '-').collect();
+            let is_command = text(&page).contains(&format!("`make {name}"))
+                || text(&page).contains(&format!("\n    make {name}"));
+            assert!(!is_command || exists(&name), "{}: make {name}", page.display());
+        }
+    }
+}
+
+/// The first column of the tables of reasons; the conditions' table is about other words.
+fn rows(page: &str) -> impl Iterator<Item = &str> {
+    let reasons = page.split("\n## Reasons").skip(1);
+    let lines = reasons.flat_map(str::lines).filter(|line| line.starts_with("| `"));
+    lines.filter_map(|line| line.split('|').nth(1))
+}
+
+/// What stands between two marks, on one line.
+fn quoted(line: &str, mark: char) -> Vec<&str> {
+    line.split(mark).skip(1).step_by(2).collect()
+}
+
+fn is_word(word: &str) -> bool {
+    word.len() > 3
+        && word.starts_with(|c: char| c.is_ascii_uppercase())
+        && word.chars().all(|c| c.is_ascii_alphanumeric())
+        && word.contains(|c: char| c.is_ascii_lowercase())
+}
+
+fn has_two_humps(word: &str) -> bool {
+    let small = word.chars().position(|c| c.is_ascii_lowercase()).unwrap_or(0);
+    word.chars().skip(small).any(|c| c.is_ascii_uppercase())
+}
+
+fn without_tests(code: &str) -> String {
+    code.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default().to_owned()
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn text(path: impl AsRef<Path>) -> String {
+    let path = root().join(path);
+    fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+fn pages() -> Vec<PathBuf> {
+    let mut pages: Vec<PathBuf> =
+        ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"]
+            .map(PathBuf::from)
+            .into();
+    for folder in ["docs", "examples", "tests"] {
+        pages.extend(files(Path::new(folder), "md").into_iter());
+    }
+    pages
+}
+
+/// Rust files that are not tests.
+fn sources(folders: &[&str]) -> Vec<PathBuf> {
+    let all = folders.iter().flat_map(|folder| files(Path::new(folder), "rs"));
+    all.filter(|file| !file.components().any(|c| c.as_os_str() == "tests")).collect()
+}
+
+/// All files with an extension in a folder and those below it, from the repository's root.
+fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(root().join(folder)).into_iter().flatten().flatten() {
+        let path = folder.join(entry.file_name());
+        if entry.path().is_dir() {
+            found.extend(files(&path, extension));
+        } else if path.extension().is_some_and(|e| e == extension)
+            && path.file_stem().is_none_or(|stem| stem != "tests")
+        {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
