@@ -1,1 +1,17 @@
-//! Resolves VirtualServices to slices and reports what the nodes say of them.
+//! The operator: watches what users and nodes say, writes slices and statuses.
+//!
+//! [`watch`] turns one watch a kind into changes; [`state`] keeps the snapshot, marks what a change concerns and decides,
+//! without I/O, what to write; [`engine`] works that off; [`api`] alone writes, through the [`lease`]'s gate.
+
+pub mod admin;
+pub mod api;
+pub mod args;
+pub mod engine;
+pub mod lease;
+pub mod logging;
+pub mod metrics;
+mod run;
+pub mod state;
+pub mod watch;
+
+pub use run::run;

@@ -18,21 +18,17 @@ pub struct Claim {
 }
 
 /// What a VirtualService wants to occupy. Addresses that are none are passed over.
-pub(crate) fn wanted(vs: &VirtualService) -> BTreeSet<Claim> {
+pub fn wanted(vs: &VirtualService) -> BTreeSet<Claim> {
     let addresses = vs.spec.addresses.iter().filter_map(|a| a.parse().ok());
     addresses
         .flat_map(|address| {
-            vs.spec.ports.iter().map(move |p| Claim {
-                address,
-                protocol: p.protocol,
-                port: p.port,
-            })
+            vs.spec.ports.iter().map(move |p| Claim { address, protocol: p.protocol, port: p.port })
         })
         .collect()
 }
 
 /// What a slice occupies.
-pub(crate) fn held(slice: &VirtualServiceSliceSpec) -> BTreeSet<Claim> {
+pub fn held(slice: &VirtualServiceSliceSpec) -> BTreeSet<Claim> {
     slice
         .services
         .iter()

@@ -26,8 +26,7 @@ pub fn directors(group: &DirectorGroup) -> Vec<String> {
 pub fn resolve_group(name: &str, snapshot: &Snapshot) -> Option<GroupResolution> {
     let group = snapshot.director_group(name)?;
     if let Err(error) = selector::check(&group.spec.node_selector) {
-        let ready =
-            Verdict::no(reason::INVALID_SELECTOR, format!("spec.nodeSelector.{error}"));
+        let ready = Verdict::no(reason::INVALID_SELECTOR, format!("spec.nodeSelector.{error}"));
         let members = group.status.iter().flat_map(|s| s.members.clone()).collect();
         return Some(GroupResolution { members, ready });
     }

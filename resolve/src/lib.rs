@@ -19,7 +19,7 @@ mod selector;
 mod snapshot;
 mod status;
 
-pub use claim::Claim;
+pub use claim::{Claim, held, wanted};
 pub use group::{GroupResolution, directors, resolve_group};
 pub use key::Key;
 pub use node::NodeFacts;
@@ -27,7 +27,7 @@ pub use place::slice_name;
 pub use resolution::{DesiredSlice, LeftOut, Resolution, Verdict};
 pub use resolve::resolve;
 pub use selector::{InvalidSelector, check as check_selector, matches};
-pub use snapshot::Snapshot;
+pub use snapshot::{Snapshot, reported_addresses};
 pub use status::{
     RealServerReport, director_group_status, real_server_status, virtual_service_status,
 };

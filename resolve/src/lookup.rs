@@ -27,13 +27,16 @@ impl<K: Hash + Eq, V: Ord> Lookup<K, V> {
         }
     }
 
-    pub(crate) fn get(&self, key: &K) -> impl Iterator<Item = &V> {
+    pub(crate) fn get<'a>(&'a self, key: &K) -> impl Iterator<Item = &'a V> + use<'a, K, V> {
         self.0.get(key).into_iter().flatten()
     }
 
     /// The least and the greatest value.
     pub(crate) fn ends(&self, key: &K) -> Vec<&V> {
-        self.0.get(key).map(|values| values.first().into_iter().chain(values.last()).collect()).unwrap_or_default()
+        self.0
+            .get(key)
+            .map(|values| values.first().into_iter().chain(values.last()).collect())
+            .unwrap_or_default()
     }
 
     pub(crate) fn count(&self, key: &K) -> usize {

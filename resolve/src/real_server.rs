@@ -186,7 +186,8 @@ impl Context<'_> {
         }
         let written = server.spec.address.as_deref().unwrap_or_default();
         let Ok(address) = written.parse::<IpAddr>() else {
-            let message = format!("spec.address: {written:?} is no IP address; write one like 192.0.2.7");
+            let message =
+                format!("spec.address: {written:?} is no IP address; write one like 192.0.2.7");
             return Err((reason::INVALID, message));
         };
         let found = matching(&[address]);
@@ -222,7 +223,11 @@ impl Context<'_> {
     }
 
     /// The service's ports that the server serves, and with which of its own.
-    fn ports(&self, server: &RealServer, forwarding: Forwarding) -> Result<Vec<SlicePort>, Problem> {
+    fn ports(
+        &self,
+        server: &RealServer,
+        forwarding: Forwarding,
+    ) -> Result<Vec<SlicePort>, Problem> {
         let mut ports = Vec::new();
         for port in &self.vs.spec.ports {
             let Some(target_port) = target(server, port) else { continue };
@@ -237,8 +242,13 @@ impl Context<'_> {
             ports.push(SlicePort { protocol: port.protocol, port: port.port, target_port });
         }
         if ports.is_empty() {
-            let names: Vec<&str> =
-                self.vs.spec.ports.iter().map(|p| p.name.as_deref().unwrap_or("(no name)")).collect();
+            let names: Vec<&str> = self
+                .vs
+                .spec
+                .ports
+                .iter()
+                .map(|p| p.name.as_deref().unwrap_or("(no name)"))
+                .collect();
             let message = format!(
                 "spec.ports: none is named like a port of the service ({}); name them alike, or leave spec.ports out",
                 listing(&names, 4)

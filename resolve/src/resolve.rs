@@ -80,7 +80,8 @@ impl Refusal {
 /// What is wrong with a VirtualService whatever other VirtualServices there are.
 fn own_refusal(key: &Key, vs: &VirtualService, snapshot: &Snapshot) -> Option<Refusal> {
     if let Some(bad) = vs.spec.addresses.iter().find(|a| a.parse::<IpAddr>().is_err()) {
-        let message = format!("spec.addresses: {bad:?} is no IP address; write one like 192.0.2.10");
+        let message =
+            format!("spec.addresses: {bad:?} is no IP address; write one like 192.0.2.10");
         return Some(Refusal::Own(reason::INVALID, message));
     }
     if let Some(netmask) = vs.spec.persistence.as_ref().and_then(|p| p.ipv4_netmask.as_ref())

@@ -4,9 +4,9 @@ mod index;
 
 use crate::{Claim, Key, NodeFacts};
 use index::Index;
+pub use index::reported_addresses;
 use lvs_crds::{DirectorGroup, LVSNode, RealServer, VirtualService, VirtualServiceSlice};
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 use std::sync::Arc;
 
 /// The cluster: every object that [`resolve`](crate::resolve) may ask for, with the reverse look-ups that let it cost
@@ -161,6 +161,12 @@ impl Snapshot {
     /// All VirtualServices, by key.
     pub fn virtual_services(&self) -> impl Iterator<Item = (&Key, &Arc<VirtualService>)> {
         self.virtual_services.iter()
+    }
+
+    /// The VirtualServices of a namespace.
+    pub fn services_in<'a>(&'a self, namespace: &'a str) -> impl Iterator<Item = &'a Key> {
+        let from = self.virtual_services.range(Key::new(namespace, "")..);
+        from.map(|(key, _)| key).take_while(move |key| key.namespace == namespace)
     }
 
     /// A RealServer.

@@ -264,10 +264,7 @@ impl Snapshot {
     }
 
     /// The slices of a VirtualService, whether it exists or not, by name.
-    pub fn slices_of(
-        &self,
-        key: &Key,
-    ) -> impl Iterator<Item = (&Key, &Arc<VirtualServiceSlice>)> {
+    pub fn slices_of(&self, key: &Key) -> impl Iterator<Item = (&Key, &Arc<VirtualServiceSlice>)> {
         self.index.slices_of.get(key).filter_map(|slice| self.slices.get_key_value(slice))
     }
 }
@@ -285,7 +282,8 @@ fn owner(key: &Key, slice: &VirtualServiceSlice) -> Key {
     Key::new(&key.namespace, &slice.spec.virtual_service)
 }
 
-fn reported_addresses(object: &LVSNode) -> Vec<IpAddr> {
+/// The addresses that an agent reports as its node's own.
+pub fn reported_addresses(object: &LVSNode) -> Vec<IpAddr> {
     let status = object.status.as_ref();
     status.iter().flat_map(|s| &s.addresses).filter_map(|a| ip_of(a)).collect()
 }

@@ -24,7 +24,14 @@ pub fn virtual_service_status(
 ) -> Option<VirtualServiceStatus> {
     let vs = snapshot.virtual_service(key)?;
     let slices: Vec<_> = snapshot.slices_of(key).map(|(_, slice)| slice).collect();
-    let view = View { key, vs, resolution, snapshot, progress: progresses(key, vs, resolution, &slices, snapshot), slices };
+    let view = View {
+        key,
+        vs,
+        resolution,
+        snapshot,
+        progress: progresses(key, vs, resolution, &slices, snapshot),
+        slices,
+    };
     let generation = vs.metadata.generation;
     let mut conditions = vs.status.as_ref().map(|s| s.conditions.clone()).unwrap_or_default();
     let mut put = |type_, verdict: &Verdict| set(&mut conditions, type_, verdict, generation, now);
@@ -110,7 +117,8 @@ impl View<'_> {
     }
 
     fn available(&self) -> Verdict {
-        let healthy = |s: &&Arc<VirtualServiceSlice>| s.spec.real_servers.iter().any(|r| r.weight > 0);
+        let healthy =
+            |s: &&Arc<VirtualServiceSlice>| s.spec.real_servers.iter().any(|r| r.weight > 0);
         if self.slices.is_empty() && !self.resolution.accepted.status {
             let accepted = &self.resolution.accepted;
             return Verdict::no(&accepted.reason, &accepted.message);

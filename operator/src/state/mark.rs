@@ -1,0 +1,321 @@
+//! Whom a change concerns. Each `set` or `remove` takes one object in and marks what may come out differently for it.
+
+use super::{State, Target, event};
+use jiff::Timestamp;
+use kube::ResourceExt;
+use lvs_crds::{DirectorGroup, LVSNode, RealServer, VirtualService, VirtualServiceSlice};
+use lvs_resolve::{Claim, Key, NodeFacts, directors};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+impl State {
+    pub(super) fn set_virtual_service(&mut self, object: VirtualService) {
+        let key = Key::of(&object);
+        let wanted: BTreeSet<Claim> = self.wanted(&key);
+        let spec = object.spec.clone();
+        let old = self.snapshot.set_virtual_service(object);
+        self.mark_service(&key);
+        if old.is_none_or(|old| old.spec != spec) {
+            let wanted: BTreeSet<Claim> = wanted.union(&self.wanted(&key)).copied().collect();
+            self.mark_rivals(&key, &wanted);
+        }
+    }
+
+    pub(super) fn remove_virtual_service(&mut self, key: &Key) {
+        let wanted = self.wanted(key);
+        self.snapshot.remove_virtual_service(key);
+        self.mark_service(key);
+        self.mark_rivals(key, &wanted);
+    }
+
+    pub(super) fn set_real_server(&mut self, object: RealServer) {
+        let key = Key::of(&object);
+        let (spec, labels) = (object.spec.clone(), object.labels().clone());
+        let old = self.snapshot.set_real_server(object);
+        self.queue.mark(Target::RealServer(key.clone()));
+        if old.as_ref().is_none_or(|old| old.spec != spec || *old.labels() != labels) {
+            if let Some(old) = old {
+                self.mark_selecting(&key, old.labels());
+            }
+            self.mark_selecting(&key, &labels);
+        }
+    }
+
+    pub(super) fn remove_real_server(&mut self, key: &Key) {
+        if let Some(old) = self.snapshot.remove_real_server(key) {
+            self.mark_selecting(key, old.labels());
+        }
+    }
+
+    pub(super) fn set_group(&mut self, object: DirectorGroup) {
+        let name = object.name_any();
+        let (spec, members) = (object.spec.clone(), directors(&object));
+        let old = self.snapshot.set_director_group(object);
+        self.queue.mark(Target::Group(name.clone()));
+        if old.is_none_or(|old| old.spec != spec || directors(&old) != members) {
+            self.mark_group(&name);
+        }
+    }
+
+    pub(super) fn remove_group(&mut self, name: &str) {
+        self.snapshot.remove_director_group(name);
+        self.mark_group(name);
+    }
+
+    pub(super) fn set_node(&mut self, name: &str, facts: NodeFacts) {
+        let old = self.snapshot.set_node(name, facts.clone());
+        if old.as_ref() != Some(&facts) {
+            self.mark_node(name, old.as_ref(), Some(&facts));
+        }
+    }
+
+    pub(super) fn remove_node(&mut self, name: &str) {
+        if let Some(old) = self.snapshot.remove_node(name) {
+            self.mark_node(name, Some(&old), None);
+        }
+    }
+
+    pub(super) fn set_namespace(&mut self, name: &str, labels: Option<BTreeMap<String, String>>) {
+        let before = self.snapshot.namespace_labels(name);
+        match labels {
+            Some(labels) => drop(self.snapshot.set_namespace(name, labels)),
+            None => drop(self.snapshot.remove_namespace(name)),
+        }
+        if before != self.snapshot.namespace_labels(name) {
+            let services: Vec<Key> = self.snapshot.services_in(name).cloned().collect();
+            services.iter().for_each(|key| self.mark_service(key));
+        }
+    }
+
+    pub(super) fn set_slice(&mut self, object: VirtualServiceSlice) {
+        let key = Key::of(&object);
+        let owner = Key::new(&key.namespace, &object.spec.virtual_service);
+        let old = self.snapshot.set_slice(object);
+        self.mark_service(&owner);
+        self.mark_released(old.as_deref(), &key);
+    }
+
+    pub(super) fn remove_slice(&mut self, key: &Key) {
+        if let Some(old) = self.snapshot.remove_slice(key) {
+            self.mark_service(&Key::new(&key.namespace, &old.spec.virtual_service));
+            self.mark_released(Some(&old), key);
+        }
+    }
+
+    pub(super) fn set_lvs_node(&mut self, object: LVSNode, now: Duration) {
+        let name = object.name_any();
+        self.liveness.heard(&name, now);
+        let old = self.snapshot.set_lvs_node(object);
+        let new = self.snapshot.lvs_node(&name).cloned();
+        self.mark_report(&name, old.as_ref(), new.as_ref());
+        if old.is_none() {
+            self.queue.mark(Target::LvsNode(name.clone()));
+        }
+        if let (Some(old), Some(new)) = (old, new) {
+            self.tell_repairs(&old, &new);
+        }
+    }
+
+    pub(super) fn remove_lvs_node(&mut self, name: &str) {
+        self.liveness.forget(name);
+        self.snapshot.set_silent(name, false);
+        if let Some(old) = self.snapshot.remove_lvs_node(name) {
+            self.mark_report(name, Some(&old), None);
+        }
+    }
+
+    /// Notes which agents have fallen silent or are heard of again.
+    pub fn look_at_clock(&mut self, now: Duration) {
+        for (node, silent) in self.liveness.turned(now) {
+            self.snapshot.set_silent(&node, silent);
+            if silent {
+                tracing::warn!(node, "the agent is silent");
+            } else {
+                tracing::info!(node, "the agent is heard of again");
+            }
+            self.queue.mark(Target::LvsNode(node.clone()));
+            self.mark_services_of_node(&node);
+        }
+    }
+
+    fn mark_service(&mut self, key: &Key) {
+        self.queue.mark(Target::VirtualService(key.clone()));
+    }
+
+    /// Everybody else who wants any of this, or is of another namespace and wants such a VIP.
+    fn mark_rivals(&mut self, key: &Key, claims: &BTreeSet<Claim>) {
+        let mut rivals = BTreeSet::new();
+        for claim in claims {
+            rivals.extend(self.snapshot.wanting(claim).cloned());
+            let users = self.snapshot.using_address(claim.address);
+            rivals.extend(users.filter(|k| k.namespace != key.namespace).cloned());
+        }
+        rivals.iter().filter(|rival| *rival != key).for_each(|rival| self.mark_service(rival));
+    }
+
+    /// What a slice had and has no more is free for others.
+    fn mark_released(&mut self, old: Option<&VirtualServiceSlice>, key: &Key) {
+        let Some(old) = old else { return };
+        let now: BTreeSet<Claim> = self.snapshot.slice(key).map(|s| held(s)).unwrap_or_default();
+        let released: BTreeSet<Claim> = held(old).difference(&now).copied().collect();
+        let owner = Key::new(&key.namespace, &old.spec.virtual_service);
+        self.mark_rivals(&owner, &released);
+    }
+
+    fn mark_selecting(&mut self, key: &Key, labels: &BTreeMap<String, String>) {
+        let services: Vec<Key> = self.snapshot.selecting(&key.namespace, labels).cloned().collect();
+        services.iter().for_each(|service| self.mark_service(service));
+    }
+
+    fn mark_group(&mut self, name: &str) {
+        let services: Vec<Key> = self.snapshot.services_of_group(name).cloned().collect();
+        services.iter().for_each(|service| self.mark_service(service));
+    }
+
+    fn mark_node(&mut self, name: &str, old: Option<&NodeFacts>, new: Option<&NodeFacts>) {
+        let groups: Vec<String> =
+            self.snapshot.director_groups().map(|(name, _)| name.clone()).collect();
+        groups.into_iter().for_each(|group| self.queue.mark(Target::Group(group)));
+        self.queue.mark(Target::LvsNode(name.to_owned()));
+        let addresses = |facts: Option<&NodeFacts>| -> BTreeSet<IpAddr> {
+            let all = facts.iter().flat_map(|f| f.addresses.iter().chain(&f.other_addresses));
+            all.copied().collect()
+        };
+        let (old, new) = (addresses(old), addresses(new));
+        self.mark_addresses(old.symmetric_difference(&new));
+        // A report counts only while its node is there.
+        if let Some(report) = self.snapshot.lvs_node(name).cloned() {
+            self.mark_addresses(&reported(&report));
+        }
+        let servers: Vec<Key> = self.snapshot.real_servers_on(name).cloned().collect();
+        for server in servers {
+            let labels = self.snapshot.real_server(&server).map(|s| s.labels().clone());
+            self.mark_selecting(&server, &labels.unwrap_or_default());
+            self.queue.mark(Target::RealServer(server));
+        }
+    }
+
+    fn mark_addresses<'a>(&mut self, addresses: impl IntoIterator<Item = &'a IpAddr>) {
+        for address in addresses {
+            let users: Vec<Key> = self.snapshot.using_address(*address).cloned().collect();
+            users.iter().for_each(|service| self.mark_service(service));
+        }
+    }
+
+    /// A report concerns the VirtualServices that wait for it, those whose failures come or go, and all of the node's
+    /// only if something changed that holds for all.
+    fn mark_report(&mut self, node: &str, old: Option<&Arc<LVSNode>>, new: Option<&Arc<LVSNode>>) {
+        let (before, after) = (Report::of(old), Report::of(new));
+        self.mark_addresses(before.addresses.symmetric_difference(&after.addresses));
+        if before.whole_node != after.whole_node || after.programmed < before.programmed {
+            self.mark_services_of_node(node);
+            return;
+        }
+        for service in before.failing.union(&after.failing) {
+            self.mark_service(service);
+        }
+        if before.programmed != after.programmed || before.failing != after.failing {
+            let groups = self.groups_of(node);
+            let waiting = self.pending.iter().filter(|key| {
+                let service = self.snapshot.virtual_service(key);
+                service.is_some_and(|s| groups.contains(&s.spec.director_group))
+            });
+            let waiting: Vec<Key> = waiting.cloned().collect();
+            waiting.iter().for_each(|service| self.mark_service(service));
+        }
+    }
+
+    /// Everything that the node directs or serves.
+    fn mark_services_of_node(&mut self, node: &str) {
+        let served: Vec<Key> = self.snapshot.services_on(node).into_iter().cloned().collect();
+        served.iter().for_each(|service| self.mark_service(service));
+        self.groups_of(node).iter().for_each(|group| self.mark_group(group));
+    }
+
+    /// The groups that a node is a director of.
+    fn groups_of(&self, node: &str) -> BTreeSet<String> {
+        let groups = self.snapshot.director_groups();
+        let of_node = groups.filter(|(_, group)| directors(group).iter().any(|n| n == node));
+        of_node.map(|(name, _)| name.clone()).collect()
+    }
+
+    fn tell_repairs(&mut self, old: &LVSNode, new: &LVSNode) {
+        let repairs = |node: &LVSNode| node.status.as_ref()?.drift.clone();
+        let before = repairs(old).map_or(0, |drift| drift.repairs);
+        let Some(drift) = repairs(new) else { return };
+        // The agent counts from its start.
+        let repaired = if drift.repairs < before { drift.repairs } else { drift.repairs - before };
+        if repaired > 0 {
+            let note = format!(
+                "Somebody else changed what the agent had made, and it was put right; the last of {repaired}: {}",
+                drift.last
+            );
+            let now = Timestamp::now();
+            let event = event::event(new, "DriftRepaired", "Repair", note, true, now, 0);
+            self.events.push(event);
+        }
+    }
+
+    fn wanted(&self, key: &Key) -> BTreeSet<Claim> {
+        self.snapshot.virtual_service(key).map(|vs| lvs_resolve::wanted(vs)).unwrap_or_default()
+    }
+}
+
+fn held(slice: &VirtualServiceSlice) -> BTreeSet<Claim> {
+    lvs_resolve::held(&slice.spec)
+}
+
+fn reported(node: &LVSNode) -> BTreeSet<IpAddr> {
+    lvs_resolve::reported_addresses(node).into_iter().collect()
+}
+
+/// What of a report concerns others.
+#[derive(Default)]
+struct Report {
+    addresses: BTreeSet<IpAddr>,
+    programmed: Option<u64>,
+    /// VirtualServices that it says failed, with what it says.
+    failing: BTreeSet<Key>,
+    /// What holds for every VirtualService of the node.
+    whole_node: WholeNode,
+}
+
+#[derive(Default, PartialEq)]
+struct WholeNode {
+    there: bool,
+    director_of: Vec<String>,
+    failures: Vec<(String, String)>,
+    unlisted: bool,
+}
+
+impl Report {
+    fn of(node: Option<&Arc<LVSNode>>) -> Self {
+        let Some((node, status)) = node.and_then(|n| Some((n, n.status.as_ref()?))) else {
+            return Self::default();
+        };
+        let mut report = Self {
+            addresses: reported(node),
+            programmed: status.programmed.as_ref().and_then(|p| p.resource_version.parse().ok()),
+            ..Self::default()
+        };
+        for failure in &status.failures {
+            match (&failure.namespace, &failure.virtual_service) {
+                (Some(namespace), Some(name)) => {
+                    report.failing.insert(Key::new(namespace, name));
+                }
+                _ => report
+                    .whole_node
+                    .failures
+                    .push((failure.reason.clone(), failure.message.clone())),
+            }
+        }
+        let listed = i32::try_from(status.failures.len()).unwrap_or(i32::MAX);
+        report.whole_node.there = true;
+        report.whole_node.unlisted = status.failure_count > listed;
+        report.whole_node.director_of =
+            status.director_of.iter().map(|d| d.group.clone()).collect();
+        report
+    }
+}

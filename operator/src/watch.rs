@@ -1,0 +1,183 @@
+//! One watch a kind, turned into changes; objects that vanished while the watch was down are noticed when it is back.
+
+use crate::metrics::Metrics;
+use futures::{Stream, StreamExt};
+use kube::runtime::watcher::{Config, Error, Event};
+use kube::runtime::{WatchStreamExt, watcher};
+use kube::{Api, Resource, ResourceExt};
+use lvs_resolve::Key;
+use serde::de::DeserializeOwned;
+use std::collections::BTreeSet;
+use std::fmt::Debug;
+use tokio::sync::mpsc;
+use tracing::{debug, warn};
+
+/// Seconds after which the API server ends a watch, and a dead one is noticed.
+const TIMEOUT: u32 = 50;
+
+/// What happened to an object of one kind.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Delta<K> {
+    /// It is so.
+    Seen {
+        /// The object.
+        object: Box<K>,
+        /// It comes from a list, which may be older than what we know, or, after the API server's data were put
+        /// back, of another history.
+        listed: bool,
+    },
+    /// It is gone.
+    Gone {
+        /// Its name.
+        key: Key,
+        /// Its uid; none if a list did not have it any more.
+        uid: Option<String>,
+    },
+    /// Everything there is has been seen.
+    Synced,
+}
+
+/// Tells changes from events; knows which objects there are.
+#[derive(Debug, Default)]
+pub struct Relist {
+    known: BTreeSet<Key>,
+    listed: Option<BTreeSet<Key>>,
+}
+
+impl Relist {
+    /// The changes that an event means.
+    pub fn changes<K: Resource>(&mut self, event: Event<K>) -> Vec<Delta<K>> {
+        let seen = |object, listed| vec![Delta::Seen { object: Box::new(object), listed }];
+        match event {
+            Event::Init => {
+                self.listed = Some(BTreeSet::new());
+                Vec::new()
+            }
+            Event::InitApply(object) => {
+                let key = key(&object);
+                self.listed.get_or_insert_default().insert(key.clone());
+                self.known.insert(key);
+                seen(object, true)
+            }
+            Event::InitDone => {
+                let listed = self.listed.take().unwrap_or_default();
+                let gone: Vec<Key> = self.known.difference(&listed).cloned().collect();
+                self.known = listed;
+                let gone = gone.into_iter().map(|key| Delta::Gone { key, uid: None });
+                gone.chain([Delta::Synced]).collect()
+            }
+            Event::Apply(object) => {
+                self.known.insert(key(&object));
+                seen(object, false)
+            }
+            Event::Delete(object) => {
+                let key = key(&object);
+                self.known.remove(&key);
+                let uid = object.meta().uid.clone();
+                vec![Delta::Gone { key, uid }]
+            }
+        }
+    }
+}
+
+fn key<K: Resource>(object: &K) -> Key {
+    let meta = object.meta();
+    Key::new(meta.namespace.clone().unwrap_or_default(), meta.name.clone().unwrap_or_default())
+}
+
+/// Watches a kind for ever and sends its changes, as `wrap` makes them of deltas. Ends when nobody listens any more.
+pub async fn watch<K, C>(
+    api: Api<K>,
+    kind: &'static str,
+    changes: mpsc::Sender<C>,
+    metrics: Metrics,
+    wrap: fn(Delta<K>) -> C,
+) where
+    K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+{
+    let events = watcher(api, Config::default().timeout(TIMEOUT)).default_backoff();
+    let events = events.modify(|object| object.managed_fields_mut().clear());
+    follow(events, kind, changes, metrics, wrap).await;
+}
+
+async fn follow<K: Resource, C>(
+    events: impl Stream<Item = Result<Event<K>, Error>>,
+    kind: &'static str,
+    changes: mpsc::Sender<C>,
+    metrics: Metrics,
+    wrap: fn(Delta<K>) -> C,
+) {
+    let mut events = std::pin::pin!(events);
+    let mut relist = Relist::default();
+    while let Some(event) = events.next().await {
+        match event {
+            Ok(event) => {
+                for delta in relist.changes(event) {
+                    if matches!(delta, Delta::Synced) {
+                        debug!(kind, objects = relist.known.len(), "listed");
+                    }
+                    if changes.send(wrap(delta)).await.is_err() {
+                        return;
+                    }
+                }
+                metrics.objects(kind, relist.known.len());
+            }
+            Err(error) => {
+                metrics.watch_failed(kind);
+                warn!(kind, %error, "the watch broke; it is resumed");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lvs_crds::{LVSNode, LVSNodeSpec};
+
+    fn node(name: &str) -> LVSNode {
+        LVSNode::new(name, LVSNodeSpec {})
+    }
+
+    fn gone(deltas: Vec<Delta<LVSNode>>) -> Vec<String> {
+        let gone = |delta| match delta {
+            Delta::Gone { key, .. } => Some(key.name),
+            _ => None,
+        };
+        deltas.into_iter().filter_map(gone).collect()
+    }
+
+    #[test]
+    fn what_vanished_while_the_watch_was_down_is_gone_after_the_list() {
+        let mut relist = Relist::default();
+        for event in [
+            Event::Init,
+            Event::InitApply(node("a")),
+            Event::InitApply(node("b")),
+            Event::InitDone,
+            Event::Apply(node("c")),
+            Event::Init,
+            Event::InitApply(node("b")),
+        ] {
+            assert!(gone(relist.changes(event)).is_empty());
+        }
+        assert_eq!(gone(relist.changes(Event::InitDone)), ["a", "c"]);
+        assert!(gone(relist.changes(Event::Delete(node("b")))) == ["b"]);
+        relist.changes(Event::<LVSNode>::Init);
+        assert!(gone(relist.changes(Event::InitDone)).is_empty());
+    }
+
+    #[test]
+    fn a_list_that_breaks_off_makes_nothing_vanish() {
+        let mut relist = Relist::default();
+        for event in [Event::Init, Event::InitApply(node("a")), Event::InitApply(node("b"))] {
+            relist.changes(event);
+        }
+        relist.changes(Event::<LVSNode>::InitDone);
+        relist.changes(Event::<LVSNode>::Init);
+        relist.changes(Event::InitApply(node("b")));
+        relist.changes(Event::<LVSNode>::Init);
+        relist.changes(Event::InitApply(node("a")));
+        assert_eq!(gone(relist.changes(Event::InitDone)), ["b"]);
+    }
+}
