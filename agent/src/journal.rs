@@ -261,4 +261,10 @@ impl Journal {
             tracing::warn!(%error, "the journal could not be compacted");
         }
     }
+
+    /// From now on no write succeeds.
+    #[cfg(test)]
+    pub(crate) fn break_for_test(&mut self) {
+        self.store.break_for_test();
+    }
 }

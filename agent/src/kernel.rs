@@ -4,9 +4,11 @@
 //! kernel, [`fake::Fake`] one in memory for tests of what calls it.
 
 mod error;
+mod execute;
 pub mod fake;
+mod ports;
 
-pub use error::{KernelError, Origin};
+pub use error::KernelError;
 
 use crate::journal::{Journal, Made};
 use crate::state::{Facts, NodeState, Observed, Op, Ours};

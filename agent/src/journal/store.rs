@@ -80,6 +80,11 @@ impl Store {
         Ok(())
     }
 
+    #[cfg(test)]
+    pub(super) fn break_for_test(&mut self) {
+        self.log = None;
+    }
+
     /// Whether most of the log's lines no longer count.
     pub(super) fn is_mostly_history(&self, live: usize) -> bool {
         self.lines > 2 * live + FEW

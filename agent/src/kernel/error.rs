@@ -5,15 +5,6 @@ use crate::state::HeldAddress;
 use lvs_ipvs::{Errno, ServiceKey};
 use std::io;
 
-/// Why an operation is withheld, or refused as somebody else's: where the refusal comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Origin {
-    /// The journal does not name it: the agent has not made it.
-    Journal,
-    /// The kernel says that it exists, and the journal does not name it.
-    Kernel,
-}
-
 /// A failed operation: which, on what object, and why.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -33,7 +24,7 @@ pub enum KernelError {
     )]
     ForeignService {
         /// What was to be done.
-        operation: &'static str,
+        operation: String,
         /// Which service.
         service: ServiceKey,
     },

@@ -1,0 +1,66 @@
+//! What a kernel must be able to do, without any notion of whose it is; [`super::execute`] adds that.
+
+use crate::state::HeldAddress;
+use lvs_ipvs::{Operation, ServiceKey};
+use std::collections::BTreeSet;
+use std::io;
+
+/// One kernel's primitives.
+pub(super) trait Ports {
+    /// Changes the IPVS table, in order, a result each.
+    fn apply(&mut self, operations: &[Operation]) -> Vec<Result<(), lvs_ipvs::Error>>;
+
+    /// Which of these services exist.
+    fn existing(
+        &mut self,
+        keys: &BTreeSet<ServiceKey>,
+    ) -> Result<BTreeSet<ServiceKey>, lvs_ipvs::Error>;
+
+    /// All addresses.
+    fn standing(&mut self) -> io::Result<Vec<Standing>>;
+
+    /// Adds or removes addresses, in order, a result each.
+    fn change(&mut self, change: Direction, addresses: &[HeldAddress]) -> Vec<io::Result<()>>;
+
+    /// The value of a sysctl, without its newline.
+    fn read_sysctl(&mut self, path: &str) -> io::Result<String>;
+
+    /// Gives a sysctl a value.
+    fn write_sysctl(&mut self, path: &str, value: &str) -> io::Result<()>;
+
+    /// The names in a folder of sysctls, such as `net/ipv4/conf`.
+    fn list_sysctls(&mut self, folder: &str) -> io::Result<Vec<String>>;
+}
+
+/// Which way an address changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Direction {
+    Add,
+    Remove,
+}
+
+impl Direction {
+    /// For errors.
+    pub(super) fn verb(self) -> &'static str {
+        match self {
+            Self::Add => "add",
+            Self::Remove => "remove",
+        }
+    }
+}
+
+/// An address as it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Standing {
+    pub(super) held: HeldAddress,
+    /// Whether the kernel deletes it together with its subnet's primary address (IPv4).
+    pub(super) secondary: bool,
+}
+
+/// The same failure once more: `io::Error` cannot be cloned.
+pub(super) fn again(error: &io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(number) => io::Error::from_raw_os_error(number),
+        None => io::Error::new(error.kind(), error.to_string()),
+    }
+}
