@@ -1,7 +1,21 @@
 //! The agent: makes one node's kernel match the slices.
 //!
 //! `input -> plan (pure) -> diff (pure) -> kernel -> read back -> report`. See ARCHITECTURE.md.
+//!
+//! [`run()`] is the whole agent, for any [`kernel::Kernel`]; the binary runs it on the real one.
 
+pub mod admin;
+pub mod diff;
+pub mod director;
+pub mod input;
 pub mod journal;
 pub mod kernel;
+pub mod metrics;
+pub mod plan;
+pub mod report;
+pub mod run;
+pub mod standalone;
 pub mod state;
+pub mod telemetry;
+
+pub use run::{Agent, Published, RunError, Settings, Source, run, start};

@@ -1,0 +1,147 @@
+//! The changes that make the kernel what it should be, in order; pure.
+//!
+//! Works on a whole node or on a touched part of it: what is in none of the inputs is left alone. It names only
+//! what is wanted or in `ours`, so what others made cannot be touched.
+
+#[cfg(test)]
+mod tests;
+
+use crate::journal::Made;
+use crate::plan::{ARP_ANNOUNCE, ARP_IGNORE, LOOPBACK};
+use crate::state::{NodeState, Observed, Op, Ours, ServiceState};
+use lvs_ipvs::{Destination, Forwarding, Operation};
+use std::collections::BTreeMap;
+
+/// What is to be done.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Difference {
+    /// The changes, in order.
+    pub ops: Vec<Op>,
+    /// Wanted, but somebody else's: stands in the kernel and not in the journal.
+    pub foreign: Vec<Made>,
+}
+
+/// Compares what should be with what is.
+///
+/// Order: sysctls (`arp_ignore` must hold before a VIP appears on `lo`), addresses that go (a VIP that is released
+/// goes before its service), services, destinations that come or change, destinations that go, services that go,
+/// addresses that come (a VIP that is taken over has its service behind it), addresses that move, sysctls that go back.
+/// A change is made in place: connections live in services and destinations.
+pub fn diff(wanted: &NodeState, observed: &Observed, ours: &Ours) -> Difference {
+    let mut difference = Difference::default();
+    let ops = &mut difference.ops;
+    for (path, value) in &wanted.sysctls {
+        if !observed.sysctls.get(path).is_some_and(|found| is_sufficient(path, value, found)) {
+            ops.push(Op::SetSysctl { path: path.clone(), value: value.clone() });
+        }
+    }
+    let (moving, leaving): (Vec<_>, Vec<_>) = observed
+        .addresses
+        .iter()
+        .filter(|found| {
+            !wanted.addresses.contains(found) && ours.contains(&Made::Address((*found).clone()))
+        })
+        .partition(|found| {
+            found.interface != LOOPBACK
+                && wanted.addresses.iter().any(|address| {
+                    address.address.addr() == found.address.addr() && address.interface != LOOPBACK
+                })
+        });
+    ops.extend(leaving.into_iter().cloned().map(Op::DelAddress));
+    services(wanted, observed, ours, &mut difference);
+    let ops = &mut difference.ops;
+    for address in &wanted.addresses {
+        if !observed.addresses.contains(address) {
+            ops.push(Op::AddAddress(address.clone()));
+        } else if !ours.contains(&Made::Address(address.clone())) {
+            difference.foreign.push(Made::Address(address.clone()));
+        }
+    }
+    ops.extend(moving.into_iter().cloned().map(Op::DelAddress));
+    for path in observed.sysctls.keys() {
+        if !wanted.sysctls.contains_key(path) && ours.contains(&Made::Sysctl(path.clone())) {
+            ops.push(Op::RestoreSysctl { path: path.clone() });
+        }
+    }
+    difference
+}
+
+fn services(wanted: &NodeState, observed: &Observed, ours: &Ours, difference: &mut Difference) {
+    let none = BTreeMap::new();
+    let found = observed.services.as_ref().unwrap_or(&none);
+    let mut made = Vec::new();
+    let mut changed = Vec::new();
+    let mut gone = Vec::new();
+    for (key, state) in &wanted.services {
+        match found.get(key) {
+            None => {
+                made.push(Operation::NewService(state.service.clone()));
+                changed.extend(state.destinations.values().map(|destination| {
+                    Operation::NewDestination { service: *key, destination: *destination }
+                }));
+            }
+            Some(_) if !ours.contains(&Made::Service(*key)) => {
+                difference.foreign.push(Made::Service(*key));
+            }
+            Some(current) => {
+                if current.service != state.service {
+                    made.push(Operation::SetService(state.service.clone()));
+                }
+                destinations(state, current, &mut changed, &mut gone);
+            }
+        }
+    }
+    let leaving = found
+        .keys()
+        .filter(|key| !wanted.services.contains_key(key) && ours.contains(&Made::Service(**key)))
+        .map(|key| Operation::DelService(*key));
+    let all = made.into_iter().chain(changed).chain(gone).chain(leaving);
+    difference.ops.extend(all.map(Op::Ipvs));
+}
+
+fn destinations(
+    wanted: &ServiceState,
+    found: &ServiceState,
+    changed: &mut Vec<Operation>,
+    gone: &mut Vec<Operation>,
+) {
+    let service = wanted.service.key;
+    for (key, destination) in &wanted.destinations {
+        match found.destinations.get(key) {
+            None => changed.push(Operation::NewDestination { service, destination: *destination }),
+            Some(current) if is_same(destination, current) => {}
+            Some(_) => {
+                changed.push(Operation::SetDestination { service, destination: *destination });
+            }
+        }
+    }
+    let leaving = found.destinations.keys().filter(|key| !wanted.destinations.contains_key(key));
+    gone.extend(
+        leaving.map(|destination| Operation::DelDestination { service, destination: *destination }),
+    );
+}
+
+/// Some kernels turn a destination that is the director's own address into a local one, whatever was asked.
+fn is_same(wanted: &Destination, found: &Destination) -> bool {
+    let mut found = *found;
+    if found.forwarding == Forwarding::LocalNode {
+        found.forwarding = wanted.forwarding;
+    }
+    *wanted == found
+}
+
+/// Whether a sysctl's value does what is wanted, so that an admin's own choice can stay.
+///
+/// `arp_ignore`: 2 and 8 are stricter than 1; 3 is not, since a VIP on `lo` has global scope, and 4 to 7 mean 0
+/// (`arp_ignore()` in net/ipv4/arp.c). The others are switches: any number but 0 is on.
+pub fn is_sufficient(path: &str, wanted: &str, found: &str) -> bool {
+    let (wanted, found) = (wanted.trim(), found.trim());
+    if wanted == found {
+        return true;
+    }
+    match path {
+        ARP_IGNORE => matches!(found, "2" | "8"),
+        ARP_ANNOUNCE => false,
+        _ => wanted == "1" && found.parse::<i32>().is_ok_and(|found| found != 0),
+    }
+}

@@ -1,0 +1,261 @@
+//! A folder of manifests: which objects its files hold now, and what is wrong with which file.
+//!
+//! The files `*.yaml`, `*.yml` and `*.json` of the folder itself count, symbolic links too (mounted ConfigMaps are such),
+//! hidden ones not. Nothing here watches: [`crate::standalone`] asks for a scan whenever something may have changed.
+
+use lvs_crds::manifest::{self, Object};
+use std::collections::BTreeMap;
+use std::fs::{self, Metadata};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// Kind, namespace and name.
+pub type ObjectName = (&'static str, String, String);
+
+/// The folder as last scanned.
+#[derive(Debug)]
+pub struct Folder {
+    path: PathBuf,
+    files: BTreeMap<String, File>,
+    error: Option<String>,
+}
+
+#[derive(Debug, Default)]
+struct File {
+    stamp: Option<Stamp>,
+    objects: BTreeMap<ObjectName, Object>,
+    errors: Vec<String>,
+    /// Objects that a bad document may have meant, as they were when the file was last good.
+    kept: bool,
+}
+
+/// What changes when a file does. A file written twice within the file system's time stamp, with one size, is told
+/// apart by nothing; the next write tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stamp {
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    fn of(metadata: &Metadata) -> Self {
+        Self {
+            inode: metadata.ino(),
+            size: metadata.size(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+}
+
+/// What is wrong with a file or with the folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileError {
+    /// The file's name in the folder; empty for the folder itself.
+    pub file: String,
+    /// What is wrong and where.
+    pub message: String,
+}
+
+impl Folder {
+    /// The folder `path`, nothing read yet. `last_good` are objects by file from an earlier run: they stand in for
+    /// files that cannot be read now.
+    pub fn new(path: &Path, last_good: BTreeMap<String, Vec<Object>>) -> Self {
+        let file = |objects: Vec<Object>| File {
+            objects: objects.into_iter().map(|object| (name(&object), object)).collect(),
+            ..File::default()
+        };
+        Self {
+            path: path.to_owned(),
+            files: last_good.into_iter().map(|(name, objects)| (name, file(objects))).collect(),
+            error: None,
+        }
+    }
+
+    /// Reads what has changed since the last scan. Returns whether anything has.
+    ///
+    /// While the folder itself cannot be read, everything stays as it was.
+    pub fn scan(&mut self) -> bool {
+        let listed = match list(&self.path) {
+            Ok(listed) => listed,
+            Err(error) => {
+                let message = format!("cannot be read: {error}; the last good state is kept");
+                let news = self.error.as_ref() != Some(&message);
+                self.error = Some(message);
+                return news;
+            }
+        };
+        let mut changed = self.error.take().is_some();
+        let before = self.files.len();
+        self.files.retain(|name, _| listed.contains_key(name));
+        changed |= self.files.len() != before;
+        for (name, path) in listed {
+            changed |= self.files.entry(name).or_default().refresh(&path);
+        }
+        changed
+    }
+
+    /// Every object once: of two files with the same, the first by name has it.
+    pub fn objects(&self) -> BTreeMap<&ObjectName, &Object> {
+        let mut all = BTreeMap::new();
+        for file in self.files.values() {
+            for (name, object) in &file.objects {
+                all.entry(name).or_insert(object);
+            }
+        }
+        all
+    }
+
+    /// What is wrong, by file.
+    pub fn errors(&self) -> Vec<FileError> {
+        let mut errors = Vec::new();
+        if let Some(message) = &self.error {
+            errors.push(FileError { file: String::new(), message: message.clone() });
+        }
+        let mut seen: BTreeMap<&ObjectName, &String> = BTreeMap::new();
+        for (file_name, file) in &self.files {
+            let error = |message| FileError { file: file_name.clone(), message };
+            errors.extend(file.errors.iter().cloned().map(error));
+            if file.kept {
+                errors.push(error(
+                    "the objects that this file held when it was last good are kept".to_owned(),
+                ));
+            }
+            for name in file.objects.keys() {
+                if let Some(first) = seen.get(name) {
+                    errors.push(error(format!("{} is in {first} too, which counts", text(name))));
+                } else {
+                    seen.insert(name, file_name);
+                }
+            }
+        }
+        errors
+    }
+
+    /// The objects by file, for [`Folder::new`] of the next run.
+    pub fn by_file(&self) -> impl Iterator<Item = (&String, impl Iterator<Item = &Object>)> {
+        self.files.iter().map(|(name, file)| (name, file.objects.values()))
+    }
+}
+
+impl File {
+    fn refresh(&mut self, path: &Path) -> bool {
+        let stamp = match fs::metadata(path) {
+            Ok(metadata) => Stamp::of(&metadata),
+            Err(error) => return self.fail(format!("cannot be read: {error}")),
+        };
+        if self.stamp == Some(stamp) {
+            return false;
+        }
+        // Taken before reading: a write in between shows at the next scan.
+        self.stamp = Some(stamp);
+        if stamp.size > manifest::MAX_FILE_BYTES as u64 {
+            let limit = manifest::MAX_FILE_BYTES;
+            return self.fail(format!(
+                "the file has {} bytes, more than the {limit} that are read; split it",
+                stamp.size
+            ));
+        }
+        match fs::read(path) {
+            Ok(bytes) => self.parse(&bytes),
+            Err(error) => self.fail(format!("cannot be read: {error}")),
+        }
+    }
+
+    fn fail(&mut self, message: String) -> bool {
+        self.stamp = None;
+        self.take(BTreeMap::new(), vec![message])
+    }
+
+    fn parse(&mut self, bytes: &[u8]) -> bool {
+        let mut objects = BTreeMap::new();
+        let mut errors = Vec::new();
+        for result in manifest::parse_bytes(bytes) {
+            match result {
+                Ok(object) => {
+                    let name = name(&object);
+                    if objects.contains_key(&name) {
+                        errors.push(format!("{} stands twice in this file", text(&name)));
+                    } else {
+                        objects.insert(name, object);
+                    }
+                }
+                Err(error) => errors.push(with_sources(&error)),
+            }
+        }
+        self.take(objects, errors)
+    }
+
+    /// A bad document may have been meant to be any object that the file held, so all of those that no good document
+    /// replaces stay.
+    fn take(&mut self, objects: BTreeMap<ObjectName, Object>, errors: Vec<String>) -> bool {
+        let mut next = objects;
+        let mut kept = false;
+        if !errors.is_empty() {
+            for (name, object) in &self.objects {
+                if !next.contains_key(name) {
+                    next.insert(name.clone(), object.clone());
+                    kept = true;
+                }
+            }
+        }
+        let changed = next != self.objects || errors != self.errors || kept != self.kept;
+        (self.objects, self.errors, self.kept) = (next, errors, kept);
+        changed
+    }
+}
+
+fn list(folder: &Path) -> io::Result<BTreeMap<String, PathBuf>> {
+    let mut listed = BTreeMap::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
+        let is_manifest = path
+            .extension()
+            .and_then(|extension| extension.to_str())
+            .is_some_and(|extension| ["yaml", "yml", "json"].contains(&extension));
+        if is_manifest && !name.starts_with('.') && !path.is_dir() {
+            listed.insert(name.to_owned(), path.clone());
+        }
+    }
+    Ok(listed)
+}
+
+/// An object's kind, namespace and name.
+pub fn name(object: &Object) -> ObjectName {
+    let metadata = match object {
+        Object::VirtualService(object) => &object.metadata,
+        Object::RealServer(object) => &object.metadata,
+        Object::DirectorGroup(object) => &object.metadata,
+    };
+    (
+        object.kind(),
+        metadata.namespace.clone().unwrap_or_default(),
+        metadata.name.clone().unwrap_or_default(),
+    )
+}
+
+fn text((kind, namespace, name): &ObjectName) -> String {
+    if namespace.is_empty() {
+        format!("{kind} {name}")
+    } else {
+        format!("{kind} {namespace}/{name}")
+    }
+}
+
+fn with_sources(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text.push_str(": ");
+            text.push_str(&more);
+        }
+        source = error.source();
+    }
+    text
+}

@@ -1,0 +1,186 @@
+//! Figures for `/metrics`.
+
+use crate::kernel::Requests;
+use crate::state::Op;
+use lvs_ipvs::Operation;
+use prometheus_client::encoding::{EncodeLabelSet, text::encode};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// Upper bounds of the histograms, in seconds.
+const BUCKETS: [f64; 10] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.25, 1.0, 5.0];
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Kind {
+    kind: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OperationLabels {
+    kind: &'static str,
+    result: &'static str,
+}
+
+/// All figures of one agent.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    requests: Family<Kind, Counter>,
+    operations: Family<OperationLabels, Counter>,
+    drift: Counter,
+    audit: Histogram,
+    step: Histogram,
+    version: Gauge,
+    size: Family<Kind, Gauge>,
+    failures: Gauge,
+    reports: Family<OperationLabels, Counter>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut metrics = Self {
+            registry: Registry::with_prefix("lvs_agent"),
+            requests: Family::default(),
+            operations: Family::default(),
+            drift: Counter::default(),
+            audit: Histogram::new(BUCKETS),
+            step: Histogram::new(BUCKETS),
+            version: Gauge::default(),
+            size: Family::default(),
+            failures: Gauge::default(),
+            reports: Family::default(),
+        };
+        metrics.register();
+        metrics
+    }
+}
+
+impl Metrics {
+    fn register(&mut self) {
+        let registry = &mut self.registry;
+        registry.register(
+            "kernel_requests",
+            "Requests to the kernel: ipvs and route over netlink, table reads of /proc/net/ip_vs, sysctls",
+            self.requests.clone(),
+        );
+        registry.register(
+            "operations",
+            "Changes of the kernel by kind and result (done, failed)",
+            self.operations.clone(),
+        );
+        registry.register(
+            "drift_repairs",
+            "Audits that found something of ours changed by somebody else",
+            self.drift.clone(),
+        );
+        registry.register_with_unit(
+            "audit_duration",
+            "Reading and comparing the whole kernel state",
+            Unit::Seconds,
+            self.audit.clone(),
+        );
+        registry.register_with_unit(
+            "step_duration",
+            "From news to a kernel that has been read back",
+            Unit::Seconds,
+            self.step.clone(),
+        );
+        registry.register(
+            "programmed_resource_version",
+            "Newest slice that the kernel has been read back against",
+            self.version.clone(),
+        );
+        registry.register(
+            "objects",
+            "What the agent holds in the kernel: services, destinations, addresses",
+            self.size.clone(),
+        );
+        registry.register("failures", "What could not be programmed", self.failures.clone());
+        registry.register(
+            "reports",
+            "Reports written to the API server or the status file, by result",
+            self.reports.clone(),
+        );
+    }
+
+    /// One change of the kernel.
+    pub fn operation(&self, op: &Op, done: bool) {
+        let kind = match op {
+            Op::SetSysctl { .. } => "set_sysctl",
+            Op::RestoreSysctl { .. } => "restore_sysctl",
+            Op::AddAddress(_) => "add_address",
+            Op::DelAddress(_) => "delete_address",
+            Op::Ipvs(Operation::NewService(_)) => "add_service",
+            Op::Ipvs(Operation::SetService(_)) => "set_service",
+            Op::Ipvs(Operation::DelService(_)) => "delete_service",
+            Op::Ipvs(Operation::NewDestination { .. }) => "add_destination",
+            Op::Ipvs(Operation::SetDestination { .. }) => "set_destination",
+            Op::Ipvs(Operation::DelDestination { .. }) => "delete_destination",
+            Op::Ipvs(_) => "other",
+        };
+        self.operations.get_or_create(&OperationLabels { kind, result: result(done) }).inc();
+    }
+
+    /// One report, written or not.
+    pub fn report(&self, kind: &'static str, done: bool) {
+        self.reports.get_or_create(&OperationLabels { kind, result: result(done) }).inc();
+    }
+
+    /// An audit has ended.
+    pub fn audited(&self, took: Duration) {
+        self.audit.observe(took.as_secs_f64());
+    }
+
+    /// A step has ended.
+    pub fn stepped(&self, took: Duration) {
+        self.step.observe(took.as_secs_f64());
+    }
+
+    /// Drift was found.
+    pub fn drifted(&self) {
+        self.drift.inc();
+    }
+
+    /// The state after a step.
+    pub fn state(&self, status: &lvs_crds::LVSNodeStatus, requests: Requests) {
+        let version = status.programmed.as_ref();
+        let version = version.and_then(|programmed| programmed.resource_version.parse().ok());
+        self.version.set(version.unwrap_or(0));
+        self.failures.set(i64::from(status.failure_count));
+        let table = status.table.clone().unwrap_or_default();
+        for (kind, size) in [
+            ("services", table.services),
+            ("destinations", table.destinations),
+            ("addresses", table.vips),
+        ] {
+            self.size.get_or_create(&Kind { kind }).set(i64::from(size));
+        }
+        for (kind, total) in [
+            ("ipvs", requests.ipvs),
+            ("route", requests.route),
+            ("table_read", requests.table_reads),
+            ("sysctl", requests.sysctls),
+        ] {
+            // The kernel counts for itself; the counter follows it.
+            let counter = self.requests.get_or_create(&Kind { kind });
+            counter.inner().store(total, Ordering::Relaxed);
+        }
+    }
+
+    /// The OpenMetrics text.
+    pub fn render(&self) -> String {
+        let mut text = String::new();
+        // Writing to a String does not fail.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+}
+
+fn result(done: bool) -> &'static str {
+    if done { "done" } else { "failed" }
+}

@@ -1,0 +1,194 @@
+//! What a node should be, out of slices and DirectorGroups; pure.
+//!
+//! [`plan`] looks at one VirtualService, [`plan_group`] at one DirectorGroup; each gives a [`Fragment`]. The node's
+//! state is the union of all fragments ([`Fragments`]), so that a change of one costs only itself. It must not know
+//! what the kernel holds: that is [`crate::diff`]'s.
+
+mod fragments;
+mod placement;
+mod real_server;
+mod service;
+#[cfg(test)]
+mod tests;
+
+pub use fragments::{Fragments, Touched};
+pub use real_server::LOOPBACK;
+
+use crate::state::{Facts, HeldAddress, ServiceState};
+use lvs_crds::{
+    DirectorGroup, DirectorRole, FailedRole, Forwarding, SliceRealServer, SliceService,
+    VirtualServiceSlice,
+};
+use lvs_ipvs::ServiceKey;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::net::IpAddr;
+
+/// Forwarding between interfaces: what NAT needs.
+pub const IP_FORWARD: &str = "net/ipv4/ip_forward";
+/// The same for IPv6.
+pub const IPV6_FORWARDING: &str = "net/ipv6/conf/all/forwarding";
+/// 1: no ARP answer for addresses of another interface. The kernel takes the larger of `all` and the interface's.
+pub const ARP_IGNORE: &str = "net/ipv4/conf/all/arp_ignore";
+/// 2: no VIP as the source of an ARP request.
+pub const ARP_ANNOUNCE: &str = "net/ipv4/conf/all/arp_announce";
+
+/// Whose fragment it is. VirtualServices order by namespace and name: the first keeps what two claim.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Owner {
+    /// A DirectorGroup.
+    Group(String),
+    /// A VirtualService.
+    VirtualService {
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+    },
+}
+
+impl Owner {
+    /// The owner of a slice.
+    pub fn of(slice: &VirtualServiceSlice) -> Self {
+        Self::VirtualService {
+            namespace: slice.metadata.namespace.clone().unwrap_or_default(),
+            name: slice.spec.virtual_service.clone(),
+        }
+    }
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Group(name) => write!(f, "DirectorGroup {name}"),
+            Self::VirtualService { namespace, name } => {
+                write!(f, "VirtualService {namespace}/{name}")
+            }
+        }
+    }
+}
+
+/// What one owner needs of this node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fragment {
+    /// IPVS services with destinations.
+    pub services: BTreeMap<ServiceKey, ServiceState>,
+    /// Addresses on interfaces.
+    pub addresses: BTreeSet<HeldAddress>,
+    /// Sysctls.
+    pub sysctls: BTreeMap<String, String>,
+    /// What is wrong before anything was tried.
+    pub problems: Vec<Problem>,
+}
+
+/// Something that keeps a part from working, with what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// In which role the node fails.
+    pub role: FailedRole,
+    /// One CamelCase word.
+    pub reason: String,
+    /// What, on which object, and the fix.
+    pub message: String,
+}
+
+impl Problem {
+    fn new(role: FailedRole, reason: &str, message: String) -> Self {
+        Self { role, reason: reason.to_owned(), message }
+    }
+}
+
+/// One VirtualService's slices, put together.
+pub(crate) struct Program<'a> {
+    pub(crate) group: &'a str,
+    pub(crate) services: &'a [SliceService],
+    pub(crate) real_servers: Vec<&'a SliceRealServer>,
+}
+
+impl<'a> Program<'a> {
+    /// While an edit is on its way slice by slice, slices can disagree: the newest says what the services are, and
+    /// of a real server that stands in two, the newer slice's is taken (later in the list wins).
+    pub(crate) fn new(slices: &[&'a VirtualServiceSlice]) -> Option<Self> {
+        let mut sorted = slices.to_vec();
+        sorted.sort_by_key(|slice| (slice.spec.generation, crate::input::version(&slice.metadata)));
+        let newest = sorted.last()?;
+        Some(Self {
+            group: &newest.spec.director_group,
+            services: &newest.spec.services,
+            real_servers: sorted.iter().flat_map(|slice| &slice.spec.real_servers).collect(),
+        })
+    }
+}
+
+/// What one VirtualService needs of this node, given its slices, its DirectorGroup if that is known, and what this
+/// node is in that group.
+pub fn plan(
+    slices: &[&VirtualServiceSlice],
+    group: Option<&DirectorGroup>,
+    role: Option<DirectorRole>,
+    facts: &Facts,
+) -> Fragment {
+    let mut fragment = Fragment::default();
+    let Some(program) = Program::new(slices) else { return fragment };
+    let active = role == Some(DirectorRole::Active);
+    if active {
+        service::plan(&program, &mut fragment);
+        vips(&program, group, facts, &mut fragment);
+        forwarding(&program, &mut fragment);
+    }
+    real_server::plan(&program, group, active, facts, &mut fragment);
+    fragment
+}
+
+/// What a DirectorGroup needs of this node, services or not: its NAT gateways stand on the director.
+pub fn plan_group(group: &DirectorGroup, role: Option<DirectorRole>, facts: &Facts) -> Fragment {
+    let mut fragment = Fragment::default();
+    if role != Some(DirectorRole::Active) {
+        return fragment;
+    }
+    let name = group.metadata.name.as_deref().unwrap_or_default();
+    for (index, gateway) in group.spec.nat_gateways.iter().enumerate() {
+        let field = format!("spec.natGateways[{index}] of DirectorGroup {name}");
+        match placement::gateway(gateway, &field, facts) {
+            Ok(address) => {
+                fragment.addresses.insert(address);
+            }
+            Err(problem) => fragment.problems.push(problem),
+        }
+    }
+    fragment
+}
+
+fn vips(
+    program: &Program<'_>,
+    group: Option<&DirectorGroup>,
+    facts: &Facts,
+    fragment: &mut Fragment,
+) {
+    let networks = group.map(|group| group.spec.networks.as_slice()).unwrap_or_default();
+    let vips: BTreeSet<IpAddr> =
+        program.services.iter().filter_map(|service| service.address.parse().ok()).collect();
+    for vip in vips {
+        match placement::vip(vip, networks, program.group, facts) {
+            Ok(address) => {
+                fragment.addresses.insert(address);
+            }
+            Err(problem) => fragment.problems.push(problem),
+        }
+    }
+}
+
+fn forwarding(program: &Program<'_>, fragment: &mut Fragment) {
+    for server in &program.real_servers {
+        if server.forwarding != Forwarding::NAT {
+            continue;
+        }
+        match server.address.parse() {
+            Ok(IpAddr::V4(_)) => fragment.sysctls.insert(IP_FORWARD.to_owned(), "1".to_owned()),
+            Ok(IpAddr::V6(_)) => {
+                fragment.sysctls.insert(IPV6_FORWARDING.to_owned(), "1".to_owned())
+            }
+            Err(_) => None,
+        };
+    }
+}

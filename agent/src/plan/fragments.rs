@@ -1,0 +1,210 @@
+//! The union of all fragments, with reference counts: a thing is needed while any fragment needs it.
+
+use super::{Fragment, Owner, Problem};
+use crate::journal::Made;
+use crate::state::{HeldAddress, NodeState};
+use lvs_ipvs::ServiceKey;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Every owner's fragment, who needs what, and the union.
+#[derive(Debug, Default)]
+pub struct Fragments {
+    by_owner: BTreeMap<Owner, Fragment>,
+    services: BTreeMap<ServiceKey, BTreeSet<Owner>>,
+    addresses: BTreeMap<HeldAddress, BTreeSet<Owner>>,
+    sysctls: BTreeMap<String, BTreeMap<Owner, String>>,
+    union: NodeState,
+    destinations: usize,
+    contested: BTreeSet<ServiceKey>,
+    troubled: BTreeSet<Owner>,
+}
+
+/// The things that a change may have touched.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Touched {
+    /// Services.
+    pub services: BTreeSet<ServiceKey>,
+    /// Addresses.
+    pub addresses: BTreeSet<HeldAddress>,
+    /// Sysctls.
+    pub sysctls: BTreeSet<String>,
+}
+
+impl Touched {
+    /// Whether nothing is touched.
+    pub fn is_empty(&self) -> bool {
+        self.services.is_empty() && self.addresses.is_empty() && self.sysctls.is_empty()
+    }
+
+    /// Takes in another's.
+    pub fn extend(&mut self, other: Touched) {
+        self.services.extend(other.services);
+        self.addresses.extend(other.addresses);
+        self.sysctls.extend(other.sysctls);
+    }
+}
+
+impl Fragments {
+    /// Replaces an owner's fragment (an empty one removes it) and adds to `touched` what the union may now have
+    /// otherwise than before.
+    pub fn set(&mut self, owner: &Owner, new: Fragment, touched: &mut Touched) {
+        let old = self.by_owner.remove(owner).unwrap_or_default();
+        let changed = self.index(owner, &old, &new);
+        if new.problems.is_empty() {
+            self.troubled.remove(owner);
+        } else {
+            self.troubled.insert(owner.clone());
+        }
+        if new != Fragment::default() {
+            self.by_owner.insert(owner.clone(), new);
+        }
+        self.unite(&changed);
+        touched.extend(changed);
+    }
+
+    /// Brings who needs what up to date, and tells what differs between the two.
+    fn index(&mut self, owner: &Owner, old: &Fragment, new: &Fragment) -> Touched {
+        let mut changed = Touched::default();
+        for (key, state) in &old.services {
+            if new.services.get(key) != Some(state) {
+                changed.services.insert(*key);
+                drop_owner(&mut self.services, key, owner);
+            }
+        }
+        for (key, state) in &new.services {
+            if old.services.get(key) != Some(state) {
+                changed.services.insert(*key);
+                self.services.entry(*key).or_default().insert(owner.clone());
+            }
+        }
+        for address in old.addresses.difference(&new.addresses) {
+            changed.addresses.insert(address.clone());
+            drop_owner(&mut self.addresses, address, owner);
+        }
+        for address in new.addresses.difference(&old.addresses) {
+            changed.addresses.insert(address.clone());
+            self.addresses.entry(address.clone()).or_default().insert(owner.clone());
+        }
+        for path in old.sysctls.keys().filter(|path| !new.sysctls.contains_key(*path)) {
+            changed.sysctls.insert(path.clone());
+            if let Some(owners) = self.sysctls.get_mut(path) {
+                owners.remove(owner);
+                if owners.is_empty() {
+                    self.sysctls.remove(path);
+                }
+            }
+        }
+        for (path, value) in &new.sysctls {
+            if old.sysctls.get(path) != Some(value) {
+                changed.sysctls.insert(path.clone());
+                self.sysctls.entry(path.clone()).or_default().insert(owner.clone(), value.clone());
+            }
+        }
+        changed
+    }
+
+    /// Brings the union up to date where it may have changed.
+    fn unite(&mut self, changed: &Touched) {
+        for key in &changed.services {
+            let claimants = self.services.get(key);
+            if claimants.is_some_and(|claimants| claimants.len() > 1) {
+                self.contested.insert(*key);
+            } else {
+                self.contested.remove(key);
+            }
+            let state = claimants
+                .and_then(BTreeSet::first)
+                .and_then(|first| self.by_owner.get(first)?.services.get(key));
+            self.destinations += state.map_or(0, |state| state.destinations.len());
+            let old = match state {
+                Some(state) => self.union.services.insert(*key, state.clone()),
+                None => self.union.services.remove(key),
+            };
+            self.destinations -= old.map_or(0, |state| state.destinations.len());
+        }
+        for address in &changed.addresses {
+            if self.addresses.contains_key(address) {
+                self.union.addresses.insert(address.clone());
+            } else {
+                self.union.addresses.remove(address);
+            }
+        }
+        for path in &changed.sysctls {
+            // Fragments do not disagree today; if they do, the larger value is the stricter one.
+            match self.sysctls.get(path).and_then(|owners| owners.values().max()) {
+                Some(value) => self.union.sysctls.insert(path.clone(), value.clone()),
+                None => self.union.sysctls.remove(path),
+            };
+        }
+    }
+
+    /// What the node should be.
+    pub fn union(&self) -> &NodeState {
+        &self.union
+    }
+
+    /// How many destinations the union has.
+    pub fn destinations(&self) -> usize {
+        self.destinations
+    }
+
+    /// The part of the union that `touched` names.
+    pub fn part(&self, touched: &Touched) -> NodeState {
+        let mut part = NodeState::default();
+        for key in &touched.services {
+            if let Some(state) = self.union.services.get(key) {
+                part.services.insert(*key, state.clone());
+            }
+        }
+        part.addresses = touched.addresses.intersection(&self.union.addresses).cloned().collect();
+        for path in &touched.sysctls {
+            if let Some(value) = self.union.sysctls.get(path) {
+                part.sysctls.insert(path.clone(), value.clone());
+            }
+        }
+        part
+    }
+
+    /// Whoever needs a thing; the first has it, where only one can.
+    pub fn owners(&self, made: &Made) -> Vec<&Owner> {
+        match made {
+            Made::Service(key) => {
+                self.services.get(key).and_then(BTreeSet::first).into_iter().collect()
+            }
+            Made::Address(address) => self.addresses.get(address).into_iter().flatten().collect(),
+            Made::Sysctl(path) => {
+                self.sysctls.get(path).into_iter().flat_map(BTreeMap::keys).collect()
+            }
+        }
+    }
+
+    /// The services that several claim: key, who has it, who does not.
+    pub fn lost_claims(&self) -> impl Iterator<Item = (&ServiceKey, &Owner, &Owner)> {
+        self.contested.iter().flat_map(|key| {
+            let claimants = self.services.get(key);
+            let holder = claimants.and_then(BTreeSet::first);
+            claimants
+                .into_iter()
+                .flatten()
+                .skip(1)
+                .filter_map(move |loser| Some((key, holder?, loser)))
+        })
+    }
+
+    /// What was wrong in planning, by owner.
+    pub fn problems(&self) -> impl Iterator<Item = (&Owner, &Problem)> {
+        self.troubled.iter().flat_map(|owner| {
+            let problems = self.by_owner.get(owner).map(|fragment| fragment.problems.as_slice());
+            problems.unwrap_or_default().iter().map(move |problem| (owner, problem))
+        })
+    }
+}
+
+fn drop_owner<K: Ord>(map: &mut BTreeMap<K, BTreeSet<Owner>>, key: &K, owner: &Owner) {
+    if let Some(owners) = map.get_mut(key) {
+        owners.remove(owner);
+        if owners.is_empty() {
+            map.remove(key);
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! One agent: the kernel's thread, its inputs and its outputs.
+
+mod audit;
+mod engine;
+mod faults;
+mod mirror;
+mod status;
+#[cfg(test)]
+mod tests;
+mod thread;
+mod world;
+
+use crate::admin;
+use crate::input::saved::{SaveError, Saved};
+use crate::input::{Update, kube as kube_input};
+use crate::journal::{Journal, JournalError};
+use crate::kernel::{Kernel, KernelError};
+use crate::metrics::Metrics;
+use crate::report;
+use crate::standalone::watch::{Places, watch as watch_files};
+use engine::Engine;
+use lvs_crds::LVSNodeStatus;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
+use thread::Message;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+/// Where slices come from.
+pub enum Source {
+    /// The API server; statuses go back there.
+    Api(::kube::Client),
+    /// A folder of manifests; statuses go into a file.
+    Files(Places),
+}
+
+/// How an agent is to run.
+pub struct Settings {
+    /// This node's name, as DirectorGroups and real servers call it.
+    pub node: String,
+    /// Where slices come from.
+    pub source: Source,
+    /// Where the journal and the last known state are kept. One agent at a time.
+    pub state_dir: PathBuf,
+    /// Where `/healthz`, `/readyz` and `/metrics` are served.
+    pub listen: SocketAddr,
+    /// How often the kernel is read for drift.
+    pub audit_interval: Duration,
+}
+
+/// What the engine tells everybody else.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Published {
+    /// The report, but for its time.
+    pub status: LVSNodeStatus,
+    /// All slices and groups are known.
+    pub synced: bool,
+    /// The node does what is known to be wanted.
+    pub ready: bool,
+}
+
+/// Why an agent cannot run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// The state directory.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The state directory.
+    #[error(transparent)]
+    State(#[from] SaveError),
+    /// The kernel.
+    #[error(transparent)]
+    Kernel(#[from] KernelError),
+    /// The port for health and metrics.
+    #[error(
+        "listen on {address} for /healthz, /readyz and /metrics: {source}; choose another --listen"
+    )]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// How it failed.
+        #[source]
+        source: io::Error,
+    },
+    /// No thread for the kernel.
+    #[error("start the kernel's thread: {0}")]
+    Thread(#[source] io::Error),
+    /// The kernel's thread has ended by itself.
+    #[error("the kernel's thread has ended")]
+    Ended,
+}
+
+impl RunError {
+    /// The process's exit code: 3 no right to change the network, 4 the state directory, 5 the port, 1 anything else.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Kernel(error) if error.reason() == "NoNetAdmin" => 3,
+            Self::Journal(_) | Self::State(_) => 4,
+            Self::Listen { .. } => 5,
+            Self::Kernel(_) | Self::Thread(_) | Self::Ended => 1,
+        }
+    }
+}
+
+/// Sends news to the engine.
+#[derive(Clone, Debug)]
+pub struct Feed(mpsc::Sender<Message>);
+
+impl Feed {
+    /// Sends; `false` when the engine is gone.
+    pub fn send(&self, update: Update) -> bool {
+        self.0.send(Message::News(Box::new(update))).is_ok()
+    }
+}
+
+/// When the kernel's thread was last seen alive.
+#[derive(Debug)]
+pub struct Heartbeat {
+    epoch: Instant,
+    millis: AtomicU64,
+}
+
+impl Default for Heartbeat {
+    fn default() -> Self {
+        Self { epoch: Instant::now(), millis: AtomicU64::new(0) }
+    }
+}
+
+impl Heartbeat {
+    fn beat(&self) {
+        let millis = u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.millis.store(millis, Ordering::Relaxed);
+    }
+
+    /// How long ago that was.
+    pub fn age(&self) -> Duration {
+        self.epoch
+            .elapsed()
+            .saturating_sub(Duration::from_millis(self.millis.load(Ordering::Relaxed)))
+    }
+}
+
+/// A running agent. Dropping it, as stopping it, leaves the kernel as it is.
+pub struct Agent {
+    address: SocketAddr,
+    published: watch::Receiver<Published>,
+    metrics: Arc<Metrics>,
+    stop: mpsc::Sender<Message>,
+    thread: Option<std::thread::JoinHandle<()>>,
+    tasks: JoinSet<()>,
+}
+
+impl Agent {
+    /// Where health and metrics are served.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What the engine tells.
+    pub fn published(&self) -> watch::Receiver<Published> {
+        self.published.clone()
+    }
+
+    /// The figures.
+    pub fn metrics(&self) -> Arc<Metrics> {
+        Arc::clone(&self.metrics)
+    }
+
+    /// Waits until the engine is gone, which it is not unless something went wrong.
+    pub async fn ended(&mut self) {
+        while self.published.changed().await.is_ok() {}
+    }
+
+    /// Stops, waits until the kernel's thread has ended (so that nothing changes any more and the state directory is
+    /// free), and leaves the kernel as it is.
+    pub async fn stop(mut self) {
+        // Gone already is as good.
+        let _ = self.stop.send(Message::Stop);
+        self.tasks.shutdown().await;
+        if let Some(thread) = self.thread.take() {
+            let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+        }
+    }
+}
+
+/// Starts an agent on `kernel`, within a tokio runtime.
+///
+/// # Errors
+/// When the state directory is in use or unusable, the kernel does not answer, or the port is taken.
+pub async fn start<K: Kernel + 'static>(settings: Settings, kernel: K) -> Result<Agent, RunError> {
+    let journal = Journal::open(&settings.state_dir)?;
+    for problem in journal.problems() {
+        tracing::warn!(object = %settings.state_dir.display(), "journal: {problem}");
+    }
+    let saved = Saved::open(&settings.state_dir)?;
+    let metrics = Arc::new(Metrics::default());
+    let mut engine = Engine::new(&settings.node, kernel, journal, Arc::clone(&metrics))?;
+    let listener = tokio::net::TcpListener::bind(settings.listen).await;
+    let listener =
+        listener.map_err(|source| RunError::Listen { address: settings.listen, source })?;
+    let address = listener
+        .local_addr()
+        .map_err(|source| RunError::Listen { address: settings.listen, source })?;
+    let known = match settings.source {
+        Source::Api(_) => saved.load(),
+        Source::Files(_) => Update::default(),
+    };
+    engine.resume(known.clone());
+
+    let (sender, messages) = mpsc::channel();
+    let (publisher, published) =
+        watch::channel(Published { status: engine.status(), ..Published::default() });
+    let heartbeat = Arc::new(Heartbeat::default());
+    let beating = Arc::clone(&heartbeat);
+    let interval = settings.audit_interval;
+    let thread = std::thread::Builder::new()
+        .name("kernel".to_owned())
+        .spawn(move || thread::run(engine, &messages, interval, &publisher, &beating))
+        .map_err(RunError::Thread)?;
+
+    let feed = Feed(sender.clone());
+    let mut tasks = JoinSet::new();
+    let health = admin::Health {
+        published: published.clone(),
+        heartbeat,
+        metrics: Arc::clone(&metrics),
+        patience: (interval * 10).max(Duration::from_secs(60)),
+    };
+    tasks.spawn(admin::serve(listener, health));
+    match settings.source {
+        Source::Api(client) => {
+            kube_input::watch(&client, saved, &known, &feed, &mut tasks);
+            let reporter = report::Reporter::new(client, &settings.node, Arc::clone(&metrics));
+            tasks.spawn(reporter.run(published.clone()));
+        }
+        Source::Files(places) => {
+            let (node, metrics) = (settings.node.clone(), Arc::clone(&metrics));
+            let published = published.clone();
+            tasks.spawn(async move {
+                watch_files(&node, places, saved, feed, published, metrics).await;
+            });
+        }
+    }
+    tracing::info!(object = settings.node, %address, "agent started");
+    Ok(Agent { address, published, metrics, stop: sender, thread: Some(thread), tasks })
+}
+
+/// Runs an agent until `stop` resolves. The data path stays as it is then: only `cleanup` takes it down.
+///
+/// # Errors
+/// As [`start`], and when the kernel's thread ends by itself.
+pub async fn run<K: Kernel + 'static>(
+    settings: Settings,
+    kernel: K,
+    stop: impl Future<Output = ()>,
+) -> Result<(), RunError> {
+    let mut agent = start(settings, kernel).await?;
+    tokio::select! {
+        () = stop => {
+            agent.stop().await;
+            Ok(())
+        }
+        () = agent.ended() => Err(RunError::Ended),
+    }
+}

@@ -1,0 +1,111 @@
+//! The audit: has somebody else changed what is ours, or the node's interfaces and routes?
+
+use super::engine::Engine;
+use super::{faults, mirror};
+use crate::journal::Made;
+use crate::kernel::{Kernel, KernelError, Scope};
+use crate::plan::Touched;
+use std::time::{Duration, Instant};
+
+/// How many findings the last drift's text names.
+const NAMED: usize = 3;
+
+impl<K: Kernel> Engine<K> {
+    /// Reads the kernel anew, repairs what drifted, and tries again what had failed.
+    pub(super) fn audit(&mut self, now: Duration) {
+        let start = Instant::now();
+        match self.look() {
+            Ok(()) => {}
+            Err(error) => tracing::warn!(%error, "audit failed; the next one tries again"),
+        }
+        self.metrics.audited(start.elapsed());
+        self.faults.due(now, &mut self.touched);
+        self.step(now);
+    }
+
+    fn look(&mut self) -> Result<(), KernelError> {
+        let scope = Scope::audit(self.fragments.union(), self.journal.ours());
+        let read = self.kernel.observe(&scope)?;
+        let changed = mirror::changes(&self.mirror, &read);
+        if !changed.is_empty() {
+            self.note_drift(&changed, &read);
+        }
+        self.mirror = read;
+        self.touched.extend(self.concerning(changed));
+        self.uncertain = false;
+        self.forget_lost();
+        let mut facts = self.kernel.facts(self.journal.ours())?;
+        facts.node.clone_from(&self.facts.node);
+        if facts != self.facts {
+            tracing::debug!("interfaces or routes of this node have changed");
+            self.facts = facts;
+            self.world.mark_all(&mut self.dirty);
+        }
+        if self.about.ipvs.is_none() {
+            self.about = self.kernel.about()?;
+        }
+        Ok(())
+    }
+
+    fn note_drift(&mut self, changed: &Touched, read: &crate::state::Observed) {
+        if self.uncertain {
+            return;
+        }
+        let ours = |made: &Made| self.journal.ours().contains(made) && !self.faults.contains(made);
+        let drifted: Vec<Made> = faults::things(changed).filter(ours).collect();
+        let mut named: Vec<String> = drifted
+            .iter()
+            .take(NAMED)
+            .map(|made| mirror::describe(made, &self.mirror, read))
+            .collect();
+        if named.is_empty() {
+            return;
+        }
+        if drifted.len() > NAMED {
+            named.push(format!("and {} more", drifted.len() - NAMED));
+        }
+        self.drift.repairs += 1;
+        self.drift.last = named.join("; ");
+        self.metrics.drifted();
+        tracing::warn!(object = self.facts.node, "drift, being repaired: {}", self.drift.last);
+    }
+
+    /// What is neither wanted nor ours is no concern.
+    fn concerning(&self, mut changed: Touched) -> Touched {
+        let (union, ours) = (self.fragments.union(), self.journal.ours());
+        changed
+            .services
+            .retain(|key| union.services.contains_key(key) || ours.contains(&Made::Service(*key)));
+        changed.addresses.retain(|address| {
+            union.addresses.contains(address) || ours.contains(&Made::Address(address.clone()))
+        });
+        changed.sysctls.retain(|path| {
+            union.sysctls.contains_key(path) || ours.contains(&Made::Sysctl(path.clone()))
+        });
+        changed
+    }
+
+    /// What is ours, is not wanted any more and has vanished: if it comes again, it is somebody else's.
+    fn forget_lost(&mut self) {
+        let union = self.fragments.union();
+        let is_lost = |made: &&Made| match made {
+            Made::Service(key) => {
+                !union.services.contains_key(key)
+                    && !self.mirror.services.as_ref().is_some_and(|all| all.contains_key(key))
+            }
+            Made::Address(address) => {
+                !union.addresses.contains(address) && !self.mirror.addresses.contains(address)
+            }
+            Made::Sysctl(path) => {
+                !union.sysctls.contains_key(path) && !self.mirror.sysctls.contains_key(path)
+            }
+        };
+        let lost: Vec<Made> = self.journal.ours().iter().filter(is_lost).cloned().collect();
+        // Before all is known, wanted is not yet all that is wanted.
+        if self.synced()
+            && let Err(error) = self.journal.forget(&lost)
+        {
+            tracing::warn!(%error, "journal not written");
+        }
+    }
+}

@@ -1,0 +1,387 @@
+//! The heart of the loop: what is dirty is planned, compared with the mirror, carried out, read back and judged.
+
+use super::faults::{Faults, Transitions};
+use super::mirror;
+use super::world::World;
+use crate::diff::diff;
+use crate::input::Update;
+use crate::journal::{Journal, Made};
+use crate::kernel::{About, Done, Kernel, KernelError, Scope};
+use crate::metrics::Metrics;
+use crate::plan::{Fragments, LOOPBACK, Owner, Touched};
+use crate::state::{Facts, NodeState, Observed, Op};
+use lvs_crds::DriftReport;
+use lvs_ipvs::{Operation, ServiceKey};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// One node's state and its kernel. Times are since an epoch of the caller's choice.
+pub(super) struct Engine<K> {
+    pub(super) kernel: K,
+    pub(super) journal: Journal,
+    pub(super) about: About,
+    pub(super) facts: Facts,
+    pub(super) world: World,
+    pub(super) fragments: Fragments,
+    pub(super) mirror: Observed,
+    pub(super) faults: Faults,
+    pub(super) drift: DriftReport,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) dirty: BTreeSet<Owner>,
+    pub(super) touched: Touched,
+    /// The mirror may be wrong: a read-back failed.
+    pub(super) uncertain: bool,
+    resumed: bool,
+    slices_synced: bool,
+    groups_synced: bool,
+    version: u64,
+    programmed: u64,
+}
+
+impl<K: Kernel> Engine<K> {
+    /// Looks at the node; changes nothing.
+    pub(super) fn new(
+        node: &str,
+        mut kernel: K,
+        journal: Journal,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, KernelError> {
+        let about = kernel.about()?;
+        let mut facts = kernel.facts(journal.ours())?;
+        node.clone_into(&mut facts.node);
+        let mirror = kernel.observe(&Scope::audit(&NodeState::default(), journal.ours()))?;
+        Ok(Self {
+            kernel,
+            journal,
+            about,
+            facts,
+            world: World::default(),
+            fragments: Fragments::default(),
+            mirror,
+            faults: Faults::default(),
+            drift: DriftReport::default(),
+            metrics,
+            dirty: BTreeSet::new(),
+            touched: Touched::default(),
+            uncertain: false,
+            resumed: false,
+            slices_synced: false,
+            groups_synced: false,
+            version: 0,
+            programmed: 0,
+        })
+    }
+
+    /// Takes news in; [`Engine::step`] acts on it.
+    pub(super) fn take(&mut self, update: Update) {
+        let was_synced = self.synced();
+        self.version = self.version.max(update.version);
+        self.slices_synced |= update.slices_synced;
+        self.groups_synced |= update.groups_synced;
+        self.world.take(update, &mut self.dirty);
+        if self.synced() && !was_synced {
+            // From here on, what was left from an earlier run and is not wanted goes.
+            for made in self.journal.ours() {
+                super::faults::touch(&mut self.touched, made.clone());
+            }
+        }
+    }
+
+    /// Takes in the state of an earlier run.
+    pub(super) fn resume(&mut self, saved: Update) {
+        self.resumed = !saved.slices.is_empty();
+        self.take(saved);
+    }
+
+    /// Whether the node does what is known to be wanted: all is known, or what the last run knew.
+    pub(super) fn ready(&self) -> bool {
+        self.synced() || self.resumed
+    }
+
+    /// Whether all slices and groups are known. Before, nothing is removed: not to have been told of it is no ground.
+    pub(super) fn synced(&self) -> bool {
+        self.slices_synced && self.groups_synced
+    }
+
+    /// The newest slice that the kernel was read back against; `None` before all are known.
+    pub(super) fn programmed(&self) -> Option<u64> {
+        self.synced().then_some(self.programmed)
+    }
+
+    /// Makes the kernel what it should be where something is dirty or touched.
+    pub(super) fn step(&mut self, now: Duration) {
+        for owner in std::mem::take(&mut self.dirty) {
+            let fragment = self.world.plan(&owner, &self.facts);
+            self.fragments.set(&owner, fragment, &mut self.touched);
+        }
+        let touched = std::mem::take(&mut self.touched);
+        if !touched.is_empty() {
+            self.program(&touched, now);
+        }
+        self.programmed = self.version;
+    }
+
+    fn program(&mut self, touched: &Touched, now: Duration) {
+        self.meet_sysctls(touched);
+        let wanted = self.fragments.part(touched);
+        let found = mirror::part(&self.mirror, touched);
+        let difference = diff(&wanted, &found, self.journal.ours());
+        let ops = self.allowed(difference.ops);
+        let mut faults = BTreeMap::new();
+        for made in difference.foreign {
+            if let Some(fault) = foreign(&made) {
+                faults.insert(made, fault);
+            }
+        }
+        if !ops.is_empty() {
+            self.carry_out(&ops, &mut faults);
+            self.read_back(&ops, &mut faults);
+        }
+        self.judge(touched, &wanted, &mut faults);
+        log(&self.fragments, &self.faults.update(touched, faults, now));
+    }
+
+    /// The mirror holds a sysctl from the moment when somebody wants it.
+    fn meet_sysctls(&mut self, touched: &Touched) {
+        let unknown: BTreeSet<String> = touched
+            .sysctls
+            .iter()
+            .filter(|path| !self.mirror.sysctls.contains_key(*path))
+            .cloned()
+            .collect();
+        if unknown.is_empty() {
+            return;
+        }
+        let scope = Scope { sysctls: unknown, ..Scope::default() };
+        match self.kernel.observe(&scope) {
+            Ok(read) => mirror::absorb(&mut self.mirror, &scope, read),
+            Err(error) => tracing::warn!(%error, "sysctls not read"),
+        }
+    }
+
+    fn allowed(&self, mut ops: Vec<Op>) -> Vec<Op> {
+        if !self.synced() {
+            ops.retain(|op| !undoes(op));
+        }
+        ops
+    }
+
+    /// Addresses come last, and a VIP only when a service of its own stands: without one, this node itself would
+    /// answer the clients.
+    fn carry_out(&mut self, ops: &[Op], faults: &mut BTreeMap<Made, (String, String)>) {
+        let first = ops.iter().position(|op| matches!(op, Op::AddAddress(_))).unwrap_or(ops.len());
+        let (before, after) = ops.split_at_checked(first).unwrap_or((ops, &[]));
+        self.execute(before, faults);
+        let unserved = self.unserved(after, faults);
+        let (held_back, after): (Vec<Op>, Vec<Op>) = after.iter().cloned().partition(|op| {
+            matches!(op, Op::AddAddress(held) if held.interface != LOOPBACK && unserved.contains(&held.address.addr()))
+        });
+        for op in &held_back {
+            let Some(made) = subject(op) else { continue };
+            let text = format!("{}: withheld until one of its services stands", describe(op));
+            faults.insert(made, ("Withheld".to_owned(), text));
+        }
+        self.execute(&after, faults);
+    }
+
+    /// Addresses that services are wanted for, none of which stands.
+    fn unserved(&self, ops: &[Op], faults: &BTreeMap<Made, (String, String)>) -> BTreeSet<IpAddr> {
+        let failed = |key: &ServiceKey| {
+            let made = Made::Service(*key);
+            faults.contains_key(&made) || self.faults.contains(&made)
+        };
+        let none_failed = !faults.keys().any(|made| matches!(made, Made::Service(_)))
+            && !self.faults.iter().any(|(made, _)| matches!(made, Made::Service(_)));
+        if ops.is_empty() || none_failed {
+            return BTreeSet::new();
+        }
+        let (mut served, mut unserved) = (BTreeSet::new(), BTreeSet::new());
+        for key in self.fragments.union().services.keys() {
+            if let ServiceKey::Address { address, .. } = key {
+                if failed(key) {
+                    unserved.insert(*address)
+                } else {
+                    served.insert(*address)
+                };
+            }
+        }
+        unserved.difference(&served).copied().collect()
+    }
+
+    fn execute(&mut self, ops: &[Op], faults: &mut BTreeMap<Made, (String, String)>) {
+        if ops.is_empty() {
+            return;
+        }
+        let results = self.kernel.execute(ops, &mut self.journal);
+        for (op, result) in ops.iter().zip(results) {
+            self.metrics.operation(op, result.is_ok());
+            match result {
+                Ok(done) => told(op, &done),
+                Err(error) => {
+                    let Some(made) = subject(op) else { continue };
+                    let fault = (error.reason().to_owned(), error.to_string());
+                    faults.entry(made).or_insert(fault);
+                }
+            }
+        }
+    }
+
+    fn read_back(&mut self, ops: &[Op], faults: &mut BTreeMap<Made, (String, String)>) {
+        let scope = Scope::touched(ops, self.fragments.union());
+        match self.kernel.observe(&scope) {
+            Ok(read) => mirror::absorb(&mut self.mirror, &scope, read),
+            Err(error) => {
+                self.uncertain = true;
+                for made in ops.iter().filter_map(subject) {
+                    faults.entry(made).or_insert_with(|| {
+                        ("ReadBackFailed".to_owned(), format!("not read back: {error}"))
+                    });
+                }
+            }
+        }
+    }
+
+    /// What still differs after the read-back was acknowledged without being done.
+    fn judge(
+        &self,
+        touched: &Touched,
+        wanted: &NodeState,
+        faults: &mut BTreeMap<Made, (String, String)>,
+    ) {
+        let found = mirror::part(&self.mirror, touched);
+        let rest = diff(wanted, &found, self.journal.ours());
+        for op in self.allowed(rest.ops) {
+            let Some(made) = subject(&op) else { continue };
+            faults.entry(made).or_insert_with(|| {
+                let text = format!(
+                    "{}: the kernel acknowledged but reads back {}",
+                    describe(&op),
+                    reading(&op, &found)
+                );
+                ("NotApplied".to_owned(), text)
+            });
+        }
+    }
+}
+
+/// The thing of ours that an operation is about.
+pub(super) fn subject(op: &Op) -> Option<Made> {
+    Some(match op {
+        Op::SetSysctl { path, .. } | Op::RestoreSysctl { path } => Made::Sysctl(path.clone()),
+        Op::AddAddress(address) | Op::DelAddress(address) => Made::Address(address.clone()),
+        Op::Ipvs(operation) => Made::Service(match operation {
+            Operation::NewService(service) | Operation::SetService(service) => service.key,
+            Operation::DelService(key)
+            | Operation::NewDestination { service: key, .. }
+            | Operation::SetDestination { service: key, .. }
+            | Operation::DelDestination { service: key, .. } => *key,
+            _ => return None,
+        }),
+    })
+}
+
+/// Whether it takes something away.
+fn undoes(op: &Op) -> bool {
+    matches!(
+        op,
+        Op::DelAddress(_)
+            | Op::RestoreSysctl { .. }
+            | Op::Ipvs(Operation::DelService(_) | Operation::DelDestination { .. })
+    )
+}
+
+fn describe(op: &Op) -> String {
+    match op {
+        Op::SetSysctl { path, value } => format!("set sysctl {path} to {value}"),
+        Op::RestoreSysctl { path } => format!("put sysctl {path} back"),
+        Op::AddAddress(held) => format!("add address {} to {}", held.address, held.interface),
+        Op::DelAddress(held) => format!("remove address {} from {}", held.address, held.interface),
+        Op::Ipvs(operation) => operation.to_string(),
+    }
+}
+
+/// What was found in place of what an operation should have made.
+fn reading(op: &Op, found: &Observed) -> String {
+    match op {
+        Op::SetSysctl { path, .. } | Op::RestoreSysctl { path } => {
+            found.sysctls.get(path).cloned().unwrap_or_else(|| "no such file".to_owned())
+        }
+        Op::AddAddress(_) => "no such address".to_owned(),
+        Op::DelAddress(_) => "the address still".to_owned(),
+        Op::Ipvs(operation) => {
+            let Some(Made::Service(key)) = subject(op) else { return "nothing".to_owned() };
+            let Some(state) = found.services.as_ref().and_then(|all| all.get(&key)) else {
+                return "no such service".to_owned();
+            };
+            let destination = match operation {
+                Operation::NewDestination { destination, .. }
+                | Operation::SetDestination { destination, .. } => destination.key,
+                Operation::DelDestination { destination, .. } => *destination,
+                _ => return mirror::service_text(state),
+            };
+            match state.destinations.get(&destination) {
+                None => "no such destination".to_owned(),
+                Some(found) => format!(
+                    "{} weight {} thresholds {}/{}",
+                    found.forwarding, found.weight, found.upper_threshold, found.lower_threshold
+                ),
+            }
+        }
+    }
+}
+
+/// Another's service is in the way; another's address, exactly as wanted, serves, and only is not removed.
+fn foreign(made: &Made) -> Option<(String, String)> {
+    match made {
+        Made::Service(key) => Some((
+            "ForeignService".to_owned(),
+            format!(
+                "service {key} exists and was not made by this agent: remove it (ipvsadm -D) or choose another \
+                 address or port"
+            ),
+        )),
+        Made::Address(_) | Made::Sysctl(_) => None,
+    }
+}
+
+fn told(op: &Op, done: &Done) {
+    match done {
+        Done::Changed => tracing::debug!("{}", describe(op)),
+        Done::ForeignAddress => {
+            tracing::info!("{}: it stands already and is not ours; it will stay", describe(op));
+        }
+        Done::TakenOver { value } => {
+            tracing::info!("{}: somebody has set it to {value} since; it stays", describe(op));
+        }
+    }
+}
+
+fn log(fragments: &Fragments, transitions: &Transitions) {
+    for (made, reason, message) in &transitions.failed {
+        let object = owners_text(fragments, made);
+        tracing::warn!(object, reason, "{message}");
+    }
+    for made in &transitions.well {
+        let object = owners_text(fragments, made);
+        tracing::info!(object, "{} is as it should be again", thing(made));
+    }
+}
+
+/// A thing of ours, for people.
+pub(super) fn thing(made: &Made) -> String {
+    match made {
+        Made::Service(key) => format!("service {key}"),
+        Made::Address(held) => format!("address {} on {}", held.address, held.interface),
+        Made::Sysctl(path) => format!("sysctl {path}"),
+    }
+}
+
+fn owners_text(fragments: &Fragments, made: &Made) -> String {
+    match fragments.owners(made).as_slice() {
+        [] => thing(made),
+        [owner] => owner.to_string(),
+        [owner, rest @ ..] => format!("{owner} and {} more", rest.len()),
+    }
+}

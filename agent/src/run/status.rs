@@ -1,0 +1,134 @@
+//! What the engine reports: small, whatever the table's size.
+
+use super::engine::Engine;
+use crate::journal::Made;
+use crate::kernel::Kernel;
+use crate::plan::{LOOPBACK, Owner};
+use lvs_crds::{
+    DirectorRole, FailedRole, Failure, HeldVip, KernelReport, LVSNodeStatus, MAX_REPORTED,
+    Programmed, TableReport,
+};
+use std::net::IpAddr;
+
+impl<K: Kernel> Engine<K> {
+    /// The LVSNode's status, but for the time of the report.
+    pub(super) fn status(&self) -> LVSNodeStatus {
+        let union = self.fragments.union();
+        let (failures, failure_count) = self.failures();
+        let director_of = self.world.director_of(&self.facts.node);
+        let failed =
+            |is: fn(&Made) -> bool| self.faults.iter().filter(|(made, _)| is(made)).count();
+        let vips = union
+            .addresses
+            .iter()
+            .filter(|address| self.mirror.addresses.contains(address))
+            .take(MAX_REPORTED)
+            .map(|held| HeldVip {
+                address: held.address.to_string(),
+                interface: held.interface.clone(),
+            });
+        let mut roles: Vec<String> = director_of
+            .iter()
+            .map(|of| match of.role {
+                DirectorRole::Active => format!("director of {}", of.group),
+                DirectorRole::Standby => format!("standby of {}", of.group),
+            })
+            .collect();
+        if union.addresses.iter().any(|address| address.interface == LOOPBACK) {
+            roles.push("real server".to_owned());
+        }
+        let table = TableReport {
+            services: count(
+                union.services.len()
+                    - failed(|made| matches!(made, Made::Service(_))).min(union.services.len()),
+            ),
+            destinations: count(self.fragments.destinations()),
+            vips: count(
+                union.addresses.len()
+                    - failed(|made| matches!(made, Made::Address(_))).min(union.addresses.len()),
+            ),
+        };
+        LVSNodeStatus {
+            agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+            report_time: None,
+            kernel: Some(KernelReport {
+                release: self.about.release.clone(),
+                ipvs: self.about.ipvs.as_ref().map(|info| info.version.to_string()),
+                connection_table_size: self
+                    .about
+                    .ipvs
+                    .as_ref()
+                    .and_then(|info| i32::try_from(info.connection_table_size).ok()),
+            }),
+            addresses: self.own_addresses(),
+            director_of: director_of.into_iter().take(MAX_REPORTED).collect(),
+            vips: vips.collect(),
+            table: Some(table),
+            programmed: self
+                .programmed()
+                .map(|version| Programmed { resource_version: version.to_string() }),
+            failures,
+            failure_count: count(failure_count),
+            drift: (self.drift.repairs > 0).then(|| self.drift.clone()),
+            display: roles.join(", "),
+        }
+    }
+
+    fn own_addresses(&self) -> Vec<String> {
+        let is_reported = |address: &IpAddr| match address {
+            IpAddr::V4(v4) => !v4.is_loopback() && !v4.is_link_local(),
+            IpAddr::V6(v6) => !v6.is_loopback() && !v6.is_unicast_link_local(),
+        };
+        let all = self.facts.interfaces.values().flat_map(|interface| &interface.addresses);
+        let reported = all.map(ipnet::IpNet::addr).filter(is_reported);
+        reported.take(MAX_REPORTED).map(|address| address.to_string()).collect()
+    }
+
+    /// The first failures, and how many there are.
+    fn failures(&self) -> (Vec<Failure>, usize) {
+        let planned = self.fragments.problems().map(|(owner, problem)| {
+            failure(Some(owner), problem.role, &problem.reason, problem.message.clone())
+        });
+        let claims = self.fragments.lost_claims().map(|(key, holder, loser)| {
+            let message = format!("service {key} is {holder}'s: choose another address or port");
+            failure(Some(loser), FailedRole::Director, "AddressConflict", message)
+        });
+        let faults = self.faults.iter().flat_map(|(made, fault)| {
+            let owners = self.fragments.owners(made);
+            let owners =
+                if owners.is_empty() { vec![None] } else { owners.into_iter().map(Some).collect() };
+            owners.into_iter().map(move |owner| {
+                let role = if owner.is_none() { FailedRole::Node } else { role(made) };
+                failure(owner, role, &fault.reason, fault.message.clone())
+            })
+        });
+        let mut all = planned.chain(claims).chain(faults);
+        let first: Vec<Failure> = all.by_ref().take(MAX_REPORTED).collect();
+        let rest = all.count();
+        let total = first.len() + rest;
+        (first, total)
+    }
+}
+
+/// In which role a node needs a thing.
+fn role(made: &Made) -> FailedRole {
+    match made {
+        Made::Address(held) if held.interface == LOOPBACK => FailedRole::RealServer,
+        Made::Sysctl(path) if path.contains("/arp_") => FailedRole::RealServer,
+        _ => FailedRole::Director,
+    }
+}
+
+fn failure(owner: Option<&Owner>, role: FailedRole, reason: &str, message: String) -> Failure {
+    let (namespace, virtual_service) = match owner {
+        Some(Owner::VirtualService { namespace, name }) => {
+            (Some(namespace.clone()), Some(name.clone()))
+        }
+        Some(Owner::Group(_)) | None => (None, None),
+    };
+    Failure { namespace, virtual_service, role, reason: reason.to_owned(), message }
+}
+
+fn count(number: usize) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
+}

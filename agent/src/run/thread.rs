@@ -1,0 +1,71 @@
+//! The kernel's thread: waits for news or the audit's time, steps, publishes.
+
+use super::engine::Engine;
+use super::{Heartbeat, Published};
+use crate::input::Update;
+use crate::kernel::Kernel;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+
+/// What the thread is told.
+#[derive(Debug)]
+pub(super) enum Message {
+    /// News from an input.
+    News(Box<Update>),
+    /// Leave, and leave the kernel as it is.
+    Stop,
+}
+
+/// Runs until told to stop, or until nobody is left to tell.
+pub(super) fn run<K: Kernel>(
+    mut engine: Engine<K>,
+    messages: &Receiver<Message>,
+    audit_interval: Duration,
+    published: &watch::Sender<Published>,
+    heartbeat: &Heartbeat,
+) {
+    let epoch = Instant::now();
+    let mut next_audit = audit_interval;
+    engine.step(epoch.elapsed());
+    loop {
+        publish(&engine, published);
+        heartbeat.beat();
+        let wait = next_audit.saturating_sub(epoch.elapsed());
+        let mut news = match messages.recv_timeout(wait) {
+            Ok(message) => Some(message),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
+        let start = Instant::now();
+        let had_news = news.is_some();
+        // Whatever has piled up meanwhile becomes one step.
+        while let Some(message) = news {
+            match message {
+                Message::News(update) => engine.take(*update),
+                Message::Stop => return,
+            }
+            news = messages.try_recv().ok();
+        }
+        if had_news {
+            engine.step(epoch.elapsed());
+            engine.metrics.stepped(start.elapsed());
+        }
+        if epoch.elapsed() >= next_audit {
+            engine.audit(epoch.elapsed());
+            // Counted from the end, so that an audit that takes long does not become all there is.
+            next_audit = epoch.elapsed() + audit_interval;
+        }
+    }
+}
+
+fn publish<K: Kernel>(engine: &Engine<K>, published: &watch::Sender<Published>) {
+    let status = engine.status();
+    engine.metrics.state(&status, engine.kernel.requests());
+    let new = Published { status, synced: engine.synced(), ready: engine.ready() };
+    published.send_if_modified(|old| {
+        let changed = *old != new;
+        *old = new;
+        changed
+    });
+}

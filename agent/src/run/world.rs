@@ -1,0 +1,108 @@
+//! The slices and DirectorGroups as last told, and who must be planned again when one changes.
+
+use crate::director;
+use crate::input::{SliceName, Update};
+use crate::plan::{Fragment, Owner, plan, plan_group};
+use crate::state::Facts;
+use lvs_crds::{DirectorGroup, DirectorOf, VirtualServiceSlice};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// Everything told so far, indexed for planning one owner.
+#[derive(Debug, Default)]
+pub(super) struct World {
+    slices: BTreeMap<Owner, BTreeMap<String, VirtualServiceSlice>>,
+    owner_of: HashMap<SliceName, Owner>,
+    groups: BTreeMap<String, DirectorGroup>,
+    users: HashMap<String, BTreeSet<Owner>>,
+}
+
+impl World {
+    /// Takes news in and marks as dirty whom it concerns.
+    pub(super) fn take(&mut self, update: Update, dirty: &mut BTreeSet<Owner>) {
+        for (name, slice) in update.slices {
+            self.set_slice(name, slice, dirty);
+        }
+        for (name, group) in update.groups {
+            let same = match (&group, self.groups.get(&name)) {
+                (Some(new), Some(old)) => new.spec == old.spec && members(new) == members(old),
+                (None, None) => true,
+                _ => false,
+            };
+            if !same {
+                dirty.insert(Owner::Group(name.clone()));
+                dirty.extend(self.users.get(&name).into_iter().flatten().cloned());
+            }
+            match group {
+                Some(group) => self.groups.insert(name, group),
+                None => self.groups.remove(&name),
+            };
+        }
+    }
+
+    fn set_slice(
+        &mut self,
+        name: SliceName,
+        slice: Option<VirtualServiceSlice>,
+        dirty: &mut BTreeSet<Owner>,
+    ) {
+        if let Some(owner) = self.owner_of.remove(&name) {
+            if let Some(slices) = self.slices.get_mut(&owner) {
+                if let Some(old) = slices.remove(&name.1)
+                    && !slices.values().any(|s| s.spec.director_group == old.spec.director_group)
+                    && let Some(users) = self.users.get_mut(&old.spec.director_group)
+                {
+                    users.remove(&owner);
+                }
+                if slices.is_empty() {
+                    self.slices.remove(&owner);
+                }
+            }
+            dirty.insert(owner);
+        }
+        if let Some(slice) = slice {
+            let owner = Owner::of(&slice);
+            self.users.entry(slice.spec.director_group.clone()).or_default().insert(owner.clone());
+            self.owner_of.insert(name.clone(), owner.clone());
+            self.slices.entry(owner.clone()).or_default().insert(name.1, slice);
+            dirty.insert(owner);
+        }
+    }
+
+    /// Marks everybody dirty.
+    pub(super) fn mark_all(&self, dirty: &mut BTreeSet<Owner>) {
+        dirty.extend(self.slices.keys().cloned());
+        dirty.extend(self.groups.keys().cloned().map(Owner::Group));
+    }
+
+    /// What `owner` needs of this node.
+    pub(super) fn plan(&self, owner: &Owner, facts: &Facts) -> Fragment {
+        match owner {
+            Owner::Group(name) => self.groups.get(name).map_or_else(Fragment::default, |group| {
+                plan_group(group, director::verdict(group, &facts.node), facts)
+            }),
+            Owner::VirtualService { .. } => {
+                let slices: Vec<_> =
+                    self.slices.get(owner).into_iter().flat_map(BTreeMap::values).collect();
+                // All slices of one VirtualService name one group, but while an edit of it is on its way.
+                let newest = slices.iter().max_by_key(|slice| {
+                    (slice.spec.generation, crate::input::version(&slice.metadata))
+                });
+                let group = newest.and_then(|slice| self.groups.get(&slice.spec.director_group));
+                let role = group.and_then(|group| director::verdict(group, &facts.node));
+                plan(&slices, group, role, facts)
+            }
+        }
+    }
+
+    /// The groups that this node is a director of.
+    pub(super) fn director_of(&self, node: &str) -> Vec<DirectorOf> {
+        let roles = self.groups.iter().filter_map(|(name, group)| {
+            Some(DirectorOf { group: name.clone(), role: director::verdict(group, node)? })
+        });
+        roles.collect()
+    }
+}
+
+fn members(group: &DirectorGroup) -> &[lvs_crds::Member] {
+    group.status.as_ref().map(|status| status.members.as_slice()).unwrap_or_default()
+}

@@ -1,0 +1,269 @@
+//! One node without a cluster: from objects in files to slices, with the operator's own `resolve`, and back from the
+//! agent's report to statuses. [`Standalone`] decides; [`watch`] watches the folder and writes the status file.
+
+pub mod status;
+pub mod watch;
+
+use crate::input::Update;
+use crate::input::files::ObjectName;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, Time};
+use lvs_crds::manifest::Object;
+use lvs_crds::{
+    DEFAULT_GROUP, DirectorGroup, DirectorGroupSpec, LVSNode, LVSNodeSpec, LVSNodeStatus,
+    RealServer, VirtualService, VirtualServiceSlice,
+};
+use lvs_resolve::{
+    Key, NodeFacts, RealServerReport, Resolution, Snapshot, director_group_status,
+    real_server_status, resolve, resolve_group, virtual_service_status,
+};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+/// The label that every Kubernetes node carries, so that one manifest fits both ways of running.
+const HOSTNAME_LABEL: &str = "kubernetes.io/hostname";
+
+/// The cluster of one node that files describe.
+pub struct Standalone {
+    node: String,
+    snapshot: Snapshot,
+    generations: BTreeMap<ObjectName, i64>,
+    resolutions: BTreeMap<Key, Resolution>,
+    version: u64,
+}
+
+impl Standalone {
+    /// An empty cluster whose one node is this one.
+    pub fn new(node: &str) -> Self {
+        Self {
+            node: node.to_owned(),
+            snapshot: Snapshot::default(),
+            generations: BTreeMap::new(),
+            resolutions: BTreeMap::new(),
+            version: 0,
+        }
+    }
+
+    /// Takes in what the files hold now. Returns what the engine must know.
+    pub fn take(&mut self, objects: &BTreeMap<&ObjectName, &Object>, now: &Time) -> Update {
+        let mut update = Update { slices_synced: true, groups_synced: true, ..Update::default() };
+        self.take_namespaced(objects);
+        self.take_groups(objects, now, &mut update);
+        self.generations.retain(|name, _| objects.contains_key(name));
+        self.resolve_all(&mut update);
+        update
+    }
+
+    /// Takes in what the engine reports: statuses may change, and the node's addresses decide which VIPs clash.
+    /// Returns what the engine must know of that, if anything.
+    pub fn report(&mut self, status: &LVSNodeStatus, now: &Time) -> Update {
+        let addresses: Vec<IpAddr> =
+            status.addresses.iter().filter_map(|address| address.parse().ok()).collect();
+        let labels = BTreeMap::from([(HOSTNAME_LABEL.to_owned(), self.node.clone())]);
+        let facts = NodeFacts { labels, addresses, other_addresses: Vec::new() };
+        let moved = self.snapshot.node(&self.node) != Some(&facts);
+        let mut status = status.clone();
+        status.report_time = Some(now.clone());
+        let mut node = LVSNode::new(&self.node, LVSNodeSpec {});
+        node.status = Some(status);
+        self.snapshot.set_lvs_node(node);
+        let mut update = Update::default();
+        if moved {
+            let node = self.node.clone();
+            self.snapshot.set_node(&node, facts);
+            self.update_groups(now, &mut update);
+            self.resolve_all(&mut update);
+        }
+        update
+    }
+
+    fn take_namespaced(&mut self, objects: &BTreeMap<&ObjectName, &Object>) {
+        let has = |kind: &'static str, key: &Key| {
+            objects.contains_key(&(kind, key.namespace.clone(), key.name.clone()))
+        };
+        let gone: Vec<Key> = self
+            .snapshot
+            .virtual_services()
+            .map(|(key, _)| key.clone())
+            .filter(|key| !has("VirtualService", key))
+            .collect();
+        for key in gone {
+            self.snapshot.remove_virtual_service(&key);
+            self.resolutions.remove(&key);
+        }
+        let gone: Vec<Key> = self
+            .snapshot
+            .real_servers()
+            .map(|(key, _)| key.clone())
+            .filter(|key| !has("RealServer", key))
+            .collect();
+        for key in gone {
+            self.snapshot.remove_real_server(&key);
+        }
+        for (name, object) in objects {
+            match object {
+                Object::VirtualService(new) => {
+                    let key = Key::of(new.as_ref());
+                    let old = self.snapshot.virtual_service(&key).cloned();
+                    let same = old.as_ref().is_some_and(|old| old.spec == new.spec);
+                    let generation = self.generation(name, same);
+                    let mut new = VirtualService::clone(new);
+                    new.status = old.and_then(|old| old.status.clone());
+                    new.metadata.generation = Some(generation);
+                    self.snapshot.set_virtual_service(new);
+                }
+                Object::RealServer(new) => {
+                    let key = Key::of(new.as_ref());
+                    let old = self.snapshot.real_server(&key).cloned();
+                    let same = old.as_ref().is_some_and(|old| old.spec == new.spec);
+                    let generation = self.generation(name, same);
+                    let mut new = RealServer::clone(new);
+                    new.status = old.and_then(|old| old.status.clone());
+                    new.metadata.generation = Some(generation);
+                    self.snapshot.set_real_server(new);
+                }
+                Object::DirectorGroup(_) => {}
+            }
+        }
+    }
+
+    fn take_groups(
+        &mut self,
+        objects: &BTreeMap<&ObjectName, &Object>,
+        now: &Time,
+        update: &mut Update,
+    ) {
+        let mut wanted: BTreeMap<String, DirectorGroup> = BTreeMap::new();
+        for (name, object) in objects {
+            if let Object::DirectorGroup(group) = object {
+                let old = self.snapshot.director_group(&name.2).cloned();
+                let same = old.is_some_and(|old| old.spec == group.spec);
+                let mut group = DirectorGroup::clone(group);
+                group.metadata.generation = Some(self.generation(name, same));
+                wanted.insert(name.2.clone(), group);
+            }
+        }
+        if wanted.is_empty() {
+            // As the chart makes one; here it selects the only node.
+            let spec = DirectorGroupSpec {
+                node_selector: LabelSelector::default(),
+                ..DirectorGroupSpec::default()
+            };
+            let mut group = DirectorGroup::new(DEFAULT_GROUP, spec);
+            group.metadata.generation = Some(1);
+            wanted.insert(DEFAULT_GROUP.to_owned(), group);
+        }
+        let known: Vec<String> =
+            self.snapshot.director_groups().map(|(name, _)| name.clone()).collect();
+        for name in known.into_iter().filter(|name| !wanted.contains_key(name)) {
+            self.snapshot.remove_director_group(&name);
+            update.groups.push((name, None));
+        }
+        for (name, mut group) in wanted {
+            group.status =
+                self.snapshot.director_group(&name).and_then(|group| group.status.clone());
+            self.snapshot.set_director_group(group);
+        }
+        self.update_groups(now, update);
+    }
+
+    /// Members come from the node's labels; agents read them in the group's status.
+    fn update_groups(&mut self, now: &Time, update: &mut Update) {
+        let names: Vec<String> =
+            self.snapshot.director_groups().map(|(name, _)| name.clone()).collect();
+        for name in names {
+            let Some(resolution) = resolve_group(&name, &self.snapshot) else { continue };
+            let status = director_group_status(&name, &resolution, &self.snapshot, now);
+            let Some(group) = self.snapshot.director_group(&name) else { continue };
+            let mut group = DirectorGroup::clone(group);
+            group.status = Some(status);
+            update.groups.push((name, Some(group.clone())));
+            self.snapshot.set_director_group(group);
+        }
+    }
+
+    fn generation(&mut self, name: &ObjectName, same: bool) -> i64 {
+        let generation = self.generations.entry(name.clone()).or_insert(0);
+        if !same || *generation == 0 {
+            *generation += 1;
+        }
+        *generation
+    }
+
+    /// Every VirtualService anew: files change seldom, and a clash that is over must be seen by all it kept out.
+    fn resolve_all(&mut self, update: &mut Update) {
+        let keys: Vec<Key> = self.snapshot.virtual_services().map(|(key, _)| key.clone()).collect();
+        let mut wanted: BTreeSet<Key> = BTreeSet::new();
+        for key in keys {
+            let Some(resolution) = resolve(&key, &self.snapshot) else { continue };
+            for slice in &resolution.slices {
+                let name = Key::new(&key.namespace, &slice.name);
+                if self.snapshot.slice(&name).is_none_or(|old| old.spec != slice.spec) {
+                    self.version += 1;
+                    let slice = VirtualServiceSlice {
+                        metadata: ObjectMeta {
+                            namespace: Some(name.namespace.clone()),
+                            name: Some(name.name.clone()),
+                            resource_version: Some(self.version.to_string()),
+                            ..ObjectMeta::default()
+                        },
+                        spec: slice.spec.clone(),
+                    };
+                    let id = (name.namespace.clone(), name.name.clone());
+                    update.slices.push((id, Some(slice.clone())));
+                    self.snapshot.set_slice(slice);
+                }
+                wanted.insert(name);
+            }
+            self.resolutions.insert(key, resolution);
+        }
+        let gone: Vec<Key> = self
+            .snapshot
+            .slices()
+            .map(|(name, _)| name.clone())
+            .filter(|name| !wanted.contains(name))
+            .collect();
+        for name in gone {
+            self.snapshot.remove_slice(&name);
+            self.version += 1;
+            update.slices.push(((name.namespace, name.name), None));
+        }
+        update.version = self.version;
+    }
+
+    /// Every object with its status as of now.
+    pub fn statuses(&mut self, now: &Time) -> status::Objects {
+        let mut objects = status::Objects::default();
+        let mut reports: BTreeMap<Key, Vec<RealServerReport>> = BTreeMap::new();
+        for (key, resolution) in &self.resolutions {
+            let Some(vs) = self.snapshot.virtual_service(key) else { continue };
+            let mut vs = VirtualService::clone(vs);
+            vs.status = virtual_service_status(key, resolution, &self.snapshot, now);
+            for name in &resolution.selected {
+                let server = Key::new(&key.namespace, name);
+                let left_out =
+                    resolution.left_out.iter().find(|left| left.real_server == *name).cloned();
+                let report = RealServerReport { virtual_service: key.name.clone(), left_out };
+                reports.entry(server).or_default().push(report);
+            }
+            objects.virtual_services.push(vs);
+        }
+        for (key, server) in self.snapshot.real_servers() {
+            let reports = reports.get(key).map(Vec::as_slice).unwrap_or_default();
+            let mut server = RealServer::clone(server);
+            server.status = Some(real_server_status(key, reports, &self.snapshot, now));
+            objects.real_servers.push(server);
+        }
+        objects.groups =
+            self.snapshot.director_groups().map(|(_, group)| DirectorGroup::clone(group)).collect();
+        objects.node = self.snapshot.lvs_node(&self.node).map(|node| LVSNode::clone(node));
+        // Kept, so that transition times stand.
+        for vs in &objects.virtual_services {
+            self.snapshot.set_virtual_service(vs.clone());
+        }
+        for server in &objects.real_servers {
+            self.snapshot.set_real_server(server.clone());
+        }
+        objects
+    }
+}
