@@ -17,9 +17,24 @@ use serde::{Deserialize, Serialize};
     category = "lvs",
     status = "DirectorGroupStatus",
     doc = "A DirectorGroup names the nodes that are directors: they carry the VIPs of VirtualServices and balance. It also says in which networks they stand and whom they serve.",
-    printcolumn(name = "DIRECTORS", type_ = "string", json_path = ".status.display", description = "The nodes of the group"),
-    printcolumn(name = "READY", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].status"#, description = "Whether it has a director"),
-    printcolumn(name = "AGE", type_ = "date", json_path = ".metadata.creationTimestamp", description = "Time since creation"),
+    printcolumn(
+        name = "DIRECTORS",
+        type_ = "string",
+        json_path = ".status.display",
+        description = "The nodes of the group"
+    ),
+    printcolumn(
+        name = "READY",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].status"#,
+        description = "Whether it has a director"
+    ),
+    printcolumn(
+        name = "AGE",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp",
+        description = "Time since creation"
+    ),
     derive = "PartialEq"
 )]
 #[serde(rename_all = "camelCase")]
@@ -27,7 +42,7 @@ pub struct DirectorGroupSpec {
     /// The nodes that are directors, by their labels; an empty selector, `{}`, selects every node. It has to select one node:
     /// with two, the condition Ready says so.
     ///
-    /// Example: `{matchLabels: {kube-lvs.io/director: ""}}`.
+    /// Example: `{matchLabels: {kube-lvs.io/director: "true"}}`.
     #[serde(default)]
     pub node_selector: LabelSelector,
 

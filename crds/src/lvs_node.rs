@@ -21,13 +21,49 @@ pub const MAX_REPORTED: usize = 100;
     category = "lvs",
     status = "LVSNodeStatus",
     doc = "An LVSNode tells what the agent of the node of the same name has made of that node's kernel. Only the agent writes it.",
-    printcolumn(name = "ROLES", type_ = "string", json_path = ".status.display", description = "What the node is"),
-    printcolumn(name = "SERVICES", type_ = "integer", json_path = ".status.table.services", description = "IPVS services of ours in its kernel"),
-    printcolumn(name = "DESTINATIONS", type_ = "integer", json_path = ".status.table.destinations", description = "Their real servers"),
-    printcolumn(name = "VIPS", type_ = "integer", json_path = ".status.table.vips", description = "VIPs that stand on it"),
-    printcolumn(name = "FAILURES", type_ = "integer", json_path = ".status.failureCount", description = "What could not be programmed"),
-    printcolumn(name = "KERNEL", type_ = "string", json_path = ".status.kernel.release", description = "Its kernel", priority = "1"),
-    printcolumn(name = "AGE", type_ = "date", json_path = ".metadata.creationTimestamp", description = "Time since creation"),
+    printcolumn(
+        name = "ROLES",
+        type_ = "string",
+        json_path = ".status.display",
+        description = "What the node is"
+    ),
+    printcolumn(
+        name = "SERVICES",
+        type_ = "integer",
+        json_path = ".status.table.services",
+        description = "IPVS services of ours in its kernel"
+    ),
+    printcolumn(
+        name = "DESTINATIONS",
+        type_ = "integer",
+        json_path = ".status.table.destinations",
+        description = "Their real servers"
+    ),
+    printcolumn(
+        name = "VIPS",
+        type_ = "integer",
+        json_path = ".status.table.vips",
+        description = "VIPs that stand on it"
+    ),
+    printcolumn(
+        name = "FAILURES",
+        type_ = "integer",
+        json_path = ".status.failureCount",
+        description = "What could not be programmed"
+    ),
+    printcolumn(
+        name = "KERNEL",
+        type_ = "string",
+        json_path = ".status.kernel.release",
+        description = "Its kernel",
+        priority = "1"
+    ),
+    printcolumn(
+        name = "AGE",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp",
+        description = "Time since creation"
+    ),
     derive = "PartialEq"
 )]
 #[serde(rename_all = "camelCase")]

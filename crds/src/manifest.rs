@@ -5,12 +5,14 @@
 
 mod error;
 mod split;
+#[cfg(test)]
+mod tests;
 mod tree;
 
 pub use error::{Located, ManifestError, Problem};
 
 use crate::rules::CheckRules;
-use crate::{DirectorGroup, GROUP, RealServer, VERSION, VirtualService, Violation, structure};
+use crate::{DirectorGroup, GROUP, RealServer, VERSION, Violation, VirtualService, structure};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tree::Tree;

@@ -10,6 +10,8 @@ mod net;
 mod object_meta;
 mod real_server;
 mod selector;
+#[cfg(test)]
+mod tests;
 mod virtual_service;
 
 pub(crate) use object_meta::check as check_metadata;

@@ -11,7 +11,8 @@ use kube::CustomResourceExt;
 /// Where the chart keeps the CRDs, from the workspace's root.
 pub const CHART_FOLDER: &str = "charts/kube-lvs/crds";
 
-const HEADER: &str = "# Generated from crds/src by `cargo run -p lvs-crds --bin crdgen`; edit there.\n";
+const HEADER: &str =
+    "# Generated from crds/src by `cargo run -p lvs-crds --bin crdgen`; edit there.\n";
 
 /// A generated file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,10 +67,8 @@ fn finish(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
 }
 
 /// Lists whose items have a key, so that server-side apply merges them item by item and refuses a key twice.
-const KEYED_LISTS: &[(&str, &[&str])] = &[
-    ("spec.ports", &["port", "protocol"]),
-    ("status.conditions", &["type"]),
-];
+const KEYED_LISTS: &[(&str, &[&str])] =
+    &[("spec.ports", &["port", "protocol"]), ("status.conditions", &["type"])];
 
 /// Lists in which a value occurs once.
 const SETS: &[&str] = &["spec.schedulerFlags"];

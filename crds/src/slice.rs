@@ -21,10 +21,30 @@ pub const MAX_REAL_SERVERS: usize = 100;
     shortname = "lvsslice",
     namespaced,
     doc = "A VirtualServiceSlice is what directors and real-server nodes program for one VirtualService, every default filled in. The operator writes it; do not edit it.",
-    printcolumn(name = "SERVICE", type_ = "string", json_path = ".spec.virtualService", description = "The VirtualService that it is a part of"),
-    printcolumn(name = "GENERATION", type_ = "integer", json_path = ".spec.generation", description = "The generation of it that was resolved"),
-    printcolumn(name = "GROUP", type_ = "string", json_path = ".spec.directorGroup", description = "The DirectorGroup that carries it"),
-    printcolumn(name = "AGE", type_ = "date", json_path = ".metadata.creationTimestamp", description = "Time since creation"),
+    printcolumn(
+        name = "SERVICE",
+        type_ = "string",
+        json_path = ".spec.virtualService",
+        description = "The VirtualService that it is a part of"
+    ),
+    printcolumn(
+        name = "GENERATION",
+        type_ = "integer",
+        json_path = ".spec.generation",
+        description = "The generation of it that was resolved"
+    ),
+    printcolumn(
+        name = "GROUP",
+        type_ = "string",
+        json_path = ".spec.directorGroup",
+        description = "The DirectorGroup that carries it"
+    ),
+    printcolumn(
+        name = "AGE",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp",
+        description = "Time since creation"
+    ),
     derive = "PartialEq"
 )]
 #[serde(rename_all = "camelCase")]

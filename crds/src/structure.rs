@@ -33,7 +33,9 @@ fn add_metadata(root: &mut JSONSchemaProps) {
     let name_length = node_mut(root, "metadata.name").and_then(|name| name.max_length);
     let settings = SchemaSettings::openapi3().with(|s| s.inline_subschemas = true);
     let derived = settings.into_generator().into_root_schema_for::<ObjectMeta>();
-    let Ok(mut metadata) = serde_json::from_value::<JSONSchemaProps>(derived.into()) else { return };
+    let Ok(mut metadata) = serde_json::from_value::<JSONSchemaProps>(derived.into()) else {
+        return;
+    };
     crate::schema::tidy(&mut metadata);
     if let Some(managed) = node_mut(&mut metadata, "managedFields") {
         *managed = JSONSchemaProps {
@@ -44,7 +46,8 @@ fn add_metadata(root: &mut JSONSchemaProps) {
     if let Some(name) = node_mut(&mut metadata, "name") {
         name.max_length = name_length;
     }
-    let text = || JSONSchemaProps { type_: Some("string".to_owned()), ..JSONSchemaProps::default() };
+    let text =
+        || JSONSchemaProps { type_: Some("string".to_owned()), ..JSONSchemaProps::default() };
     let properties = root.properties.get_or_insert_default();
     properties.insert("metadata".to_owned(), metadata);
     properties.insert("apiVersion".to_owned(), text());
@@ -160,7 +163,9 @@ impl Walk<'_> {
         for (index, id) in items.iter().map(identity).enumerate() {
             let Some(id) = id else { return };
             if seen.contains(&id) {
-                self.below(&format!("[{index}]"), |walk| walk.blame(format!("Duplicate value: {id}")));
+                self.below(&format!("[{index}]"), |walk| {
+                    walk.blame(format!("Duplicate value: {id}"))
+                });
             }
             seen.insert(id);
         }

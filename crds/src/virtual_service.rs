@@ -19,16 +19,68 @@ use serde::{Deserialize, Serialize};
     namespaced,
     status = "VirtualServiceStatus",
     doc = "A VirtualService balances the connections that clients open to a virtual IP (VIP) over real servers, by Linux Virtual Server (IPVS) in the kernel of a director. It is what `ipvsadm -A` adds.",
-    printcolumn(name = "ADDRESS", type_ = "string", json_path = ".spec.addresses[0]", description = "The first VIP"),
-    printcolumn(name = "PORTS", type_ = "string", json_path = ".status.display.ports", description = "Protocols and ports at the VIPs"),
-    printcolumn(name = "SCHEDULER", type_ = "string", json_path = ".spec.scheduler", description = "How a real server is picked"),
-    printcolumn(name = "FORWARDING", type_ = "string", json_path = ".spec.forwarding", description = "How packets reach the real servers"),
-    printcolumn(name = "ACTIVE", type_ = "string", json_path = ".status.display.active", description = "The director that carries the VIPs"),
-    printcolumn(name = "REALSERVERS", type_ = "string", json_path = ".status.display.realServers", description = "Healthy and all real servers"),
-    printcolumn(name = "AVAILABLE", type_ = "string", json_path = r#".status.conditions[?(@.type=="Available")].status"#, description = "Whether a client that connects now is served"),
-    printcolumn(name = "ADDRESSES", type_ = "string", json_path = ".status.display.addresses", description = "All VIPs in use", priority = "1"),
-    printcolumn(name = "GROUP", type_ = "string", json_path = ".spec.directorGroup", description = "The DirectorGroup", priority = "1"),
-    printcolumn(name = "AGE", type_ = "date", json_path = ".metadata.creationTimestamp", description = "Time since creation"),
+    printcolumn(
+        name = "ADDRESS",
+        type_ = "string",
+        json_path = ".spec.addresses[0]",
+        description = "The first VIP"
+    ),
+    printcolumn(
+        name = "PORTS",
+        type_ = "string",
+        json_path = ".status.display.ports",
+        description = "Protocols and ports at the VIPs"
+    ),
+    printcolumn(
+        name = "SCHEDULER",
+        type_ = "string",
+        json_path = ".spec.scheduler",
+        description = "How a real server is picked"
+    ),
+    printcolumn(
+        name = "FORWARDING",
+        type_ = "string",
+        json_path = ".spec.forwarding",
+        description = "How packets reach the real servers"
+    ),
+    printcolumn(
+        name = "ACTIVE",
+        type_ = "string",
+        json_path = ".status.display.active",
+        description = "The director that carries the VIPs"
+    ),
+    printcolumn(
+        name = "REALSERVERS",
+        type_ = "string",
+        json_path = ".status.display.realServers",
+        description = "Healthy and all real servers"
+    ),
+    printcolumn(
+        name = "AVAILABLE",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Available")].status"#,
+        description = "Whether a client that connects now is served"
+    ),
+    printcolumn(
+        name = "ADDRESSES",
+        type_ = "string",
+        json_path = ".status.display.addresses",
+        description = "All VIPs in use",
+        priority = "1"
+    ),
+    printcolumn(
+        name = "GROUP",
+        type_ = "string",
+        json_path = ".spec.directorGroup",
+        description = "The DirectorGroup",
+        priority = "1"
+    ),
+    printcolumn(
+        name = "AGE",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp",
+        description = "Time since creation"
+    ),
     derive = "PartialEq"
 )]
 #[serde(rename_all = "camelCase")]

@@ -24,10 +24,10 @@ pub(super) const ROWS: &[Row] = &[
         "spec.nodeSelector.matchExpressions[0]",
         "In or NotIn needs at least one",
     ),
-    accept("namespaces by name", &[(
-        "spec.allowedNamespaces",
-        r#"{"matchLabels": {"kubernetes.io/metadata.name": "web"}}"#,
-    )]),
+    accept(
+        "namespaces by name",
+        &[("spec.allowedNamespaces", r#"{"matchLabels": {"kubernetes.io/metadata.name": "web"}}"#)],
+    ),
     reject(
         "namespaces by a label's value with a space",
         &[("spec.allowedNamespaces", r#"{"matchLabels": {"team": "the web"}}"#)],
@@ -36,16 +36,44 @@ pub(super) const ROWS: &[Row] = &[
     ),
     // Networks.
     accept("a network", &[("spec.networks", r#"[{"cidr": "192.168.0.0/24"}]"#)]),
-    accept("networks on interfaces", &[(
-        "spec.networks",
-        r#"[{"cidr": "192.168.0.0/24", "interface": "eth0"}, {"cidr": "2001:db8::/64", "interface": "bond0.100"}]"#,
-    )]),
+    accept(
+        "networks on interfaces",
+        &[(
+            "spec.networks",
+            r#"[{"cidr": "192.168.0.0/24", "interface": "eth0"}, {"cidr": "2001:db8::/64", "interface": "bond0.100"}]"#,
+        )],
+    ),
     accept("a network of one address", &[("spec.networks", r#"[{"cidr": "192.168.0.10/32"}]"#)]),
-    reject("a network without a cidr", &[("spec.networks", r#"[{"interface": "eth0"}]"#)], CIDR, "Required value"),
-    reject("an address as network", &[("spec.networks", r#"[{"cidr": "192.168.0.0"}]"#)], CIDR, "not a network"),
-    reject("a prefix too long", &[("spec.networks", r#"[{"cidr": "192.168.0.0/33"}]"#)], CIDR, "not a network"),
-    reject("a prefix with a zero", &[("spec.networks", r#"[{"cidr": "192.168.0.0/024"}]"#)], CIDR, "not a network"),
-    reject("a network by netmask", &[("spec.networks", r#"[{"cidr": "192.168.0.0/255.255.255.0"}]"#)], CIDR, "not a network"),
+    reject(
+        "a network without a cidr",
+        &[("spec.networks", r#"[{"interface": "eth0"}]"#)],
+        CIDR,
+        "Required value",
+    ),
+    reject(
+        "an address as network",
+        &[("spec.networks", r#"[{"cidr": "192.168.0.0"}]"#)],
+        CIDR,
+        "not a network",
+    ),
+    reject(
+        "a prefix too long",
+        &[("spec.networks", r#"[{"cidr": "192.168.0.0/33"}]"#)],
+        CIDR,
+        "not a network",
+    ),
+    reject(
+        "a prefix with a zero",
+        &[("spec.networks", r#"[{"cidr": "192.168.0.0/024"}]"#)],
+        CIDR,
+        "not a network",
+    ),
+    reject(
+        "a network by netmask",
+        &[("spec.networks", r#"[{"cidr": "192.168.0.0/255.255.255.0"}]"#)],
+        CIDR,
+        "not a network",
+    ),
     reject(
         "a network by one of its addresses",
         &[("spec.networks", r#"[{"cidr": "192.168.0.10/24"}]"#)],
@@ -58,10 +86,18 @@ pub(super) const ROWS: &[Row] = &[
         CIDR,
         "bits are set beyond the prefix length",
     ),
-    reject("the whole internet", &[("spec.networks", r#"[{"cidr": "0.0.0.0/0"}]"#)], CIDR, "prefix length 0"),
+    reject(
+        "the whole internet",
+        &[("spec.networks", r#"[{"cidr": "0.0.0.0/0"}]"#)],
+        CIDR,
+        "prefix length 0",
+    ),
     reject(
         "one network twice",
-        &[("spec.networks", r#"[{"cidr": "2001:db8::/64"}, {"cidr": "2001:DB8::/64", "interface": "eth1"}]"#)],
+        &[(
+            "spec.networks",
+            r#"[{"cidr": "2001:db8::/64"}, {"cidr": "2001:DB8::/64", "interface": "eth1"}]"#,
+        )],
         "spec.networks",
         "two entries for one network",
     ),
@@ -71,11 +107,16 @@ pub(super) const ROWS: &[Row] = &[
         INTERFACE,
         NO_INTERFACE,
     ),
-    accept("an interface name of 15 characters", &[(
-        "spec.networks",
-        r#"[{"cidr": "192.168.0.0/24", "interface": "e12345678901234"}]"#,
-    )]),
-    reject("an empty interface", &[("spec.networks", r#"[{"cidr": "192.168.0.0/24", "interface": ""}]"#)], INTERFACE, NO_INTERFACE),
+    accept(
+        "an interface name of 15 characters",
+        &[("spec.networks", r#"[{"cidr": "192.168.0.0/24", "interface": "e12345678901234"}]"#)],
+    ),
+    reject(
+        "an empty interface",
+        &[("spec.networks", r#"[{"cidr": "192.168.0.0/24", "interface": ""}]"#)],
+        INTERFACE,
+        NO_INTERFACE,
+    ),
     reject(
         "an interface with a space",
         &[("spec.networks", r#"[{"cidr": "192.168.0.0/24", "interface": "eth 0"}]"#)],
@@ -101,14 +142,43 @@ pub(super) const ROWS: &[Row] = &[
         NO_INTERFACE,
     ),
     // NAT gateways.
-    accept("a gateway", &[("spec.natGateways", r#"[{"address": "10.0.0.234/24", "interface": "eth0"}]"#)]),
-    accept("a gateway on a point-to-point link", &[("spec.natGateways", r#"[{"address": "10.0.0.0/31"}]"#)]),
-    accept("a gateway of a host prefix", &[("spec.natGateways", r#"[{"address": "10.0.0.234/32"}]"#)]),
+    accept(
+        "a gateway",
+        &[("spec.natGateways", r#"[{"address": "10.0.0.234/24", "interface": "eth0"}]"#)],
+    ),
+    accept(
+        "a gateway on a point-to-point link",
+        &[("spec.natGateways", r#"[{"address": "10.0.0.0/31"}]"#)],
+    ),
+    accept(
+        "a gateway of a host prefix",
+        &[("spec.natGateways", r#"[{"address": "10.0.0.234/32"}]"#)],
+    ),
     accept("an IPv6 gateway", &[("spec.natGateways", r#"[{"address": "fd00::234/64"}]"#)]),
-    reject("a gateway without a prefix", &[("spec.natGateways", r#"[{"address": "10.0.0.234"}]"#)], GATEWAY, "write address and prefix length"),
-    reject("a gateway that is its network", &[("spec.natGateways", r#"[{"address": "10.0.0.0/24"}]"#)], GATEWAY, "the network's own address"),
-    reject("a loopback gateway", &[("spec.natGateways", r#"[{"address": "127.0.0.1/8"}]"#)], GATEWAY, "cannot be a gateway"),
-    reject("a gateway to everything", &[("spec.natGateways", r#"[{"address": "10.0.0.234/0"}]"#)], GATEWAY, "prefix length 0"),
+    reject(
+        "a gateway without a prefix",
+        &[("spec.natGateways", r#"[{"address": "10.0.0.234"}]"#)],
+        GATEWAY,
+        "write address and prefix length",
+    ),
+    reject(
+        "a gateway that is its network",
+        &[("spec.natGateways", r#"[{"address": "10.0.0.0/24"}]"#)],
+        GATEWAY,
+        "the network's own address",
+    ),
+    reject(
+        "a loopback gateway",
+        &[("spec.natGateways", r#"[{"address": "127.0.0.1/8"}]"#)],
+        GATEWAY,
+        "cannot be a gateway",
+    ),
+    reject(
+        "a gateway to everything",
+        &[("spec.natGateways", r#"[{"address": "10.0.0.234/0"}]"#)],
+        GATEWAY,
+        "prefix length 0",
+    ),
     reject(
         "one gateway twice",
         &[("spec.natGateways", r#"[{"address": "10.0.0.234/24"}, {"address": "10.0.0.234/16"}]"#)],
@@ -122,13 +192,26 @@ pub(super) const ROWS: &[Row] = &[
         NO_INTERFACE,
     ),
     // Real servers.
-    accept("networks of real servers", &[("spec.realServerCIDRs", r#"["10.0.0.0/24", "fd00::/64", "0.0.0.0/0"]"#)]),
-    reject("a word for real servers", &[("spec.realServerCIDRs", r#"["any"]"#)], REAL_SERVERS, "not a network"),
+    accept(
+        "networks of real servers",
+        &[("spec.realServerCIDRs", r#"["10.0.0.0/24", "fd00::/64", "0.0.0.0/0"]"#)],
+    ),
+    reject(
+        "a word for real servers",
+        &[("spec.realServerCIDRs", r#"["any"]"#)],
+        REAL_SERVERS,
+        "not a network",
+    ),
     reject(
         "real servers by one of their addresses",
         &[("spec.realServerCIDRs", r#"["10.0.0.101/24"]"#)],
         REAL_SERVERS,
         "bits are set beyond the prefix length",
     ),
-    reject("an unknown field", &[("spec.realServerCidrs", r#"["10.0.0.0/24"]"#)], "spec.realServerCidrs", "unknown field"),
+    reject(
+        "an unknown field",
+        &[("spec.realServerCidrs", r#"["10.0.0.0/24"]"#)],
+        "spec.realServerCidrs",
+        "unknown field",
+    ),
 ];

@@ -2,7 +2,7 @@
 
 use crate::cases::{self, Case, Verdict};
 use crate::manifest::{self, ManifestError, Object, Problem};
-use crate::{DirectorGroup, RealServer, Validate, VirtualService, Violation};
+use crate::{DirectorGroup, RealServer, Validate, Violation, VirtualService};
 use serde::de::DeserializeOwned;
 use std::collections::HashSet;
 

@@ -16,7 +16,8 @@ const NO_VIP: &str = "cannot be a VIP";
 const NO_IP: &str = "not an IP address";
 const NO_NETMASK: &str = "not a netmask";
 const NO_PORT_NAME: &str = "not a port name";
-const NO_TRANSLATION: &str = "DR cannot translate ports; leave targetPort out, or set forwarding: NAT";
+const NO_TRANSLATION: &str =
+    "DR cannot translate ports; leave targetPort out, or set forwarding: NAT";
 const FIRST: &str = "spec.addresses[0]";
 const NETMASK: &str = "spec.persistence.ipv4Netmask";
 
@@ -79,26 +80,70 @@ pub(super) const ROWS: &[Row] = &[
         "must have at most 2 items",
     ),
     // Ports.
-    accept("two named ports", &[("spec.ports", r#"[{"name": "http", "port": 80}, {"name": "https", "port": 443}]"#)]),
+    accept(
+        "two named ports",
+        &[("spec.ports", r#"[{"name": "http", "port": 80}, {"name": "https", "port": 443}]"#)],
+    ),
     accept(
         "one port over TCP and UDP",
-        &[("spec.ports", r#"[{"name": "dns", "port": 53}, {"name": "dns-udp", "port": 53, "protocol": "UDP"}]"#)],
+        &[(
+            "spec.ports",
+            r#"[{"name": "dns", "port": 53}, {"name": "dns-udp", "port": 53, "protocol": "UDP"}]"#,
+        )],
     ),
     accept("an SCTP port", &[("spec.ports[0].protocol", r#""SCTP""#)]),
     accept("the highest port", &[("spec.ports[0].port", "65535")]),
-    accept("a port name of 63 characters", &[(
-        "spec.ports[0].name",
-        r#""a23456789012345678901234567890123456789012345678901234567890123""#,
-    )]),
+    accept(
+        "a port name of 63 characters",
+        &[(
+            "spec.ports[0].name",
+            r#""a23456789012345678901234567890123456789012345678901234567890123""#,
+        )],
+    ),
     reject("no port", &[("spec.ports", "[]")], "spec.ports", "should have at least 1 items"),
     reject("ports left out", &[("spec.ports", "")], "spec.ports", "Required value"),
-    reject("a port without a number", &[("spec.ports", "[{}]")], "spec.ports[0].port", "Required value"),
-    reject("a number, no port", &[("spec.ports", "[80]")], "spec.ports[0]", "must be of type object"),
-    reject("port 0", &[("spec.ports[0].port", "0")], "spec.ports[0].port", "should be greater than or equal to 1"),
-    reject("a negative port", &[("spec.ports[0].port", "-1")], "spec.ports[0].port", "should be greater than or equal to 1"),
-    reject("port 65536", &[("spec.ports[0].port", "65536")], "spec.ports[0].port", "should be less than or equal to 65535"),
-    reject("a port in quotes", &[("spec.ports[0].port", r#""80""#)], "spec.ports[0].port", "must be of type integer"),
-    reject("half a port", &[("spec.ports[0].port", "80.5")], "spec.ports[0].port", "must be of type integer"),
+    reject(
+        "a port without a number",
+        &[("spec.ports", "[{}]")],
+        "spec.ports[0].port",
+        "Required value",
+    ),
+    reject(
+        "a number, no port",
+        &[("spec.ports", "[80]")],
+        "spec.ports[0]",
+        "must be of type object",
+    ),
+    reject(
+        "port 0",
+        &[("spec.ports[0].port", "0")],
+        "spec.ports[0].port",
+        "should be greater than or equal to 1",
+    ),
+    reject(
+        "a negative port",
+        &[("spec.ports[0].port", "-1")],
+        "spec.ports[0].port",
+        "should be greater than or equal to 1",
+    ),
+    reject(
+        "port 65536",
+        &[("spec.ports[0].port", "65536")],
+        "spec.ports[0].port",
+        "should be less than or equal to 65535",
+    ),
+    reject(
+        "a port in quotes",
+        &[("spec.ports[0].port", r#""80""#)],
+        "spec.ports[0].port",
+        "must be of type integer",
+    ),
+    reject(
+        "half a port",
+        &[("spec.ports[0].port", "80.5")],
+        "spec.ports[0].port",
+        "must be of type integer",
+    ),
     reject(
         "a protocol in lower case",
         &[("spec.ports[0].protocol", r#""tcp""#)],
@@ -113,7 +158,10 @@ pub(super) const ROWS: &[Row] = &[
     ),
     reject(
         "one port twice, its protocol written once",
-        &[("spec.ports", r#"[{"name": "a", "port": 80}, {"name": "b", "port": 80, "protocol": "TCP"}]"#)],
+        &[(
+            "spec.ports",
+            r#"[{"name": "a", "port": 80}, {"name": "b", "port": 80, "protocol": "TCP"}]"#,
+        )],
         "spec.ports[1]",
         "Duplicate value",
     ),
@@ -129,21 +177,52 @@ pub(super) const ROWS: &[Row] = &[
         "spec.ports",
         "two ports have one name",
     ),
-    reject("an empty port name", &[("spec.ports[0].name", r#""""#)], "spec.ports[0].name", NO_PORT_NAME),
-    reject("a port name in capitals", &[("spec.ports[0].name", r#""HTTP""#)], "spec.ports[0].name", NO_PORT_NAME),
-    reject("a port name with a dash last", &[("spec.ports[0].name", r#""http-""#)], "spec.ports[0].name", NO_PORT_NAME),
-    reject("a port name with a dot", &[("spec.ports[0].name", r#""http.1""#)], "spec.ports[0].name", NO_PORT_NAME),
+    reject(
+        "an empty port name",
+        &[("spec.ports[0].name", r#""""#)],
+        "spec.ports[0].name",
+        NO_PORT_NAME,
+    ),
+    reject(
+        "a port name in capitals",
+        &[("spec.ports[0].name", r#""HTTP""#)],
+        "spec.ports[0].name",
+        NO_PORT_NAME,
+    ),
+    reject(
+        "a port name with a dash last",
+        &[("spec.ports[0].name", r#""http-""#)],
+        "spec.ports[0].name",
+        NO_PORT_NAME,
+    ),
+    reject(
+        "a port name with a dot",
+        &[("spec.ports[0].name", r#""http.1""#)],
+        "spec.ports[0].name",
+        NO_PORT_NAME,
+    ),
     reject(
         "a port name of 64 characters",
-        &[("spec.ports[0].name", r#""a234567890123456789012345678901234567890123456789012345678901234""#)],
+        &[(
+            "spec.ports[0].name",
+            r#""a234567890123456789012345678901234567890123456789012345678901234""#,
+        )],
         "spec.ports[0].name",
         NO_PORT_NAME,
     ),
     // Forwarding.
     accept("NAT", &[("spec.forwarding", r#""NAT""#)]),
-    accept("a port translated by NAT", &[("spec.forwarding", r#""NAT""#), ("spec.ports[0].targetPort", "8080")]),
+    accept(
+        "a port translated by NAT",
+        &[("spec.forwarding", r#""NAT""#), ("spec.ports[0].targetPort", "8080")],
+    ),
     accept("the service's own port as targetPort with DR", &[("spec.ports[0].targetPort", "80")]),
-    reject("a port translated by DR", &[("spec.ports[0].targetPort", "8080")], "spec.ports", NO_TRANSLATION),
+    reject(
+        "a port translated by DR",
+        &[("spec.ports[0].targetPort", "8080")],
+        "spec.ports",
+        NO_TRANSLATION,
+    ),
     reject(
         "a port translated by DR, spelled out",
         &[("spec.forwarding", r#""DR""#), ("spec.ports[0].targetPort", "8080")],
@@ -166,8 +245,14 @@ pub(super) const ROWS: &[Row] = &[
     accept("the scheduler wrr", &[("spec.scheduler", r#""wrr""#)]),
     accept("null for the scheduler", &[("spec.scheduler", "null")]),
     accept("the youngest scheduler", &[("spec.scheduler", r#""twos""#)]),
-    accept("flags of sh", &[("spec.scheduler", r#""sh""#), ("spec.schedulerFlags", r#"["shFallback", "shPort"]"#)]),
-    accept("flags of mh", &[("spec.scheduler", r#""mh""#), ("spec.schedulerFlags", r#"["mhPort"]"#)]),
+    accept(
+        "flags of sh",
+        &[("spec.scheduler", r#""sh""#), ("spec.schedulerFlags", r#"["shFallback", "shPort"]"#)],
+    ),
+    accept(
+        "flags of mh",
+        &[("spec.scheduler", r#""mh""#), ("spec.schedulerFlags", r#"["mhPort"]"#)],
+    ),
     accept("no flags, spelled out", &[("spec.schedulerFlags", "[]")]),
     reject(
         "a scheduler that nobody knows",
@@ -175,8 +260,18 @@ pub(super) const ROWS: &[Row] = &[
         "spec.scheduler",
         r#"supported values: "rr", "wrr", "lc", "wlc""#,
     ),
-    reject("an empty scheduler", &[("spec.scheduler", r#""""#)], "spec.scheduler", "supported values"),
-    reject("a scheduler in capitals", &[("spec.scheduler", r#""WLC""#)], "spec.scheduler", "supported values"),
+    reject(
+        "an empty scheduler",
+        &[("spec.scheduler", r#""""#)],
+        "spec.scheduler",
+        "supported values",
+    ),
+    reject(
+        "a scheduler in capitals",
+        &[("spec.scheduler", r#""WLC""#)],
+        "spec.scheduler",
+        "supported values",
+    ),
     reject(
         "a flag of sh with the default scheduler",
         &[("spec.schedulerFlags", r#"["shPort"]"#)],
@@ -224,7 +319,12 @@ pub(super) const ROWS: &[Row] = &[
         "spec.persistence.timeoutSeconds",
         "at most 2678400, which is 31 days",
     ),
-    reject("persistence that is a number", &[("spec.persistence", "300")], "spec.persistence", "must be of type object"),
+    reject(
+        "persistence that is a number",
+        &[("spec.persistence", "300")],
+        "spec.persistence",
+        "must be of type object",
+    ),
     reject("a netmask with a hole", &[(NETMASK, r#""255.0.255.0""#)], NETMASK, NO_NETMASK),
     reject("a netmask that is none", &[(NETMASK, r#""255.255.255.1""#)], NETMASK, NO_NETMASK),
     reject("a netmask of no bits", &[(NETMASK, r#""0.0.0.0""#)], NETMASK, NO_NETMASK),
@@ -239,15 +339,45 @@ pub(super) const ROWS: &[Row] = &[
     ),
     // The rest.
     accept("another group", &[("spec.directorGroup", r#""edge.example""#)]),
-    reject("a group in capitals", &[("spec.directorGroup", r#""Edge""#)], "spec.directorGroup", "not the name of an object"),
-    reject("an empty group", &[("spec.directorGroup", r#""""#)], "spec.directorGroup", "not the name of an object"),
+    reject(
+        "a group in capitals",
+        &[("spec.directorGroup", r#""Edge""#)],
+        "spec.directorGroup",
+        "not the name of an object",
+    ),
+    reject(
+        "an empty group",
+        &[("spec.directorGroup", r#""""#)],
+        "spec.directorGroup",
+        "not the name of an object",
+    ),
     reject("no real servers", &[("spec.realServers", "")], "spec.realServers", "Required value"),
-    reject("real servers without a selector", &[("spec.realServers", "{}")], "spec.realServers.selector", "Required value"),
+    reject(
+        "real servers without a selector",
+        &[("spec.realServers", "{}")],
+        "spec.realServers.selector",
+        "Required value",
+    ),
     reject("no spec", &[("spec", "")], "spec", "Required value"),
     reject("a word as spec", &[("spec", r#""web""#)], "spec", "must be of type object"),
-    reject("an unknown field", &[("spec.schedular", r#""wrr""#)], "spec.schedular", "unknown field"),
-    reject("an unknown field of a port", &[("spec.ports[0].nodePort", "30080")], "spec.ports[0].nodePort", "unknown field"),
-    reject("an unknown field of the metadata", &[("metadata.label", "{}")], "metadata.label", "unknown field"),
+    reject(
+        "an unknown field",
+        &[("spec.schedular", r#""wrr""#)],
+        "spec.schedular",
+        "unknown field",
+    ),
+    reject(
+        "an unknown field of a port",
+        &[("spec.ports[0].nodePort", "30080")],
+        "spec.ports[0].nodePort",
+        "unknown field",
+    ),
+    reject(
+        "an unknown field of the metadata",
+        &[("metadata.label", "{}")],
+        "metadata.label",
+        "unknown field",
+    ),
     accept("a name with dots", &[("metadata.name", r#""web.example.com""#)]),
     reject(
         "a name in capitals",
@@ -268,7 +398,10 @@ pub(super) const ROWS: &[Row] = &[
         "metadata.name",
         "may not be more than 240 bytes",
     ),
-    accept("labels of its own", &[("metadata.labels", r#"{"app.kubernetes.io/name": "web", "tier": ""}"#)]),
+    accept(
+        "labels of its own",
+        &[("metadata.labels", r#"{"app.kubernetes.io/name": "web", "tier": ""}"#)],
+    ),
     reject(
         "a label's value with a space",
         &[("metadata.labels", r#"{"app": "the web"}"#)],

@@ -23,7 +23,9 @@ pub enum Problem {
     #[error("the file has {0} bytes, more than the {MAX_FILE_BYTES} that are read; split it")]
     FileTooLarge(usize),
     /// The document is larger than [`MAX_DOCUMENT_BYTES`].
-    #[error("the document has {0} bytes, more than the {MAX_DOCUMENT_BYTES} that an object may have")]
+    #[error(
+        "the document has {0} bytes, more than the {MAX_DOCUMENT_BYTES} that an object may have"
+    )]
     DocumentTooLarge(usize),
     /// The file is no text.
     #[error("the file is no UTF-8 text")]

@@ -4,7 +4,9 @@ use super::error::{ManifestError, Problem};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
-use serde_saphyr::Spanned;
+use serde_saphyr::localizer::Localizer;
+use serde_saphyr::{Location, Spanned, UserMessageFormatter};
+use std::borrow::Cow;
 use std::fmt;
 
 /// Nodes of one document: a VirtualService with all that its lists may hold has a hundredth of it.
@@ -30,6 +32,15 @@ enum Node {
 pub(super) struct TreeError {
     line: Option<usize>,
     message: String,
+}
+
+/// The parser counts lines from the document's first; we say the file's, once.
+struct NoLocation;
+
+impl Localizer for NoLocation {
+    fn attach_location<'a>(&self, message: Cow<'a, str>, _: Location) -> Cow<'a, str> {
+        message
+    }
 }
 
 impl TreeError {
@@ -72,7 +83,7 @@ impl Tree {
         };
         serde_saphyr::from_str_with_options(text, options).map_err(|error| TreeError {
             line: error.location().and_then(|l| usize::try_from(l.line()).ok()),
-            message: error.to_string(),
+            message: error.render_with_formatter(&UserMessageFormatter.with_localizer(&NoLocation)),
         })
     }
 
@@ -167,7 +178,8 @@ impl<'de> Visitor<'de> for NodeVisitor {
 
     fn visit_f64<E>(self, value: f64) -> Result<Node, E> {
         // JSON has no NaN and no infinity; as a text it is refused wherever a number is wanted.
-        let number = Number::from_f64(value).map_or_else(|| value.to_string().into(), Value::Number);
+        let number =
+            Number::from_f64(value).map_or_else(|| value.to_string().into(), Value::Number);
         Ok(Node::Scalar(number))
     }
 

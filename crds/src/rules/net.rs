@@ -18,10 +18,7 @@ pub(super) fn is_global_unicast(address: IpAddr) -> bool {
         IpAddr::V4(v4) => v4.is_link_local() || v4.is_broadcast(),
         IpAddr::V6(v6) => v6.is_unicast_link_local(),
     };
-    !(link_local
-        || address.is_unspecified()
-        || address.is_loopback()
-        || address.is_multicast())
+    !(link_local || address.is_unspecified() || address.is_loopback() || address.is_multicast())
 }
 
 /// CEL's `cidr(text)`; bits beyond the prefix may be set.
@@ -66,7 +63,9 @@ impl Cidr {
 /// A contiguous IPv4 netmask of at least one bit.
 pub(super) fn is_netmask(text: &str) -> bool {
     match ip(text) {
-        Some(IpAddr::V4(v4)) => v4.to_bits() != 0 && v4.to_bits().leading_ones() == 32 - v4.to_bits().trailing_zeros(),
+        Some(IpAddr::V4(v4)) => {
+            v4.to_bits() != 0 && v4.to_bits().leading_ones() == 32 - v4.to_bits().trailing_zeros()
+        }
         _ => false,
     }
 }

@@ -4,8 +4,10 @@ use super::{Violation, names};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::JSONSchemaProps;
 use serde_json::Value;
 
-const SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.'";
-const LABEL: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-'";
+const SUBDOMAIN: &str =
+    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.'";
+const LABEL: &str =
+    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-'";
 
 /// Limits the length of the kind's names; the schema may say that much about metadata.
 pub(super) fn limit_name(root: &mut JSONSchemaProps, length: i64) {
@@ -29,7 +31,9 @@ pub(crate) fn check(object: &Value, namespaced: bool, found: &mut Vec<Violation>
     };
     let metadata = &object["metadata"];
     match metadata["name"].as_str() {
-        None | Some("") => blame("name", "name or generateName is required; give the object a name"),
+        None | Some("") => {
+            blame("name", "name or generateName is required; give the object a name")
+        }
         Some(name) if !names::is_dns_subdomain(name) => blame("name", SUBDOMAIN),
         Some(_) => {}
     }
@@ -38,10 +42,20 @@ pub(crate) fn check(object: &Value, namespaced: bool, found: &mut Vec<Violation>
     }
     for (key, value) in metadata["labels"].as_object().into_iter().flatten() {
         if !names::is_label_key(key) {
-            blame("labels", &format!("{key:?}: a label's key is a name part of letters, digits, '-', '_' and '.', with or without a DNS subdomain and '/' before it"));
+            blame(
+                "labels",
+                &format!(
+                    "{key:?}: a label's key is a name part of letters, digits, '-', '_' and '.', with or without a DNS subdomain and '/' before it"
+                ),
+            );
         }
         if value.as_str().is_some_and(|v| !names::is_label_value(v)) {
-            blame("labels", &format!("{value}: a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.'"));
+            blame(
+                "labels",
+                &format!(
+                    "{value}: a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.'"
+                ),
+            );
         }
     }
 }

@@ -62,10 +62,7 @@ pub(super) const RULES: &[Rule<VirtualServiceSpec>] = &[
         cel: "self.size() <= 1 || self.all(p, has(p.name))",
         message: "each of several ports needs a name; add name, such as http",
         broken: |spec| {
-            blame_if(
-                spec.ports.len() > 1 && spec.ports.iter().any(|p| p.name.is_none()),
-                "ports",
-            )
+            blame_if(spec.ports.len() > 1 && spec.ports.iter().any(|p| p.name.is_none()), "ports")
         },
     },
     Rule {
@@ -75,7 +72,10 @@ pub(super) const RULES: &[Rule<VirtualServiceSpec>] = &[
         message: "two ports have one name; give each its own",
         broken: |spec| {
             let mut seen = HashSet::new();
-            blame_if(!spec.ports.iter().filter_map(|p| p.name.as_ref()).all(|n| seen.insert(n)), "ports")
+            blame_if(
+                !spec.ports.iter().filter_map(|p| p.name.as_ref()).all(|n| seen.insert(n)),
+                "ports",
+            )
         },
     },
     Rule {
@@ -124,7 +124,9 @@ pub(super) const RULES: &[Rule<VirtualServiceSpec>] = &[
         blames: "",
         cel: r"self.matches('^(255[.]255[.]255[.](255|254|252|248|240|224|192|128|0)|255[.]255[.](254|252|248|240|224|192|128|0)[.]0|255[.](254|252|248|240|224|192|128|0)[.]0[.]0|(254|252|248|240|224|192|128)[.]0[.]0[.]0)$')",
         message: "not a netmask; write one such as 255.255.255.0",
-        broken: |spec| blame_if(netmask(spec).is_some_and(|m| !is_netmask(m)), "persistence.ipv4Netmask"),
+        broken: |spec| {
+            blame_if(netmask(spec).is_some_and(|m| !is_netmask(m)), "persistence.ipv4Netmask")
+        },
     },
     Rule {
         at: "",
