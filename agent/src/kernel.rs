@@ -3,12 +3,22 @@
 //! Calls block: they belong on a thread of their own, never on a runtime's worker. [`Linux`] is the real
 //! kernel, [`fake::Fake`] one in memory for tests of what calls it.
 
+mod address;
+mod changes;
 mod error;
 mod execute;
 pub mod fake;
+mod linux;
 mod ports;
+mod privilege;
+mod rtnetlink;
+pub mod table;
 
+pub(crate) use address::own as own_address;
+pub use changes::changes;
 pub use error::KernelError;
+pub use linux::Linux;
+pub use privilege::require_net_admin;
 
 use crate::journal::{Journal, Made};
 use crate::state::{Facts, NodeState, Observed, Op, Ours};

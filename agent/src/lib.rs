@@ -7,6 +7,7 @@
 pub mod admin;
 pub mod diff;
 pub mod director;
+pub mod facts;
 pub mod input;
 pub mod journal;
 pub mod kernel;

@@ -1,0 +1,328 @@
+//! The real kernel.
+
+use super::execute::execute;
+use super::ports::{Direction, Ports, Standing};
+use super::rtnetlink::Rtnetlink;
+use super::{About, Done, Kernel, KernelError, Requests, Scope, Services, address, table};
+use crate::facts;
+use crate::journal::Journal;
+use crate::state::{Facts, HeldAddress, Observed, Op, Ours, ServiceState};
+use lvs_ipvs::{Client, Destination, Error, Operation, Service, ServiceKey};
+use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
+use netlink_packet_route::address::AddressMessage;
+use netlink_packet_route::link::LinkMessage;
+use netlink_packet_route::route::RouteMessage;
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+/// The kernel below the calling thread, in that thread's network namespace: use it on the thread that opened it.
+#[derive(Debug)]
+pub struct Linux {
+    route: Rtnetlink,
+    /// Opened when it is first needed: a module may be loaded later.
+    ipvs: Option<Client>,
+    sysctls: PathBuf,
+    requests: Requests,
+}
+
+/// Not `/proc/net`, which is the namespace of the process's first thread.
+const TABLE: &str = "/proc/thread-self/net/ip_vs";
+const SYSCTLS: &str = "/proc/sys";
+/// From how many services on existence is asked by one listing of all.
+const FEW: usize = 16;
+
+impl Linux {
+    /// Opens the sockets. That the kernel has no IPVS is no error: it is asked again each time.
+    ///
+    /// # Errors
+    /// [`KernelError::NoNetAdmin`], or when rtnetlink cannot be used.
+    pub fn open() -> Result<Self, KernelError> {
+        Self::open_with(SYSCTLS)
+    }
+
+    /// As [`Linux::open`], with another place for `/proc/sys`, such as where a pod has the host's mounted.
+    ///
+    /// # Errors
+    /// As [`Linux::open`].
+    pub fn open_with(sysctls: impl Into<PathBuf>) -> Result<Self, KernelError> {
+        super::require_net_admin()?;
+        let route = Rtnetlink::open()
+            .map_err(|source| KernelError::Route { operation: "open a socket", source })?;
+        let requests = Requests::default();
+        Ok(Self { route, ipvs: None, sysctls: sysctls.into(), requests })
+    }
+
+    /// Asks IPVS something; a connection that has become useless is opened anew next time.
+    fn ipvs<T>(&mut self, ask: impl FnOnce(&mut Client) -> Result<T, Error>) -> Result<T, Error> {
+        let client = match &mut self.ipvs {
+            Some(client) => client,
+            closed => closed.insert(Client::open()?),
+        };
+        let before = client.requests();
+        let answer = ask(client);
+        self.requests.ipvs += client.requests() - before;
+        if let Err(Error::Io { .. } | Error::NoReply { .. }) = answer {
+            self.ipvs = None;
+        }
+        answer
+    }
+
+    fn state(
+        service: Service,
+        destinations: impl IntoIterator<Item = Destination>,
+    ) -> (ServiceKey, ServiceState) {
+        let destinations = destinations.into_iter().map(|it| (it.key, it)).collect();
+        (service.key, ServiceState { service, destinations })
+    }
+
+    fn destinations(&mut self, key: &ServiceKey) -> Result<Vec<Destination>, Error> {
+        let entries = self.ipvs(|client| client.destinations(key))?;
+        Ok(entries.into_iter().map(|entry| entry.destination).collect())
+    }
+
+    fn some_services(
+        &mut self,
+        keys: &BTreeSet<ServiceKey>,
+    ) -> Result<BTreeMap<ServiceKey, ServiceState>, Error> {
+        let mut services = BTreeMap::new();
+        for key in keys {
+            if let Some(entry) = self.ipvs(|client| client.service(key))? {
+                let destinations = self.destinations(key)?;
+                services.extend([Self::state(entry.service, destinations)]);
+            }
+        }
+        Ok(services)
+    }
+
+    fn all_services(
+        &mut self,
+        exact: &BTreeSet<ServiceKey>,
+    ) -> Result<BTreeMap<ServiceKey, ServiceState>, Error> {
+        let entries = self.ipvs(Client::services)?;
+        // Where the file is hidden, netlink tells the same, a listing a service.
+        let mut table = fs::read_to_string(TABLE).map(|text| table::parse(&text)).ok();
+        self.requests.table_reads += 1;
+        let mut services = BTreeMap::new();
+        for entry in entries {
+            let key = entry.service.key;
+            let shown = match &mut table {
+                Some(table) if !exact.contains(&key) && !table.doubtful.contains(&key) => {
+                    table.destinations.remove(&key)
+                }
+                _ => None,
+            };
+            let destinations = match shown {
+                Some(destinations) => destinations,
+                None => self.destinations(&key)?,
+            };
+            services.extend([Self::state(entry.service, destinations)]);
+        }
+        Ok(services)
+    }
+
+    fn list<T>(
+        &mut self,
+        request: RouteNetlinkMessage,
+        pick: impl Fn(RouteNetlinkMessage) -> Option<T>,
+    ) -> io::Result<Vec<T>> {
+        Ok(self.route.list(&request)?.into_iter().filter_map(pick).collect())
+    }
+
+    fn links(&mut self) -> io::Result<Vec<LinkMessage>> {
+        let request = RouteNetlinkMessage::GetLink(LinkMessage::default());
+        self.list(request, |message| match message {
+            RouteNetlinkMessage::NewLink(link) => Some(link),
+            _ => None,
+        })
+    }
+
+    fn addresses(&mut self) -> io::Result<Vec<AddressMessage>> {
+        let request = RouteNetlinkMessage::GetAddress(AddressMessage::default());
+        self.list(request, |message| match message {
+            RouteNetlinkMessage::NewAddress(address) => Some(address),
+            _ => None,
+        })
+    }
+
+    fn routes(&mut self, family: AddressFamily) -> io::Result<Vec<RouteMessage>> {
+        let mut request = RouteMessage::default();
+        request.header.address_family = family;
+        self.list(RouteNetlinkMessage::GetRoute(request), |message| match message {
+            RouteNetlinkMessage::NewRoute(route) => Some(route),
+            _ => None,
+        })
+    }
+
+    /// Only names below the root: a path comes from our own plan, but a mistake there must not write elsewhere.
+    fn sysctl(&self, path: &str) -> io::Result<PathBuf> {
+        let names = Path::new(path);
+        if names.components().all(|part| matches!(part, std::path::Component::Normal(_))) {
+            Ok(self.sysctls.join(names))
+        } else {
+            Err(io::ErrorKind::InvalidInput.into())
+        }
+    }
+}
+
+impl Ports for Linux {
+    fn apply(&mut self, operations: &[Operation]) -> Vec<Result<(), Error>> {
+        if operations.is_empty() {
+            return Vec::new();
+        }
+        if self.ipvs.is_none()
+            && let Err(error) = self.ipvs(|_| Ok(()))
+        {
+            let again = |operation: &Operation| match &error {
+                Error::NoIpvs => Error::NoIpvs,
+                _ => Error::NotSent { request: operation.clone().into() },
+            };
+            tracing::warn!(%error, "IPVS cannot be reached");
+            return operations.iter().map(|operation| Err(again(operation))).collect();
+        }
+        let Ok(results) = self.ipvs(|client| Ok(client.apply(operations))) else {
+            return Vec::new();
+        };
+        let useless = |result: &Result<(), Error>| {
+            matches!(result, Err(Error::Io { .. } | Error::NoReply { .. }))
+        };
+        if results.iter().any(useless) {
+            self.ipvs = None;
+        }
+        results
+    }
+
+    fn existing(&mut self, keys: &BTreeSet<ServiceKey>) -> Result<BTreeSet<ServiceKey>, Error> {
+        if keys.len() >= FEW {
+            let entries = self.ipvs(Client::services)?;
+            let all = entries.into_iter().map(|entry| entry.service.key);
+            return Ok(all.filter(|key| keys.contains(key)).collect());
+        }
+        let mut existing = BTreeSet::new();
+        for key in keys {
+            if self.ipvs(|client| client.service(key))?.is_some() {
+                existing.insert(*key);
+            }
+        }
+        Ok(existing)
+    }
+
+    fn standing(&mut self) -> io::Result<Vec<Standing>> {
+        let names = facts::names(&self.links()?);
+        Ok(address::standing(&self.addresses()?, &names))
+    }
+
+    fn change(&mut self, direction: Direction, addresses: &[HeldAddress]) -> Vec<io::Result<()>> {
+        let links = match self.links() {
+            Ok(links) => facts::interfaces(&links),
+            Err(error) => {
+                return addresses.iter().map(|_| Err(super::ports::again(&error))).collect();
+            }
+        };
+        let mut requests = Vec::with_capacity(addresses.len());
+        let mut known = Vec::with_capacity(addresses.len());
+        for held in addresses {
+            let interface = links.get(&held.interface);
+            known.push(interface.is_some());
+            requests.extend(interface.map(|interface| match direction {
+                Direction::Add => {
+                    let message = address::addition(held, interface.index, interface.loopback);
+                    (RouteNetlinkMessage::NewAddress(message), NLM_F_CREATE | NLM_F_EXCL)
+                }
+                Direction::Remove => {
+                    (RouteNetlinkMessage::DelAddress(address::removal(held, interface.index)), 0)
+                }
+            }));
+        }
+        let mut results = self.route.change(requests).into_iter();
+        let missing = || Err(io::Error::from_raw_os_error(lvs_ipvs::Errno::ENODEV.0));
+        let result = |known| if known { results.next().unwrap_or_else(missing) } else { missing() };
+        known.into_iter().map(result).collect()
+    }
+
+    fn read_sysctl(&mut self, path: &str) -> io::Result<String> {
+        self.requests.sysctls += 1;
+        Ok(fs::read_to_string(self.sysctl(path)?)?.trim_end().to_owned())
+    }
+
+    fn write_sysctl(&mut self, path: &str, value: &str) -> io::Result<()> {
+        self.requests.sysctls += 1;
+        let path = self.sysctl(path)?;
+        // Never made: where /proc/sys is a mere folder, there is nothing to set.
+        let mut file = fs::OpenOptions::new().write(true).open(path)?;
+        io::Write::write_all(&mut file, value.as_bytes())
+    }
+
+    fn list_sysctls(&mut self, folder: &str) -> io::Result<Vec<String>> {
+        let entries = fs::read_dir(self.sysctl(folder)?)?;
+        Ok(entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect())
+    }
+}
+
+fn listing(operation: &'static str) -> impl FnOnce(io::Error) -> KernelError {
+    move |source| KernelError::Route { operation, source }
+}
+
+impl Kernel for Linux {
+    fn facts(&mut self, ours: &Ours) -> Result<Facts, KernelError> {
+        let links = self.links().map_err(listing("list the links"))?;
+        let addresses = self.addresses().map_err(listing("list the addresses"))?;
+        let mut routes = Vec::new();
+        for family in [AddressFamily::Inet, AddressFamily::Inet6] {
+            match self.routes(family) {
+                Ok(found) => routes.extend(found),
+                // A kernel without IPv6.
+                Err(error) if family == AddressFamily::Inet6 => {
+                    tracing::debug!(%error, "no IPv6 routes");
+                }
+                Err(error) => return Err(listing("list the routes")(error)),
+            }
+        }
+        Ok(facts::facts(&links, &addresses, &routes, ours))
+    }
+
+    fn observe(&mut self, scope: &Scope) -> Result<Observed, KernelError> {
+        let services = match &scope.services {
+            Services::None => Ok(BTreeMap::new()),
+            Services::These(keys) => self.some_services(keys),
+            Services::All { exact } => self.all_services(exact),
+        };
+        let mut observed = Observed {
+            services: match services {
+                Ok(services) => Some(services),
+                Err(Error::NoIpvs) => None,
+                Err(error) => return Err(error.into()),
+            },
+            ..Observed::default()
+        };
+        if scope.addresses {
+            let standing = self.standing().map_err(listing("list the addresses"))?;
+            observed.addresses = standing.into_iter().map(|address| address.held).collect();
+        }
+        for path in &scope.sysctls {
+            if let Ok(value) = self.read_sysctl(path) {
+                observed.sysctls.insert(path.clone(), value);
+            }
+        }
+        Ok(observed)
+    }
+
+    fn execute(&mut self, ops: &[Op], journal: &mut Journal) -> Vec<Result<Done, KernelError>> {
+        execute(self, ops, journal)
+    }
+
+    fn about(&mut self) -> Result<About, KernelError> {
+        let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+        let ipvs = match self.ipvs(Client::info) {
+            Ok(info) => Some(info),
+            Err(Error::NoIpvs) => None,
+            Err(error) => return Err(error.into()),
+        };
+        Ok(About { release: release.trim().to_owned(), ipvs })
+    }
+
+    fn requests(&self) -> Requests {
+        Requests { route: self.route.sent(), ..self.requests }
+    }
+}
