@@ -57,17 +57,6 @@ fn again(error: &io::Error) -> io::Error {
     }
 }
 
-/// What a frame did for the exchange that is going on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    /// It belongs to an earlier exchange.
-    Stale,
-    /// It belongs to this one; more must come.
-    Progress,
-    /// Nothing more is expected.
-    Finished,
-}
-
 /// The answers to one datagram's requests, by sequence number.
 #[derive(Debug)]
 pub(crate) struct Ledger {
@@ -82,18 +71,19 @@ impl Ledger {
         Self { first, answers: (0..requests).map(|_| None).collect(), open: requests }
     }
 
-    /// Enters an answer. A second one to the same request is ignored.
-    pub(crate) fn enter(&mut self, frame: &Frame<'_>) -> Verdict {
+    /// Enters an answer, and says whether it was the last. What belongs to an earlier exchange, and a second
+    /// answer to the same request, are ignored.
+    pub(crate) fn enter(&mut self, frame: &Frame<'_>) -> bool {
         let index = frame.sequence.wrapping_sub(self.first) as usize;
-        let Some(slot @ None) = self.answers.get_mut(index) else { return Verdict::Stale };
+        let Some(slot @ None) = self.answers.get_mut(index) else { return false };
         *slot = Some(match frame.meaning() {
             Ok(Meaning::Ack) => Answer::Done,
             Ok(Meaning::Refused(errno, message)) => Answer::Refused(errno, message),
             Err(error) => Answer::Malformed(error),
-            Ok(Meaning::Content(_) | Meaning::End | Meaning::Noop) => return Verdict::Stale,
+            Ok(Meaning::Content(_) | Meaning::End | Meaning::Noop) => return false,
         });
         self.open -= 1;
-        if self.open == 0 { Verdict::Finished } else { Verdict::Progress }
+        self.open == 0
     }
 
     /// The answers in the order of the requests.

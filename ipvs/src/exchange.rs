@@ -4,15 +4,15 @@ use std::io;
 
 use netlink_packet_core::{DecodeError, NLM_F_DUMP_INTR};
 
-use crate::batch::{Answer, Loss, Verdict};
+use crate::batch::{Answer, Loss};
 use crate::codec::{Command, IpvsMessage};
 use crate::transport::Transport;
 use crate::wire::{Frame, Frames, Meaning, push_family_lookup, push_request, read_message};
 use crate::{Errno, Error, Request};
 
-/// Datagrams and errors in a row that bring an exchange no further, until it counts as unanswered. What
-/// an earlier exchange left unread comes first, so it is more than one listing of a large table.
-const MAX_STALE: usize = 65_536;
+/// Datagrams and errors that an exchange reads at most; more count as no answer. It is a listing of far
+/// more than a table can hold, with what an earlier exchange left unread.
+const MAX_READS: usize = 65_536;
 
 /// What ends a query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,7 +127,7 @@ impl<T: Transport> Exchange<T> {
         let mut failure = None;
         let loss = self.receive(|frame| {
             if frame.sequence != sequence {
-                return Verdict::Stale;
+                return false;
             }
             reply.interrupted |= frame.flags & NLM_F_DUMP_INTR != 0;
             match (frame.meaning(), shape) {
@@ -139,18 +139,18 @@ impl<T: Transport> Exchange<T> {
                             failure.get_or_insert(Answer::Malformed(error));
                         }
                     }
-                    if shape == Shape::Dump { Verdict::Progress } else { Verdict::Finished }
+                    shape == Shape::Single
                 }
                 (Ok(Meaning::Refused(errno, message)), _) => {
                     failure.get_or_insert(Answer::Refused(errno, message));
-                    Verdict::Finished
+                    true
                 }
                 (Err(error), _) => {
                     failure.get_or_insert(Answer::Malformed(error));
-                    Verdict::Finished
+                    true
                 }
-                (Ok(Meaning::End), Shape::Dump) => Verdict::Finished,
-                (Ok(Meaning::Ack | Meaning::Noop | Meaning::End), _) => Verdict::Stale,
+                (Ok(Meaning::End), Shape::Dump) => true,
+                (Ok(Meaning::Ack | Meaning::Noop | Meaning::End), _) => false,
             }
         });
         match (failure, loss) {
@@ -177,13 +177,11 @@ impl<T: Transport> Exchange<T> {
         self.ask(request, sequence, shape, |payload| read(&read_message(payload)?))
     }
 
-    /// Hands frames to `enter` until it has what it wants. What it returns was lost on the way; after a
+    /// Hands frames to `enter` until it says that it has all it wants. What it returns was lost on the way; after a
     /// loss it takes only what is there already, for the kernel has answered all it will by then.
-    pub(crate) fn receive(&mut self, mut enter: impl FnMut(&Frame<'_>) -> Verdict) -> Option<Loss> {
+    pub(crate) fn receive(&mut self, mut enter: impl FnMut(&Frame<'_>) -> bool) -> Option<Loss> {
         let mut loss = None;
-        let mut stale = 0;
-        while stale < MAX_STALE {
-            stale += 1;
+        for _ in 0..MAX_READS {
             match self.transport.recv(&mut self.incoming, loss.is_none()) {
                 Ok(()) => {}
                 Err(error) if is_timeout(&error) => break,
@@ -200,11 +198,8 @@ impl<T: Transport> Exchange<T> {
             }
             for frame in Frames::new(&self.incoming) {
                 match frame {
-                    Ok(frame) => match enter(&frame) {
-                        Verdict::Stale => {}
-                        Verdict::Progress => stale = 0,
-                        Verdict::Finished => return loss,
-                    },
+                    Ok(frame) if enter(&frame) => return loss,
+                    Ok(_) => {}
                     Err(error) => {
                         loss.get_or_insert(Loss::Malformed(error));
                     }
@@ -216,7 +211,7 @@ impl<T: Transport> Exchange<T> {
 
     /// Throws away what is there to read.
     pub(crate) fn drain(&mut self) {
-        for _ in 0..MAX_STALE {
+        for _ in 0..MAX_READS {
             match self.transport.recv(&mut self.incoming, false) {
                 Err(error) if is_timeout(&error) => return,
                 _ => {}

@@ -66,12 +66,13 @@ fn a_listing_in_the_way_is_read_off_first() {
     let (fake, sent) = Fake::new(move |requests| {
         times += 1;
         let sequence = requests[0].sequence;
-        if times == 1 {
-            let mut steps = vec![ack(sequence, EBUSY)];
-            steps.extend(listing(0, &[service_entry()], 0));
-            return steps;
+        // Until it has been read to its end, the kernel begins no other.
+        if times > 1 && requests[0].unread == 0 {
+            return listing(sequence, &[service_entry(), service_entry()], 0);
         }
-        listing(sequence, &[service_entry(), service_entry()], 0)
+        let mut steps = vec![ack(sequence, EBUSY)];
+        steps.extend(listing(0, &[service_entry()], 0));
+        steps
     });
     assert_eq!(Client::with_family(fake, FAMILY).services().expect("listed").len(), 2);
     assert_eq!(sent.borrow().len(), 2);

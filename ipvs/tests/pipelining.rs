@@ -129,10 +129,10 @@ fn answers_to_earlier_requests_are_ignored() {
 
 #[test]
 fn a_second_answer_to_one_request_does_not_stand_for_another() {
-    let (fake, _) =
-        Fake::new(|requests| vec![ack(requests[0].sequence, 0), ack(requests[0].sequence, 0)]);
-    let results = Client::with_family(fake, FAMILY).apply(&deletions(2));
-    assert_eq!(outcomes(&results), ["ok", "NoReply"]);
+    let (fake, _) = Fake::new(|requests| [0, 0, 1].map(|at| ack(requests[at].sequence, 0)).into());
+    let mut client = Client::with_family(fake, FAMILY);
+    assert_eq!(outcomes(&client.apply(&deletions(2))), ["ok", "ok"]);
+    assert_eq!(outcomes(&client.apply(&deletions(3))), ["ok", "ok", "NoReply"]);
 }
 
 #[test]

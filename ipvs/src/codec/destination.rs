@@ -206,11 +206,6 @@ pub(crate) fn read_destination(
     let family = af.map_or(Ok(service_family), family)?;
     let forwarding =
         Forwarding::from_number(forwarding.ok_or_else(|| missing("destination FWD_METHOD"))?);
-    // What is left of a tunnel on a destination of another method has no effect; as the default it
-    // compares equal to what was asked for.
-    if forwarding != Forwarding::Tunnel {
-        tunnel = Tunnel::default();
-    }
     Ok(DestinationEntry {
         destination: Destination {
             key: DestinationKey {

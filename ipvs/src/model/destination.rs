@@ -46,7 +46,8 @@ pub struct Destination {
     /// Connections below which they come again; 0: three quarters of the upper threshold.
     /// Above the upper threshold is ERANGE.
     pub lower_threshold: u32,
-    /// Encapsulation, with [`Forwarding::Tunnel`]. Otherwise not sent, and read as the default.
+    /// Encapsulation, with [`Forwarding::Tunnel`]. With another method it is not sent and the kernel keeps
+    /// none, so only the default compares equal then.
     pub tunnel: Tunnel,
 }
 

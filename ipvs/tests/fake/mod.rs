@@ -31,6 +31,8 @@ pub struct Request {
     pub flags: u16,
     pub command: u8,
     pub bytes: usize,
+    /// What had not been read when it was sent.
+    pub unread: usize,
 }
 
 type Kernel = Box<dyn FnMut(&[Request]) -> Vec<Step>>;
@@ -54,7 +56,7 @@ impl Fake {
 
 impl Transport for Fake {
     fn send(&mut self, datagram: &[u8]) -> io::Result<()> {
-        let requests = requests(datagram);
+        let requests = requests(datagram, self.queue.len());
         self.queue.extend((self.kernel)(&requests));
         self.sent.borrow_mut().push(requests);
         Ok(())
@@ -72,7 +74,7 @@ impl Transport for Fake {
 }
 
 /// The requests of a datagram.
-pub fn requests(mut datagram: &[u8]) -> Vec<Request> {
+fn requests(mut datagram: &[u8], unread: usize) -> Vec<Request> {
     let mut requests = Vec::new();
     while !datagram.is_empty() {
         let word = |at: usize| u32::from_ne_bytes(datagram[at..at + 4].try_into().expect("four"));
@@ -82,6 +84,7 @@ pub fn requests(mut datagram: &[u8]) -> Vec<Request> {
             flags: u16::from_ne_bytes([datagram[6], datagram[7]]),
             command: datagram[16],
             bytes,
+            unread,
         });
         assert_eq!(bytes % 4, 0, "requests stand aligned");
         datagram = &datagram[bytes..];
