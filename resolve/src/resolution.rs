@@ -19,7 +19,9 @@ pub struct Resolution {
     pub selected: Vec<String>,
     /// Real servers, or addresses of them, that are not balanced to, and why. A Disabled one is not listed.
     pub left_out: Vec<LeftOut>,
-    /// The group's directors.
+    /// The DirectorGroup that carries the slices: the spec's, or, while that is not accepted, that of the slices.
+    pub director_group: String,
+    /// That group's directors.
     pub directors: Vec<String>,
     /// The VIPs of the spec, as far as they are addresses.
     pub addresses: Vec<IpAddr>,

@@ -36,6 +36,11 @@ pub fn resolve(key: &Key, snapshot: &Snapshot) -> Option<Resolution> {
         Some(refusal) if refusal.withdraws(key, snapshot) => Vec::new(),
         Some(_) => kept(key, snapshot),
     };
+    let director_group = match slices.first() {
+        Some(slice) if refusal.is_some() => slice.spec.director_group.clone(),
+        _ => vs.spec.director_group.clone(),
+    };
+    let carrier = snapshot.director_group(&director_group);
     Some(Resolution {
         accepted: match refusal {
             None => Verdict::yes(reason::ACCEPTED, "The spec clashes with nothing."),
@@ -46,7 +51,8 @@ pub fn resolve(key: &Key, snapshot: &Snapshot) -> Option<Resolution> {
         real_servers: selection.counts,
         selected: selection.selected,
         left_out: selection.left_out,
-        directors: group.map(|g| group::directors(g)).unwrap_or_default(),
+        director_group,
+        directors: carrier.map(|g| group::directors(g)).unwrap_or_default(),
         addresses: vips,
     })
 }

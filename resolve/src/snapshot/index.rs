@@ -159,12 +159,12 @@ impl Index {
 /// Looking up.
 impl Snapshot {
     /// The VirtualServices that want this claim.
-    pub fn wanting(&self, claim: &Claim) -> impl Iterator<Item = &Key> {
+    pub fn wanting<'a>(&'a self, claim: &Claim) -> impl Iterator<Item = &'a Key> + use<'a> {
         self.index.wanting.get(claim)
     }
 
     /// The VirtualServices whose slices have this claim.
-    pub fn holders(&self, claim: &Claim) -> impl Iterator<Item = &Key> {
+    pub fn holders<'a>(&'a self, claim: &Claim) -> impl Iterator<Item = &'a Key> + use<'a> {
         self.index.holders.get(claim).map(|(key, _)| key)
     }
 
@@ -174,7 +174,7 @@ impl Snapshot {
     }
 
     /// What a VirtualService's slices have.
-    pub fn held_by(&self, key: &Key) -> impl Iterator<Item = &Claim> {
+    pub fn held_by<'a>(&'a self, key: &Key) -> impl Iterator<Item = &'a Claim> + use<'a> {
         self.index.held_by.get(key).map(|(claim, _)| claim)
     }
 
@@ -193,7 +193,7 @@ impl Snapshot {
     }
 
     /// The VirtualServices of a DirectorGroup.
-    pub fn services_of_group(&self, group: &str) -> impl Iterator<Item = &Key> {
+    pub fn services_of_group<'a>(&'a self, group: &str) -> impl Iterator<Item = &'a Key> + use<'a> {
         self.index.by_group.get(&group.to_owned())
     }
 
@@ -241,7 +241,7 @@ impl Snapshot {
     }
 
     /// The RealServers that are this node.
-    pub fn real_servers_on(&self, node: &str) -> impl Iterator<Item = &Key> {
+    pub fn real_servers_on<'a>(&'a self, node: &str) -> impl Iterator<Item = &'a Key> + use<'a> {
         self.index.real_servers_by_node.get(&node.to_owned())
     }
 
@@ -259,12 +259,15 @@ impl Snapshot {
     }
 
     /// The nodes whose reports list a failure of this VirtualService.
-    pub fn failing_on(&self, key: &Key) -> impl Iterator<Item = &str> {
+    pub fn failing_on<'a>(&'a self, key: &Key) -> impl Iterator<Item = &'a str> + use<'a> {
         self.index.failing_on.get(key).map(String::as_str)
     }
 
     /// The slices of a VirtualService, whether it exists or not, by name.
-    pub fn slices_of(&self, key: &Key) -> impl Iterator<Item = (&Key, &Arc<VirtualServiceSlice>)> {
+    pub fn slices_of<'a>(
+        &'a self,
+        key: &Key,
+    ) -> impl Iterator<Item = (&'a Key, &'a Arc<VirtualServiceSlice>)> + use<'a> {
         self.index.slices_of.get(key).filter_map(|slice| self.slices.get_key_value(slice))
     }
 }

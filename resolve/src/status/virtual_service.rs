@@ -29,7 +29,7 @@ pub fn virtual_service_status(
         vs,
         resolution,
         snapshot,
-        progress: progresses(key, vs, resolution, &slices, snapshot),
+        progress: progresses(key, resolution, &slices, snapshot),
         slices,
     };
     let generation = vs.metadata.generation;
@@ -70,13 +70,12 @@ struct View<'a> {
 
 fn progresses<'a>(
     key: &Key,
-    vs: &VirtualService,
     resolution: &'a Resolution,
     slices: &[&Arc<VirtualServiceSlice>],
     snapshot: &Snapshot,
 ) -> Vec<(&'a str, Progress)> {
     let newest = slices.iter().map(|slice| version(slice)).max().unwrap_or(0);
-    let group = &vs.spec.director_group;
+    let group = &resolution.director_group;
     let of = |node: &'a String| (node.as_str(), progress(key, node, group, newest, snapshot));
     resolution.directors.iter().map(of).collect()
 }
@@ -215,7 +214,7 @@ impl View<'_> {
     }
 
     fn no_director(&self) -> Verdict {
-        let group = &self.vs.spec.director_group;
+        let group = &self.resolution.director_group;
         Verdict::no(
             reason::NO_DIRECTOR,
             format!("DirectorGroup {group} has no director; see its condition Ready"),
