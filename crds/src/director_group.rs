@@ -17,24 +17,9 @@ use serde::{Deserialize, Serialize};
     category = "lvs",
     status = "DirectorGroupStatus",
     doc = "A DirectorGroup names the nodes that are directors: they carry the VIPs of VirtualServices and balance. It also says in which networks they stand and whom they serve.",
-    printcolumn(
-        name = "DIRECTORS",
-        type_ = "string",
-        json_path = ".status.display",
-        description = "The nodes of the group"
-    ),
-    printcolumn(
-        name = "READY",
-        type_ = "string",
-        json_path = r#".status.conditions[?(@.type=="Ready")].status"#,
-        description = "Whether it has a director"
-    ),
-    printcolumn(
-        name = "AGE",
-        type_ = "date",
-        json_path = ".metadata.creationTimestamp",
-        description = "Time since creation"
-    ),
+    printcolumn = r#"{"name": "DIRECTORS", "type": "string", "jsonPath": ".status.display", "description": "The nodes of the group"}"#,
+    printcolumn = r#"{"name": "READY", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Ready\")].status", "description": "Whether it has a director"}"#,
+    printcolumn = r#"{"name": "AGE", "type": "date", "jsonPath": ".metadata.creationTimestamp", "description": "Time since creation"}"#,
     derive = "PartialEq"
 )]
 #[serde(rename_all = "camelCase")]

@@ -21,49 +21,13 @@ pub const MAX_REPORTED: usize = 100;
     category = "lvs",
     status = "LVSNodeStatus",
     doc = "An LVSNode tells what the agent of the node of the same name has made of that node's kernel. Only the agent writes it.",
-    printcolumn(
-        name = "ROLES",
-        type_ = "string",
-        json_path = ".status.display",
-        description = "What the node is"
-    ),
-    printcolumn(
-        name = "SERVICES",
-        type_ = "integer",
-        json_path = ".status.table.services",
-        description = "IPVS services of ours in its kernel"
-    ),
-    printcolumn(
-        name = "DESTINATIONS",
-        type_ = "integer",
-        json_path = ".status.table.destinations",
-        description = "Their real servers"
-    ),
-    printcolumn(
-        name = "VIPS",
-        type_ = "integer",
-        json_path = ".status.table.vips",
-        description = "VIPs that stand on it"
-    ),
-    printcolumn(
-        name = "FAILURES",
-        type_ = "integer",
-        json_path = ".status.failureCount",
-        description = "What could not be programmed"
-    ),
-    printcolumn(
-        name = "KERNEL",
-        type_ = "string",
-        json_path = ".status.kernel.release",
-        description = "Its kernel",
-        priority = "1"
-    ),
-    printcolumn(
-        name = "AGE",
-        type_ = "date",
-        json_path = ".metadata.creationTimestamp",
-        description = "Time since creation"
-    ),
+    printcolumn = r#"{"name": "ROLES", "type": "string", "jsonPath": ".status.display", "description": "What the node is"}"#,
+    printcolumn = r#"{"name": "SERVICES", "type": "integer", "jsonPath": ".status.table.services", "description": "IPVS services of ours in its kernel"}"#,
+    printcolumn = r#"{"name": "DESTINATIONS", "type": "integer", "jsonPath": ".status.table.destinations", "description": "Their real servers"}"#,
+    printcolumn = r#"{"name": "VIPS", "type": "integer", "jsonPath": ".status.table.vips", "description": "VIPs that stand on it"}"#,
+    printcolumn = r#"{"name": "FAILURES", "type": "integer", "jsonPath": ".status.failureCount", "description": "What could not be programmed"}"#,
+    printcolumn = r#"{"name": "KERNEL", "type": "string", "jsonPath": ".status.kernel.release", "description": "Its kernel", "priority": 1}"#,
+    printcolumn = r#"{"name": "AGE", "type": "date", "jsonPath": ".metadata.creationTimestamp", "description": "Time since creation"}"#,
     derive = "PartialEq"
 )]
 #[serde(rename_all = "camelCase")]

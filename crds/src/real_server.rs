@@ -19,42 +19,12 @@ use serde::{Deserialize, Serialize};
     namespaced,
     status = "RealServerStatus",
     doc = "A RealServer is a machine, in the cluster or outside it, that answers for the VirtualServices that select it by its labels. It is what `ipvsadm -a` adds.",
-    printcolumn(
-        name = "ADDRESS",
-        type_ = "string",
-        json_path = ".status.display.addresses",
-        description = "The address or addresses that directors send to"
-    ),
-    printcolumn(
-        name = "WEIGHT",
-        type_ = "integer",
-        json_path = ".spec.weight",
-        description = "Share of new connections"
-    ),
-    printcolumn(
-        name = "FORWARDING",
-        type_ = "string",
-        json_path = ".spec.forwarding",
-        description = "Overrides the VirtualService's, where given"
-    ),
-    printcolumn(
-        name = "STATE",
-        type_ = "string",
-        json_path = ".spec.state",
-        description = "Whether it takes part"
-    ),
-    printcolumn(
-        name = "SERVICES",
-        type_ = "string",
-        json_path = ".status.display.services",
-        description = "The VirtualServices that select it"
-    ),
-    printcolumn(
-        name = "AGE",
-        type_ = "date",
-        json_path = ".metadata.creationTimestamp",
-        description = "Time since creation"
-    ),
+    printcolumn = r#"{"name": "ADDRESS", "type": "string", "jsonPath": ".status.display.addresses", "description": "The address or addresses that directors send to"}"#,
+    printcolumn = r#"{"name": "WEIGHT", "type": "integer", "jsonPath": ".spec.weight", "description": "Share of new connections"}"#,
+    printcolumn = r#"{"name": "FORWARDING", "type": "string", "jsonPath": ".spec.forwarding", "description": "Overrides the VirtualService's, where given"}"#,
+    printcolumn = r#"{"name": "STATE", "type": "string", "jsonPath": ".spec.state", "description": "Whether it takes part"}"#,
+    printcolumn = r#"{"name": "SERVICES", "type": "string", "jsonPath": ".status.display.services", "description": "The VirtualServices that select it"}"#,
+    printcolumn = r#"{"name": "AGE", "type": "date", "jsonPath": ".metadata.creationTimestamp", "description": "Time since creation"}"#,
     derive = "PartialEq"
 )]
 #[serde(rename_all = "camelCase")]

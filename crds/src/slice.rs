@@ -21,30 +21,10 @@ pub const MAX_REAL_SERVERS: usize = 100;
     shortname = "lvsslice",
     namespaced,
     doc = "A VirtualServiceSlice is what directors and real-server nodes program for one VirtualService, every default filled in. The operator writes it; do not edit it.",
-    printcolumn(
-        name = "SERVICE",
-        type_ = "string",
-        json_path = ".spec.virtualService",
-        description = "The VirtualService that it is a part of"
-    ),
-    printcolumn(
-        name = "GENERATION",
-        type_ = "integer",
-        json_path = ".spec.generation",
-        description = "The generation of it that was resolved"
-    ),
-    printcolumn(
-        name = "GROUP",
-        type_ = "string",
-        json_path = ".spec.directorGroup",
-        description = "The DirectorGroup that carries it"
-    ),
-    printcolumn(
-        name = "AGE",
-        type_ = "date",
-        json_path = ".metadata.creationTimestamp",
-        description = "Time since creation"
-    ),
+    printcolumn = r#"{"name": "SERVICE", "type": "string", "jsonPath": ".spec.virtualService", "description": "The VirtualService that it is a part of"}"#,
+    printcolumn = r#"{"name": "GENERATION", "type": "integer", "jsonPath": ".spec.generation", "description": "The generation of it that was resolved"}"#,
+    printcolumn = r#"{"name": "GROUP", "type": "string", "jsonPath": ".spec.directorGroup", "description": "The DirectorGroup that carries it"}"#,
+    printcolumn = r#"{"name": "AGE", "type": "date", "jsonPath": ".metadata.creationTimestamp", "description": "Time since creation"}"#,
     derive = "PartialEq"
 )]
 #[serde(rename_all = "camelCase")]

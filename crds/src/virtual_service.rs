@@ -19,68 +19,16 @@ use serde::{Deserialize, Serialize};
     namespaced,
     status = "VirtualServiceStatus",
     doc = "A VirtualService balances the connections that clients open to a virtual IP (VIP) over real servers, by Linux Virtual Server (IPVS) in the kernel of a director. It is what `ipvsadm -A` adds.",
-    printcolumn(
-        name = "ADDRESS",
-        type_ = "string",
-        json_path = ".spec.addresses[0]",
-        description = "The first VIP"
-    ),
-    printcolumn(
-        name = "PORTS",
-        type_ = "string",
-        json_path = ".status.display.ports",
-        description = "Protocols and ports at the VIPs"
-    ),
-    printcolumn(
-        name = "SCHEDULER",
-        type_ = "string",
-        json_path = ".spec.scheduler",
-        description = "How a real server is picked"
-    ),
-    printcolumn(
-        name = "FORWARDING",
-        type_ = "string",
-        json_path = ".spec.forwarding",
-        description = "How packets reach the real servers"
-    ),
-    printcolumn(
-        name = "ACTIVE",
-        type_ = "string",
-        json_path = ".status.display.active",
-        description = "The director that carries the VIPs"
-    ),
-    printcolumn(
-        name = "REALSERVERS",
-        type_ = "string",
-        json_path = ".status.display.realServers",
-        description = "Healthy and all real servers"
-    ),
-    printcolumn(
-        name = "AVAILABLE",
-        type_ = "string",
-        json_path = r#".status.conditions[?(@.type=="Available")].status"#,
-        description = "Whether a client that connects now is served"
-    ),
-    printcolumn(
-        name = "ADDRESSES",
-        type_ = "string",
-        json_path = ".status.display.addresses",
-        description = "All VIPs in use",
-        priority = "1"
-    ),
-    printcolumn(
-        name = "GROUP",
-        type_ = "string",
-        json_path = ".spec.directorGroup",
-        description = "The DirectorGroup",
-        priority = "1"
-    ),
-    printcolumn(
-        name = "AGE",
-        type_ = "date",
-        json_path = ".metadata.creationTimestamp",
-        description = "Time since creation"
-    ),
+    printcolumn = r#"{"name": "ADDRESS", "type": "string", "jsonPath": ".spec.addresses[0]", "description": "The first VIP"}"#,
+    printcolumn = r#"{"name": "PORTS", "type": "string", "jsonPath": ".status.display.ports", "description": "Protocols and ports at the VIPs"}"#,
+    printcolumn = r#"{"name": "SCHEDULER", "type": "string", "jsonPath": ".spec.scheduler", "description": "How a real server is picked"}"#,
+    printcolumn = r#"{"name": "FORWARDING", "type": "string", "jsonPath": ".spec.forwarding", "description": "How packets reach the real servers"}"#,
+    printcolumn = r#"{"name": "ACTIVE", "type": "string", "jsonPath": ".status.display.active", "description": "The director that carries the VIPs"}"#,
+    printcolumn = r#"{"name": "REALSERVERS", "type": "string", "jsonPath": ".status.display.realServers", "description": "Healthy and all real servers"}"#,
+    printcolumn = r#"{"name": "AVAILABLE", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Available\")].status", "description": "Whether a client that connects now is served"}"#,
+    printcolumn = r#"{"name": "ADDRESSES", "type": "string", "jsonPath": ".status.display.addresses", "description": "All VIPs in use", "priority": 1}"#,
+    printcolumn = r#"{"name": "GROUP", "type": "string", "jsonPath": ".spec.directorGroup", "description": "The DirectorGroup", "priority": 1}"#,
+    printcolumn = r#"{"name": "AGE", "type": "date", "jsonPath": ".metadata.creationTimestamp", "description": "Time since creation"}"#,
     derive = "PartialEq"
 )]
 #[serde(rename_all = "camelCase")]

@@ -1,4 +1,5 @@
 //! The CRDs in the chart are those of this crate.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)] // A test may.
 
 use std::path::Path;
 use std::{env, fs};

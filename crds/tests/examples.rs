@@ -1,4 +1,5 @@
 //! Every example is read without a complaint, and the folder's README names it.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)] // A test may.
 
 use lvs_crds::manifest::{self, Object};
 use std::collections::HashMap;

@@ -1,4 +1,5 @@
 //! The generated CRDs are ones that an API server takes without a warning and an admin reads with ease.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)] // A test may.
 
 use serde_json::Value;
 
