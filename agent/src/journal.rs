@@ -136,6 +136,11 @@ impl Journal {
         Ok(journal)
     }
 
+    /// Whether there is a journal in `dir`, of whatever boot.
+    pub fn exists(dir: impl AsRef<Path>) -> bool {
+        dir.as_ref().join("journal").exists()
+    }
+
     /// Everything that is the agent's.
     pub fn ours(&self) -> &BTreeSet<Made> {
         &self.made

@@ -5,6 +5,7 @@
 //! [`run()`] is the whole agent, for any [`kernel::Kernel`]; the binary runs it on the real one.
 
 pub mod admin;
+pub mod cleanup;
 pub mod diff;
 pub mod director;
 pub mod facts;

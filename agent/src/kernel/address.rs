@@ -16,14 +16,15 @@ const FOREVER: u32 = u32::MAX;
 /// The request that adds an address.
 ///
 /// IPv4 with a shorter prefix brings its connected route with it; as a secondary address the kernel adds none.
-pub(super) fn addition(held: &HeldAddress, index: u32, loopback: bool) -> AddressMessage {
+pub(super) fn addition(held: &HeldAddress, index: u32) -> AddressMessage {
     let mut message = named(held, index);
     let host = held.address.prefix_len() == held.address.max_prefix_len();
     match held.address.addr() {
-        // So it is never chosen as the source of the node's own packets: on `lo` a global address would be the kernel's
-        // first choice for an interface without one (`inet_select_addr` in net/ipv4/devinet.c).
-        IpAddr::V4(_) if loopback => message.header.scope = AddressScope::Host,
-        IpAddr::V4(_) => {}
+        // So `inet_select_addr` (net/ipv4/devinet.c) never chooses it as a source: on `lo` a global address would be its
+        // first choice for an interface without one. And a director that has no other address in the VIP's network
+        // would ask ARP for the real servers as the VIP, which those that have it themselves (DR) do not answer
+        // (`__fib_validate_source` in net/ipv4/fib_frontend.c: a packet from one of our own addresses).
+        IpAddr::V4(_) => message.header.scope = AddressScope::Host,
         IpAddr::V6(_) => {
             // It must serve at once; and several nodes hold it (DR), or held it a moment ago (failover).
             message.header.flags = AddressHeaderFlags::Nodad;

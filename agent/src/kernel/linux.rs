@@ -227,7 +227,7 @@ impl Ports for Linux {
             known.push(interface.is_some());
             requests.extend(interface.map(|interface| match direction {
                 Direction::Add => {
-                    let message = address::addition(held, interface.index, interface.loopback);
+                    let message = address::addition(held, interface.index);
                     (RouteNetlinkMessage::NewAddress(message), NLM_F_CREATE | NLM_F_EXCL)
                 }
                 Direction::Remove => {

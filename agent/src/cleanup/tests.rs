@@ -1,0 +1,116 @@
+use super::*;
+use crate::journal::{Identity, Made};
+use crate::kernel::fake::Fake;
+use crate::state::{Facts, HeldAddress, Interface};
+use lvs_ipvs::{Service, ServiceKey};
+use tempfile::TempDir;
+
+const ARP_IGNORE: &str = "net/ipv4/conf/all/arp_ignore";
+const IP_FORWARD: &str = "net/ipv4/ip_forward";
+
+fn node() -> Fake {
+    let mut facts = Facts::default();
+    let addresses = vec!["192.168.0.1/24".parse().unwrap()];
+    let eth0 = Interface { index: 2, up: true, loopback: false, addresses };
+    facts.interfaces.insert("eth0".into(), eth0);
+    Fake::new(facts)
+}
+
+fn open(dir: &TempDir) -> Journal {
+    let identity = Identity { boot: "boot".into(), netns: "1:1".into() };
+    Journal::open_as(dir.path(), &identity).unwrap()
+}
+
+fn vip(interface: &str) -> HeldAddress {
+    HeldAddress { interface: interface.into(), address: "192.168.0.10/32".parse().unwrap() }
+}
+
+/// A node on which an agent has been at work.
+fn used(dir: &TempDir) -> Fake {
+    let mut fake = node();
+    let key = ServiceKey::tcp([192, 168, 0, 10], 80);
+    let ops = [
+        Op::SetSysctl { path: ARP_IGNORE.into(), value: "1".into() },
+        Op::SetSysctl { path: IP_FORWARD.into(), value: "1".into() },
+        Op::Ipvs(Operation::NewService(Service::new(key, "wlc"))),
+        Op::AddAddress(vip("lo")),
+    ];
+    let results = fake.execute(&ops, &mut open(dir));
+    assert!(results.iter().all(Result::is_ok), "{results:?}");
+    fake
+}
+
+fn clean(fake: &mut Fake, dir: &TempDir) -> (Cleaned, String) {
+    let mut out = Vec::new();
+    let cleaned = cleanup(fake, &mut open(dir), &mut out).unwrap();
+    (cleaned, String::from_utf8(out).unwrap())
+}
+
+#[test]
+fn everything_is_given_back_and_told_and_a_second_time_does_nothing() {
+    let dir = TempDir::new().unwrap();
+    let mut fake = used(&dir);
+    let (cleaned, told) = clean(&mut fake, &dir);
+    assert_eq!(cleaned, Cleaned { done: 4, failed: 0 });
+    let lines: Vec<_> = told.lines().collect();
+    assert_eq!(
+        lines,
+        [
+            "address 192.168.0.10/32 on lo: removed",
+            "service TCP 192.168.0.10:80: removed",
+            "sysctl net/ipv4/conf/all/arp_ignore: back to 0",
+            "sysctl net/ipv4/ip_forward: back to 0",
+        ]
+    );
+    let new = node();
+    assert_eq!(fake.services, new.services);
+    assert_eq!(fake.addresses, new.addresses);
+    assert_eq!(fake.sysctls, new.sysctls);
+    assert!(open(&dir).ours().is_empty());
+    let (cleaned, told) = clean(&mut fake, &dir);
+    assert_eq!((cleaned, told.as_str()), (Cleaned::default(), "nothing to give back\n"));
+}
+
+#[test]
+fn what_cannot_be_given_back_stays_in_the_journal_and_the_rest_is_done() {
+    let dir = TempDir::new().unwrap();
+    let mut fake = used(&dir);
+    fake.read_only.insert(IP_FORWARD.into());
+    let (cleaned, told) = clean(&mut fake, &dir);
+    assert_eq!(cleaned, Cleaned { done: 3, failed: 1 });
+    assert!(told.contains("sysctl net/ipv4/ip_forward: FAILED"), "{told}");
+    assert!(told.ends_with("1 of 4 could not be given back\n"), "{told}");
+    assert_eq!(open(&dir).ours(), &[Made::Sysctl(IP_FORWARD.into())].into());
+    fake.read_only.clear();
+    assert_eq!(clean(&mut fake, &dir).0, Cleaned { done: 1, failed: 0 });
+    assert_eq!(fake.sysctls, node().sysctls);
+}
+
+#[test]
+fn a_sysctl_that_somebody_changed_since_is_left_and_told() {
+    let dir = TempDir::new().unwrap();
+    let mut fake = used(&dir);
+    fake.sysctls.insert(ARP_IGNORE.into(), "2".into());
+    let (cleaned, told) = clean(&mut fake, &dir);
+    assert_eq!(cleaned.failed, 0);
+    assert!(told.contains("arp_ignore: left at 2: somebody has changed it since"), "{told}");
+    assert_eq!(fake.sysctls[ARP_IGNORE], "2");
+}
+
+#[test]
+fn without_ipvs_its_services_have_gone() {
+    let dir = TempDir::new().unwrap();
+    let mut fake = used(&dir);
+    fake.services = None;
+    assert_eq!(clean(&mut fake, &dir).0, Cleaned { done: 4, failed: 0 });
+    assert!(open(&dir).ours().is_empty());
+}
+
+#[test]
+fn what_others_have_removed_is_no_failure() {
+    let dir = TempDir::new().unwrap();
+    let mut fake = used(&dir);
+    fake.services = Some(std::collections::BTreeMap::new());
+    fake.addresses.clear();
+    assert_eq!(clean(&mut fake, &dir).0, Cleaned { done: 4, failed: 0 });
+}
