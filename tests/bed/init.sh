@@ -8,6 +8,7 @@ export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/t
 host=$BED_HOST
 # By its path: without one busybox executes /proc/self/exe, and that /proc is still the host's.
 /bin/busybox mount -t proc proc /proc
+hostname bed
 mount -t sysfs sys /sys
 mount -t tmpfs run /run
 mkdir /run/bed /run/keep /run/netns

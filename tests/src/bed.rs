@@ -16,7 +16,7 @@ use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 
@@ -143,6 +143,7 @@ fn run_outside(guest: &Guest, call: usize) -> Result<(), Failure> {
         environment: vec![(INSIDE.into(), call.to_string())],
         terminal: false,
         kept: kept.clone(),
+        take: None,
     };
     let failed = |reason| Failure {
         reason,
@@ -222,11 +223,30 @@ pub fn show_command(guest: &Guest, command: Vec<OsString>) -> anyhow::Result<i32
 fn launch_command(guest: &Guest, command: Vec<OsString>, terminal: bool) -> anyhow::Result<i32> {
     let kept = target().join("bed/run");
     let environment = vec![(INSIDE.into(), "command".into())];
-    let start = Instant::now();
-    let launch = Launch { guest, command, environment, terminal, kept: kept.clone() };
+    let launch = Launch { guest, command, environment, terminal, kept: kept.clone(), take: None };
     match launch.run()?.end {
         End::Exited(status) => Ok(status),
         End::Died(how) => Err(anyhow!("{}\nthe guest died: {how}", logs(&kept))),
-        End::TimedOut => Err(anyhow!("ended after {:?}", start.elapsed())),
+        End::TimedOut => Err(anyhow!("it did not end within {:?}", guest.limit)),
+    }
+}
+
+/// Runs a command in a guest and takes what it leaves under `name` in `/run/bed`.
+pub(crate) fn run_and_take(
+    guest: &Guest,
+    command: Vec<OsString>,
+    kept: &Path,
+    name: &str,
+    to: &Path,
+) -> anyhow::Result<()> {
+    let environment = vec![(INSIDE.into(), "command".into())];
+    let take = Some((name, to));
+    let launch =
+        Launch { guest, command, environment, terminal: false, kept: kept.to_owned(), take };
+    match launch.run()?.end {
+        End::Exited(0) => Ok(()),
+        End::Exited(status) => Err(anyhow!("{}\nit exited with {status}", logs(kept))),
+        End::Died(how) => Err(anyhow!("{}\nthe guest died: {how}", logs(kept))),
+        End::TimedOut => Err(anyhow!("{}\nit did not end within {:?}", logs(kept), guest.limit)),
     }
 }

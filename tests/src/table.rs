@@ -7,6 +7,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
+use crate::control_plane::programs::MANAGEMENT;
 use crate::net::Node;
 
 /// A virtual service, as in `/proc/net/ip_vs`.
@@ -90,7 +91,7 @@ pub struct NodeState(BTreeSet<String>);
 
 impl NodeState {
     /// Takes the node's IPVS table, links, addresses, routes, rules and sysctls (`net.ipv4.conf.*`, `net.ipv4.vs.*`,
-    /// the forwarding switches). Connection counts and remaining lifetimes are left out.
+    /// the forwarding switches). Connection counts, remaining lifetimes and the interface `mgmt0` are left out.
     #[track_caller]
     pub fn of(node: &Node) -> NodeState {
         let mut lines = BTreeSet::new();
@@ -114,6 +115,7 @@ impl NodeState {
                 add_sysctl(&Path::new("/proc/sys").join(file), &mut lines);
             }
         });
+        lines.retain(|line| !line.contains(MANAGEMENT));
         NodeState(lines)
     }
 

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use lvs_tests::bed::{Guest, in_guest, try_in_guest};
+use lvs_tests::control_plane::ControlPlane;
 use lvs_tests::net::{Link, Node};
 use lvs_tests::table::NodeState;
 use lvs_tests::traffic::{Client, Server};
@@ -173,4 +174,59 @@ fn the_example_of_the_readme_balances_and_its_replies_bypass_the_director() {
         assert!(client.who_has("10.0.0.77", "eth0").is_empty());
         Ok(())
     });
+}
+
+#[test]
+fn the_control_plane_answers_and_validates_in_virtual_time() {
+    in_guest(Guest::control_plane().virtual_time(), the_control_plane_answers_and_validates);
+}
+
+#[test]
+fn the_control_plane_answers_and_validates_in_real_time() {
+    in_guest(Guest::control_plane(), the_control_plane_answers_and_validates);
+}
+
+fn the_control_plane_answers_and_validates() -> anyhow::Result<()> {
+    let start = Instant::now();
+    let plane = ControlPlane::start();
+    println!("ready after {:?}", start.elapsed());
+    assert!(plane.kubectl(&["get", "namespaces"])?.contains("kube-lvs"));
+    println!("kubectl {:?}", start.elapsed());
+    plane.apply("{apiVersion: v1, kind: Namespace, metadata: {name: shop}}")?;
+    let unknown = plane
+        .apply("{apiVersion: v1, kind: Namespace, metadata: {name: shop}, spec: {colour: red}}");
+    assert!(unknown.unwrap_err().to_string().contains("colour"));
+    let bad =
+        "{apiVersion: kube-lvs.io/v1alpha1, kind: RealServer, metadata: {name: rs1}, spec: {}}";
+    let message = plane.apply(bad).unwrap_err().to_string();
+    assert!(message.contains("address") && message.contains("nodeName"), "{message}");
+    println!("applied {:?}", start.elapsed());
+
+    let lan = Link::new("lan");
+    let director = Node::new("director").on(&lan, "eth0", "192.168.0.1/24");
+    let before = NodeState::of(&director);
+    plane.add_node(&director, "192.168.0.1", &[("kube-lvs.io/director", "true")]);
+    NodeState::of(&director).assert_same_as(&before);
+    let nodes = plane.kubectl(&["get", "nodes", "-o", "wide", "--show-labels"])?;
+    assert!(
+        nodes.contains("192.168.0.1") && nodes.contains("kube-lvs.io/director=true"),
+        "{nodes}"
+    );
+
+    // As the agent's account: it may read slices, and nothing of its users'.
+    let kubeconfig = plane.account_kubeconfig("kube-lvs-agent", Some(&director));
+    let kubectl = std::path::Path::new(&std::env::var("BED_CONTROL_PLANE")?).join("kubectl");
+    let get = |what: &str| {
+        let command =
+            format!("{} --kubeconfig {} get {what}", kubectl.display(), kubeconfig.display());
+        director.sh(&format!("HOME=/tmp {command} --request-timeout 5s"))
+    };
+    get("virtualserviceslices -A")?;
+    assert!(get("virtualservices -A").unwrap_err().to_string().contains("forbidden"));
+    plane.cut(&director);
+    assert!(get("virtualserviceslices -A").is_err(), "it is cut off");
+    plane.heal(&director);
+    get("virtualserviceslices -A")?;
+    println!("all {:?}", start.elapsed());
+    Ok(())
 }

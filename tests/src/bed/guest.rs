@@ -22,6 +22,7 @@ pub struct Guest {
     pub(super) limit: Duration,
     pub(super) virtual_time: bool,
     pub(super) control_plane: bool,
+    pub(super) making_seed: bool,
     pub(super) without: Vec<String>,
 }
 
@@ -34,6 +35,7 @@ impl Guest {
             limit: Duration::from_secs(120),
             virtual_time: false,
             control_plane: false,
+            making_seed: false,
             without: Vec::new(),
         }
     }
@@ -46,6 +48,11 @@ impl Guest {
     /// The bed's own kernel with an etcd and a kube-apiserver at hand: see [`crate::control_plane`].
     pub fn control_plane() -> Guest {
         Guest { control_plane: true, memory: "3G".into(), ..Guest::kernel() }
+    }
+
+    /// The guest in which the data of every other control plane is made.
+    pub(crate) fn making_seed(self) -> Guest {
+        Guest { making_seed: true, ..self }
     }
 
     /// The clock jumps to the next timer whenever all sleep, and computing takes no time at all.

@@ -19,6 +19,7 @@ use super::folder::{Folder, memory_folder, root};
 use super::guest::made_by;
 use super::slot::Slot;
 use super::{Guest, Kernel};
+use crate::control_plane::{PROGRAMS, seed};
 
 /// Folders over which the guest mounts a tmpfs (see init.sh).
 const COVERED: [&str; 7] = ["/tmp", "/run", "/dev", "/var/lib", "/var/log", "/mnt", "/var/run"];
@@ -34,6 +35,8 @@ pub(super) struct Launch<'a> {
     pub(super) terminal: bool,
     /// Where the guest's folder is moved to unless it passed.
     pub(super) kept: PathBuf,
+    /// What to take out of the guest's folder if it exits with 0, and where to.
+    pub(super) take: Option<(&'a str, &'a Path)>,
 }
 
 /// How a run ended.
@@ -75,6 +78,15 @@ impl Launch<'_> {
             (Some(status), _) => End::Died(status.to_string()),
         };
         let passed = folder.path().join("passed").exists();
+        if let (Some((name, to)), End::Exited(0)) = (self.take, &end) {
+            let copied =
+                Command::new("cp").arg("-r").arg(folder.path().join(name)).arg(to).output()?;
+            ensure!(
+                copied.status.success(),
+                "cannot take {name}: {}",
+                String::from_utf8_lossy(&copied.stderr)
+            );
+        }
         if !(passed && matches!(end, End::Exited(0))) {
             keep(folder.path(), &self.kept)?;
         }
@@ -116,15 +128,21 @@ impl Launch<'_> {
         fs::set_permissions(folder.join("init.sh"), fs::Permissions::from_mode(0o755))?;
         let mut environment = self.environment.clone();
         if self.guest.control_plane {
-            environment.push(("BED_CONTROL_PLANE".into(), text(made_by("control-plane.sh")?)?));
+            let programs = made_by("control-plane.sh")?;
+            if !self.guest.making_seed {
+                let seed = seed::ensure_made(&programs)?;
+                environment.push((seed::VARIABLE.into(), text(seed)?));
+            }
+            environment.push((PROGRAMS.into(), text(programs)?));
         }
         fs::write(folder.join("cmd"), self.script(&environment)?)?;
 
         let workspace =
             Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ has a parent");
-        let control_plane = environment.iter().find(|(name, _)| name == "BED_CONTROL_PLANE");
         let mut keep = vec![workspace.to_owned(), super::target(), std::env::current_dir()?];
-        keep.extend(control_plane.map(|(_, folder)| PathBuf::from(folder)));
+        let folders =
+            environment.iter().filter(|(name, _)| name == PROGRAMS || name == seed::VARIABLE);
+        keep.extend(folders.map(|(_, folder)| PathBuf::from(folder)));
         if !host && let Some(modules) = self.guest.modules()? {
             let left_out: String = self
                 .guest
