@@ -238,6 +238,7 @@ impl Writer {
         key: Key,
         call: impl Future<Output = Result<T, kube::Error>>,
     ) -> Result<T, WriteError> {
+        tracing::debug!(kind, object = %key, operation, "writing");
         let fail = |failure| WriteError { operation, kind, key, failure };
         if !self.gate.is_open() {
             return Err(fail(Failure::NotActive));

@@ -164,7 +164,9 @@ impl Work {
                 self.state.queue.done(&done.target);
                 self.tell(done.events);
                 // Slices stand now: the status may follow.
-                self.state.queue.mark(done.target);
+                if let Target::VirtualService(_) = done.target {
+                    self.state.queue.mark(done.target);
+                }
             }
             Err(error) => {
                 metrics.reconcile_failed(done.target.kind());

@@ -6,4 +6,5 @@ pub mod driver;
 pub mod gate;
 pub mod machine;
 #[cfg(test)]
+#[allow(clippy::expect_used, clippy::panic)]
 mod tests;

@@ -6,6 +6,7 @@ mod liveness;
 mod mark;
 mod queue;
 #[cfg(test)]
+#[allow(clippy::expect_used, clippy::panic)]
 mod tests;
 
 pub use decide::Decision;
