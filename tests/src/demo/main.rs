@@ -2,7 +2,10 @@
 //!
 //! Outside it boots a guest with itself as the command; inside it builds the machines and plays.
 
+mod cast;
+mod cluster;
 mod direct_routing;
+mod files;
 mod masquerading;
 mod playground;
 mod stage;
@@ -11,10 +14,14 @@ mod system;
 use std::ffi::OsString;
 use std::io::{IsTerminal as _, stdin, stdout};
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
+use cast::Cast;
+use cluster::Cluster;
+use files::Files;
 use lvs_tests::bed::{self, Guest};
+use stage::Stage;
 
 const USAGE: &str = "\
 lvs-demo: Linux Virtual Server as a Kubernetes operator, shown on a real kernel
@@ -90,9 +97,43 @@ fn shown(command: Vec<OsString>) -> Vec<OsString> {
 }
 
 fn inside(play: Play) -> anyhow::Result<i32> {
+    let (stage, start) = (Stage::new(), Instant::now());
     match play {
-        Play::Cluster => bail!("not yet"),
-        Play::Standalone => bail!("not yet"),
-        Play::Playground => playground::play(),
+        Play::Cluster => cluster_play(stage)?,
+        Play::Standalone => standalone_play(stage)?,
+        Play::Playground => return playground::play(),
     }
+    stage.part(&format!("Done in {} s. Next:", start.elapsed().as_secs()));
+    stage.say(
+        "make playground   a shell in this system, to try your own manifests\n\
+         make test         all that is said here and more, as tests\n\
+         examples/         one manifest a concept; docs/ says the rest",
+    );
+    Ok(0)
+}
+
+fn cluster_play(stage: Stage) -> anyhow::Result<()> {
+    stage.introduce(
+        "a real kernel with IPVS in one ordinary process, network namespaces as machines,\n\
+                     etcd, kube-apiserver, lvs-operator, and lvs-agent on director and rs1.",
+    );
+    let cast = Cast::new();
+    let cluster = Cluster::start(&cast);
+    direct_routing::play(stage, &cast, &cluster)?;
+    masquerading::play(stage, &cast, &cluster)?;
+    stage.part("3. What cannot work is refused, with the fix");
+    let refused = r#"patch virtualservice web --type=merge -p '{"spec":{"forwarding":"DR"}}'"#;
+    ensure!(!cluster.kubectl(stage, refused)?, "DR with a targetPort was not refused");
+    Ok(())
+}
+
+fn standalone_play(stage: Stage) -> anyhow::Result<()> {
+    stage.introduce(
+        "a real kernel with IPVS in one ordinary process, network namespaces as machines,\n\
+                     and lvs-agent on the director. No API server, no operator.",
+    );
+    let cast = Cast::new();
+    let files = Files::start(stage, &cast)?;
+    direct_routing::play(stage, &cast, &files)?;
+    masquerading::play(stage, &cast, &files)
 }

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use lvs_tests::net::Node;
 
+use crate::cast::PICTURE;
+
 /// Set by the host's side when its output is a terminal.
 pub(crate) const COLOR: &str = "LVS_DEMO_COLOR";
 
@@ -26,6 +28,13 @@ pub(crate) struct Stage {
 impl Stage {
     pub(crate) fn new() -> Stage {
         Stage { color: std::env::var_os(COLOR).is_some() }
+    }
+
+    /// What this is, and who plays.
+    pub(crate) fn introduce(self, what: &str) {
+        println!("{}", self.in_style("1", "kube-lvs, live"));
+        self.say(&format!("Real parts: {what}"));
+        self.say(PICTURE);
     }
 
     /// A part of the play.

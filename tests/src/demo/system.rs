@@ -2,12 +2,12 @@
 
 use crate::stage::Stage;
 
-/// What both ways can do.
+/// What both ways can do. Each shows the command that does it.
 pub(crate) trait System {
     /// Applies a manifest of `examples/`, and waits until the status says that the kernel was read back against it.
-    fn apply(&self, stage: Stage, manifest: &str, service: &str) -> anyhow::Result<()>;
+    fn apply(&self, stage: Stage, manifest: &str) -> anyhow::Result<()>;
 
-    /// Gives a real server another weight.
+    /// Gives a real server of an applied manifest another weight.
     fn set_weight(
         &self,
         stage: Stage,
@@ -15,4 +15,10 @@ pub(crate) trait System {
         server: &str,
         weight: u32,
     ) -> anyhow::Result<()>;
+
+    /// Shows what there is and how it is.
+    fn status(&self, stage: Stage) -> anyhow::Result<()>;
+
+    /// Takes a manifest back.
+    fn delete(&self, stage: Stage, manifest: &str) -> anyhow::Result<()>;
 }
