@@ -13,18 +13,18 @@ use std::net::IpAddr;
 /// "For ever" of a lifetime (`INFINITY_LIFE_TIME`).
 const FOREVER: u32 = u32::MAX;
 
-/// The request that adds an address.
+/// The request that adds an address, given the messages about those that stand already.
 ///
 /// IPv4 with a shorter prefix brings its connected route with it; as a secondary address the kernel adds none.
-pub(super) fn addition(held: &HeldAddress, index: u32) -> AddressMessage {
+pub(super) fn addition(
+    held: &HeldAddress,
+    index: u32,
+    standing: &[AddressMessage],
+) -> AddressMessage {
     let mut message = named(held, index);
     let host = held.address.prefix_len() == held.address.max_prefix_len();
     match held.address.addr() {
-        // So `inet_select_addr` (net/ipv4/devinet.c) never chooses it as a source: on `lo` a global address would be its
-        // first choice for an interface without one. And a director that has no other address in the VIP's network
-        // would ask ARP for the real servers as the VIP, which those that have it themselves (DR) do not answer
-        // (`__fib_validate_source` in net/ipv4/fib_frontend.c: a packet from one of our own addresses).
-        IpAddr::V4(_) => message.header.scope = AddressScope::Host,
+        IpAddr::V4(_) => message.header.scope = scope(held, index, standing),
         IpAddr::V6(_) => {
             // It must serve at once; and several nodes hold it (DR), or held it a moment ago (failover).
             message.header.flags = AddressHeaderFlags::Nodad;
@@ -40,6 +40,34 @@ pub(super) fn addition(held: &HeldAddress, index: u32) -> AddressMessage {
         }
     }
     message
+}
+
+/// Host scope keeps the kernel from choosing an address as the source of the node's own packets (`inet_select_addr` in
+/// net/ipv4/devinet.c). A VIP on `lo` would otherwise be its first choice for an interface without an address. And a
+/// director with no other address in the VIP's network would ask ARP as the VIP, which real servers that hold the VIP
+/// themselves (DR) do not answer (`fib_validate_source`: a packet from one of their own addresses).
+///
+/// But all addresses of a subnet must have one scope (`__inet_insert_ifa`, EINVAL); and where the interface has nothing
+/// else, the VIP is a better source than none, and leaves the subnet open for the node's own address.
+fn scope(held: &HeldAddress, index: u32, standing: &[AddressMessage]) -> AddressScope {
+    let v4 = |message: &&AddressMessage| {
+        message.header.index == index && message.header.family == AddressFamily::Inet
+    };
+    let fellow = standing.iter().filter(v4).find(|message| {
+        own(message).is_some_and(|own| {
+            own.prefix_len() == held.address.prefix_len() && own.trunc() == held.address.trunc()
+        })
+    });
+    if let Some(fellow) = fellow {
+        return fellow.header.scope;
+    }
+    let usable = |message: &AddressMessage| message.header.scope != AddressScope::Host;
+    let host_prefix = held.address.prefix_len() == held.address.max_prefix_len();
+    if host_prefix || standing.iter().filter(v4).any(usable) {
+        AddressScope::Host
+    } else {
+        AddressScope::Universe
+    }
 }
 
 /// The request that removes an address.
@@ -89,3 +117,6 @@ pub(super) fn standing(
     };
     messages.iter().filter_map(standing).collect()
 }
+
+#[cfg(test)]
+mod tests;

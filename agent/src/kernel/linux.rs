@@ -25,6 +25,9 @@ pub struct Linux {
     ipvs: Option<Client>,
     sysctls: PathBuf,
     requests: Requests,
+    /// As of the last [`Ports::standing`], which comes first in a batch.
+    links: Vec<LinkMessage>,
+    addresses: Vec<AddressMessage>,
 }
 
 /// Not `/proc/net`, which is the namespace of the process's first thread.
@@ -51,7 +54,9 @@ impl Linux {
         let route = Rtnetlink::open()
             .map_err(|source| KernelError::Route { operation: "open a socket", source })?;
         let requests = Requests::default();
-        Ok(Self { route, ipvs: None, sysctls: sysctls.into(), requests })
+        let sysctls = sysctls.into();
+        let (links, addresses) = (Vec::new(), Vec::new());
+        Ok(Self { route, ipvs: None, sysctls, requests, links, addresses })
     }
 
     /// Asks IPVS something; a connection that has become useless is opened anew next time.
@@ -130,7 +135,7 @@ impl Linux {
         Ok(self.route.list(&request)?.into_iter().filter_map(pick).collect())
     }
 
-    fn links(&mut self) -> io::Result<Vec<LinkMessage>> {
+    fn list_links(&mut self) -> io::Result<Vec<LinkMessage>> {
         let request = RouteNetlinkMessage::GetLink(LinkMessage::default());
         self.list(request, |message| match message {
             RouteNetlinkMessage::NewLink(link) => Some(link),
@@ -138,7 +143,7 @@ impl Linux {
         })
     }
 
-    fn addresses(&mut self) -> io::Result<Vec<AddressMessage>> {
+    fn list_addresses(&mut self) -> io::Result<Vec<AddressMessage>> {
         let request = RouteNetlinkMessage::GetAddress(AddressMessage::default());
         self.list(request, |message| match message {
             RouteNetlinkMessage::NewAddress(address) => Some(address),
@@ -209,17 +214,13 @@ impl Ports for Linux {
     }
 
     fn standing(&mut self) -> io::Result<Vec<Standing>> {
-        let names = facts::names(&self.links()?);
-        Ok(address::standing(&self.addresses()?, &names))
+        self.links = self.list_links()?;
+        self.addresses = self.list_addresses()?;
+        Ok(address::standing(&self.addresses, &facts::names(&self.links)))
     }
 
     fn change(&mut self, direction: Direction, addresses: &[HeldAddress]) -> Vec<io::Result<()>> {
-        let links = match self.links() {
-            Ok(links) => facts::interfaces(&links),
-            Err(error) => {
-                return addresses.iter().map(|_| Err(super::ports::again(&error))).collect();
-            }
-        };
+        let links = facts::interfaces(&self.links);
         let mut requests = Vec::with_capacity(addresses.len());
         let mut known = Vec::with_capacity(addresses.len());
         for held in addresses {
@@ -227,7 +228,7 @@ impl Ports for Linux {
             known.push(interface.is_some());
             requests.extend(interface.map(|interface| match direction {
                 Direction::Add => {
-                    let message = address::addition(held, interface.index);
+                    let message = address::addition(held, interface.index, &self.addresses);
                     (RouteNetlinkMessage::NewAddress(message), NLM_F_CREATE | NLM_F_EXCL)
                 }
                 Direction::Remove => {
@@ -266,8 +267,8 @@ fn listing(operation: &'static str) -> impl FnOnce(io::Error) -> KernelError {
 
 impl Kernel for Linux {
     fn facts(&mut self, ours: &Ours) -> Result<Facts, KernelError> {
-        let links = self.links().map_err(listing("list the links"))?;
-        let addresses = self.addresses().map_err(listing("list the addresses"))?;
+        let links = self.list_links().map_err(listing("list the links"))?;
+        let addresses = self.list_addresses().map_err(listing("list the addresses"))?;
         let mut routes = Vec::new();
         for family in [AddressFamily::Inet, AddressFamily::Inet6] {
             match self.routes(family) {
