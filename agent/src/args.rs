@@ -71,15 +71,33 @@ pub struct Run {
 pub struct Shared {
     /// Where the agent keeps the journal of what it made, and the last known state. Must outlive the agent (in a pod: a
     /// hostPath), or what it made becomes somebody else's.
-    #[arg(long, value_name = "DIR", env = "LVS_STATE_DIR", default_value = "/var/lib/kube-lvs", global = true)]
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "LVS_STATE_DIR",
+        default_value = "/var/lib/kube-lvs",
+        global = true
+    )]
     pub state_dir: PathBuf,
 
     /// How log lines look: text, json, or auto: text on a terminal and JSON otherwise.
-    #[arg(long, value_name = "FORMAT", env = "LVS_LOG_FORMAT", default_value = "auto", global = true)]
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        env = "LVS_LOG_FORMAT",
+        default_value = "auto",
+        global = true
+    )]
     pub log_format: LogFormat,
 
     /// What is logged: error, warn, info, debug, trace, or a filter such as lvs_agent=debug,warn.
-    #[arg(long, value_name = "LEVEL", env = "LVS_LOG_LEVEL", default_value = "info", global = true)]
+    #[arg(
+        long,
+        value_name = "LEVEL",
+        env = "LVS_LOG_LEVEL",
+        default_value = "info",
+        global = true
+    )]
     pub log_level: String,
 }
 

@@ -16,6 +16,8 @@ pub mod metrics;
 pub mod plan;
 pub mod report;
 pub mod run;
+#[cfg(test)]
+mod scenario;
 pub mod standalone;
 pub mod state;
 pub mod telemetry;

@@ -8,6 +8,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 mod thread;
+mod withhold;
 mod world;
 
 use crate::admin;
@@ -50,6 +51,8 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// How often the kernel is read for drift.
     pub audit_interval: Duration,
+    /// Says that addresses, interfaces or routes have changed ([`crate::kernel::changes`]); without it, the audit sees.
+    pub changes: Option<tokio::sync::mpsc::Receiver<()>>,
 }
 
 /// What the engine tells everybody else.
@@ -232,6 +235,9 @@ pub async fn start<K: Kernel + 'static>(settings: Settings, kernel: K) -> Result
         patience: (interval * 10).max(Duration::from_secs(60)),
     };
     tasks.spawn(admin::serve(listener, health));
+    if let Some(changes) = settings.changes {
+        tasks.spawn(pass_on(changes, sender.clone()));
+    }
     match settings.source {
         Source::Api(client) => {
             kube_input::watch(&client, saved, &known, &feed, &mut tasks);
@@ -248,6 +254,15 @@ pub async fn start<K: Kernel + 'static>(settings: Settings, kernel: K) -> Result
     }
     tracing::info!(object = settings.node, %address, "agent started");
     Ok(Agent { address, published, metrics, stop: sender, thread: Some(thread), tasks })
+}
+
+/// At most one look within this time: routes can change often, and the agent's own changes are told too.
+const LOOK_PAUSE: Duration = Duration::from_millis(100);
+
+async fn pass_on(mut changes: tokio::sync::mpsc::Receiver<()>, engine: mpsc::Sender<Message>) {
+    while changes.recv().await.is_some() && engine.send(Message::Look).is_ok() {
+        tokio::time::sleep(LOOK_PAUSE).await;
+    }
 }
 
 /// Runs an agent until `stop` resolves. The data path stays as it is then: only `cleanup` takes it down.

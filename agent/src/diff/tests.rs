@@ -1,1 +1,269 @@
+use super::*;
+use crate::plan::IP_FORWARD;
+use crate::state::HeldAddress;
+use lvs_ipvs::{DestinationKey, Service, ServiceKey};
+use proptest::collection::{btree_map, btree_set};
+use proptest::prelude::*;
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
 
+fn key(port: u16) -> ServiceKey {
+    ServiceKey::tcp(Ipv4Addr::new(192, 168, 0, 10), port)
+}
+
+fn destination(host: u8, weight: u32) -> Destination {
+    let key = DestinationKey::new(Ipv4Addr::new(10, 0, 0, host), 80);
+    Destination::new(key, Forwarding::DirectRoute, weight)
+}
+
+fn state(port: u16, scheduler: &str, destinations: &BTreeMap<u8, u32>) -> ServiceState {
+    let destinations =
+        destinations.iter().map(|(host, weight)| destination(*host, *weight)).map(|d| (d.key, d));
+    ServiceState {
+        service: Service::new(key(port), scheduler),
+        destinations: destinations.collect(),
+    }
+}
+
+fn held(interface: &str, address: &str) -> HeldAddress {
+    HeldAddress { interface: interface.to_owned(), address: address.parse().unwrap() }
+}
+
+/// Does what a kernel does, and panics on what a kernel would refuse.
+fn apply(
+    ops: &[Op],
+    observed: &mut Observed,
+    ours: &mut Ours,
+    previous: &BTreeMap<String, String>,
+) {
+    let services = observed.services.get_or_insert_default();
+    for op in ops {
+        match op.clone() {
+            Op::SetSysctl { path, value } => {
+                ours.insert(Made::Sysctl(path.clone()));
+                observed.sysctls.insert(path, value);
+            }
+            Op::RestoreSysctl { path } => {
+                assert!(ours.remove(&Made::Sysctl(path.clone())));
+                observed.sysctls.insert(path.clone(), previous[&path].clone());
+            }
+            Op::AddAddress(address) => {
+                assert!(observed.addresses.insert(address.clone()));
+                ours.insert(Made::Address(address));
+            }
+            Op::DelAddress(address) => {
+                assert!(observed.addresses.remove(&address));
+                assert!(ours.remove(&Made::Address(address)));
+            }
+            Op::Ipvs(Operation::NewService(service)) => {
+                let key = service.key;
+                let state = ServiceState { service, destinations: BTreeMap::new() };
+                assert_eq!(services.insert(key, state), None);
+                ours.insert(Made::Service(key));
+            }
+            Op::Ipvs(Operation::SetService(service)) => {
+                let key = service.key;
+                services.get_mut(&key).unwrap().service = service;
+            }
+            Op::Ipvs(Operation::DelService(key)) => {
+                assert!(services.remove(&key).is_some());
+                assert!(ours.remove(&Made::Service(key)));
+            }
+            Op::Ipvs(Operation::NewDestination { service, destination }) => {
+                let all = &mut services.get_mut(&service).unwrap().destinations;
+                assert_eq!(all.insert(destination.key, destination), None);
+            }
+            Op::Ipvs(Operation::SetDestination { service, destination }) => {
+                let all = &mut services.get_mut(&service).unwrap().destinations;
+                assert!(all.insert(destination.key, destination).is_some());
+            }
+            Op::Ipvs(Operation::DelDestination { service, destination }) => {
+                let all = &mut services.get_mut(&service).unwrap().destinations;
+                assert!(all.remove(&destination).is_some());
+            }
+            Op::Ipvs(other) => panic!("{other}"),
+        }
+    }
+}
+
+const PATHS: [&str; 3] = [IP_FORWARD, ARP_IGNORE, ARP_ANNOUNCE];
+const HELD: [(&str, &str); 5] = [
+    ("eth0", "192.168.0.10/24"),
+    ("eth0", "192.168.0.10/32"),
+    ("eth1", "10.0.0.1/24"),
+    ("lo", "192.168.0.10/32"),
+    ("lo", "10.0.0.1/32"),
+];
+
+prop_compose! {
+    fn services()(of in btree_map(1_u16..6, ("rr|wlc", btree_map(1_u8..5, 0_u32..3, 0..4)), 0..5))
+        -> BTreeMap<ServiceKey, ServiceState>
+    {
+        of.iter().map(|(port, (scheduler, to))| (key(*port), state(*port, scheduler, to))).collect()
+    }
+}
+
+prop_compose! {
+    fn addresses()(of in btree_set(0..HELD.len(), 0..HELD.len())) -> BTreeSet<HeldAddress> {
+        of.into_iter().map(|index| held(HELD[index].0, HELD[index].1)).collect()
+    }
+}
+
+prop_compose! {
+    fn wanted()(
+        services in services(),
+        addresses in addresses(),
+        sysctls in btree_set(0..PATHS.len(), 0..PATHS.len()),
+    ) -> NodeState {
+        let value = |path: &str| if path == ARP_ANNOUNCE { "2" } else { "1" };
+        let sysctls =
+            sysctls.into_iter().map(|i| (PATHS[i].to_owned(), value(PATHS[i]).to_owned())).collect();
+        NodeState { services, addresses, sysctls }
+    }
+}
+
+prop_compose! {
+    /// A kernel, and a subset of what is in it that is ours.
+    fn found()(
+        services in services(),
+        addresses in addresses(),
+        values in prop::collection::vec("[0-8]", PATHS.len()),
+        seed in any::<u64>(),
+    ) -> (Observed, Ours) {
+        let sysctls: BTreeMap<_, _> =
+            PATHS.iter().map(|path| (*path).to_owned()).zip(values).collect();
+        let all = services.keys().copied().map(Made::Service)
+            .chain(addresses.iter().cloned().map(Made::Address))
+            .chain(sysctls.keys().cloned().map(Made::Sysctl));
+        let ours = all.enumerate().filter(|(i, _)| seed >> (i % 64) & 1 == 1).map(|(_, m)| m).collect();
+        (Observed { services: Some(services), addresses, sysctls }, ours)
+    }
+}
+
+fn previous() -> BTreeMap<String, String> {
+    PATHS.iter().map(|path| ((*path).to_owned(), "0".to_owned())).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn applied_once_ours_is_as_wanted_and_nothing_is_left_to_do((found, ours) in found(), wanted in wanted()) {
+        let (mut after, mut ours_after) = (found.clone(), ours);
+        let difference = diff(&wanted, &found, &ours_after);
+        apply(&difference.ops, &mut after, &mut ours_after, &previous());
+        let foreign: BTreeSet<_> = difference.foreign.iter().cloned().collect();
+        for (key, state) in &wanted.services {
+            if !foreign.contains(&Made::Service(*key)) {
+                prop_assert_eq!(after.services.as_ref().unwrap().get(key), Some(state));
+            }
+        }
+        prop_assert!(wanted.addresses.is_subset(&after.addresses));
+        for (path, value) in &wanted.sysctls {
+            prop_assert!(is_sufficient(path, value, &after.sysctls[path]));
+        }
+        for made in &ours_after {
+            prop_assert!(match made {
+                Made::Service(key) => wanted.services.contains_key(key),
+                Made::Address(address) => wanted.addresses.contains(address),
+                Made::Sysctl(path) => wanted.sysctls.contains_key(path),
+            }, "{:?} is left over", made);
+        }
+        let again = diff(&wanted, &after, &ours_after);
+        prop_assert_eq!(again.ops, vec![]);
+    }
+
+    #[test]
+    fn what_is_not_ours_is_as_before((found, ours) in found(), wanted in wanted()) {
+        let (mut after, mut ours_after) = (found.clone(), ours.clone());
+        apply(&diff(&wanted, &found, &ours).ops, &mut after, &mut ours_after, &previous());
+        for (key, state) in found.services.as_ref().unwrap() {
+            if !ours.contains(&Made::Service(*key)) {
+                prop_assert_eq!(after.services.as_ref().unwrap().get(key), Some(state));
+            }
+        }
+        for address in &found.addresses {
+            if !ours.contains(&Made::Address(address.clone())) {
+                prop_assert!(after.addresses.contains(address));
+            }
+        }
+        for (path, value) in &found.sysctls {
+            if !ours.contains(&Made::Sysctl(path.clone())) && !wanted.sysctls.contains_key(path) {
+                prop_assert_eq!(after.sysctls.get(path), Some(value));
+            }
+        }
+    }
+
+    #[test]
+    fn the_order_is_kept((found, ours) in found(), wanted in wanted()) {
+        let rank = |op: &Op| match op {
+            Op::SetSysctl { .. } => 0,
+            Op::DelAddress(gone) => {
+                // One that moves within the same role goes after its successor has come.
+                let moves = gone.interface != LOOPBACK && wanted.addresses.iter().any(|new|
+                    new.interface != LOOPBACK && new.address.addr() == gone.address.addr());
+                if moves { 7 } else { 1 }
+            }
+            Op::Ipvs(Operation::NewService(_) | Operation::SetService(_)) => 2,
+            Op::Ipvs(Operation::NewDestination { .. } | Operation::SetDestination { .. }) => 3,
+            Op::Ipvs(Operation::DelDestination { .. }) => 4,
+            Op::Ipvs(_) => 5,
+            Op::AddAddress(_) => 6,
+            Op::RestoreSysctl { .. } => 8,
+        };
+        let ops = diff(&wanted, &found, &ours).ops;
+        prop_assert!(ops.is_sorted_by_key(rank), "{:?}", ops);
+    }
+}
+
+#[test]
+fn a_weight_is_changed_in_place_and_alone() {
+    let old = state(80, "rr", &BTreeMap::from([(1, 1), (2, 1)]));
+    let new = state(80, "rr", &BTreeMap::from([(1, 1), (2, 7)]));
+    let wanted = NodeState { services: BTreeMap::from([(key(80), new)]), ..NodeState::default() };
+    let observed =
+        Observed { services: Some(BTreeMap::from([(key(80), old)])), ..Observed::default() };
+    let difference = diff(&wanted, &observed, &Ours::from([Made::Service(key(80))]));
+    let set = Operation::SetDestination { service: key(80), destination: destination(2, 7) };
+    assert_eq!(difference.ops, [Op::Ipvs(set)]);
+}
+
+#[test]
+fn a_local_destination_is_what_was_asked_for() {
+    let wanted_state = state(80, "rr", &BTreeMap::from([(1, 1)]));
+    let mut found = wanted_state.clone();
+    for destination in found.destinations.values_mut() {
+        destination.forwarding = Forwarding::LocalNode;
+    }
+    let services = BTreeMap::from([(key(80), wanted_state)]);
+    let wanted = NodeState { services, ..NodeState::default() };
+    let observed =
+        Observed { services: Some(BTreeMap::from([(key(80), found)])), ..Observed::default() };
+    let difference = diff(&wanted, &observed, &Ours::from([Made::Service(key(80))]));
+    assert_eq!(difference, Difference::default());
+}
+
+#[test]
+fn an_admins_stricter_sysctl_stays() {
+    for (path, wanted, found, enough) in [
+        (ARP_IGNORE, "1", "2", true),
+        (ARP_IGNORE, "1", "8", true),
+        (ARP_IGNORE, "1", "3", false),
+        (ARP_IGNORE, "1", "0", false),
+        (ARP_ANNOUNCE, "2", "2", true),
+        (ARP_ANNOUNCE, "2", "1", false),
+        (IP_FORWARD, "1", "1\n", true),
+        (IP_FORWARD, "1", "0", false),
+    ] {
+        assert_eq!(is_sufficient(path, wanted, found), enough, "{path} {found}");
+    }
+}
+
+#[test]
+fn a_kernel_without_ipvs_is_asked_for_services_and_nothing_is_removed_from_it() {
+    let services = BTreeMap::from([(key(80), state(80, "rr", &BTreeMap::new()))]);
+    let wanted = NodeState { services, ..NodeState::default() };
+    let ours = Ours::from([Made::Service(key(81))]);
+    let ops = diff(&wanted, &Observed::default(), &ours).ops;
+    assert!(matches!(ops.as_slice(), [Op::Ipvs(Operation::NewService(_))]));
+}

@@ -36,6 +36,15 @@ impl Touched {
         self.services.is_empty() && self.addresses.is_empty() && self.sysctls.is_empty()
     }
 
+    /// Whether a thing is touched.
+    pub fn has(&self, made: &Made) -> bool {
+        match made {
+            Made::Service(key) => self.services.contains(key),
+            Made::Address(address) => self.addresses.contains(address),
+            Made::Sysctl(path) => self.sysctls.contains(path),
+        }
+    }
+
     /// Takes in another's.
     pub fn extend(&mut self, other: Touched) {
         self.services.extend(other.services);

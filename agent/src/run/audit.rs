@@ -3,8 +3,9 @@
 use super::engine::Engine;
 use super::{faults, mirror};
 use crate::journal::Made;
-use crate::kernel::{Kernel, KernelError, Scope};
+use crate::kernel::{Kernel, KernelError, Scope, Services};
 use crate::plan::Touched;
+use crate::state::Observed;
 use std::time::{Duration, Instant};
 
 /// How many findings the last drift's text names.
@@ -14,26 +15,57 @@ impl<K: Kernel> Engine<K> {
     /// Reads the kernel anew, repairs what drifted, and tries again what had failed.
     pub(super) fn audit(&mut self, now: Duration) {
         let start = Instant::now();
-        match self.look() {
-            Ok(()) => {}
-            Err(error) => tracing::warn!(%error, "audit failed; the next one tries again"),
+        if let Err(error) = self.look() {
+            tracing::warn!(%error, "audit failed; the next one tries again");
         }
         self.metrics.audited(start.elapsed());
         self.faults.due(now, &mut self.touched);
         self.step(now);
     }
 
+    /// Looks at what the kernel says has changed (addresses, interfaces, routes), and repairs it.
+    pub(super) fn glance(&mut self, now: Duration) {
+        let scope = Scope { addresses: true, ..Scope::default() };
+        let seen = self.kernel.observe(&scope).and_then(|read| {
+            self.compare(&scope, read);
+            self.refresh_facts()
+        });
+        if let Err(error) = seen {
+            tracing::warn!(%error, "addresses and routes not read; the next audit tries again");
+        }
+        self.step(now);
+    }
+
     fn look(&mut self) -> Result<(), KernelError> {
         let scope = Scope::audit(self.fragments.union(), self.journal.ours());
         let read = self.kernel.observe(&scope)?;
-        let changed = mirror::changes(&self.mirror, &read);
-        if !changed.is_empty() {
-            self.note_drift(&changed, &read);
-        }
-        self.mirror = read;
-        self.touched.extend(self.concerning(changed));
+        self.compare(&scope, read);
         self.uncertain = false;
         self.forget_lost();
+        self.refresh_facts()?;
+        if self.about.ipvs.is_none() {
+            self.about = self.kernel.about()?;
+        }
+        Ok(())
+    }
+
+    fn compare(&mut self, scope: &Scope, read: Observed) {
+        let mut new = Observed::default();
+        if scope.services == Services::None {
+            new.services.clone_from(&self.mirror.services);
+            new.sysctls.clone_from(&self.mirror.sysctls);
+        }
+        mirror::absorb(&mut new, scope, read);
+        let changed = mirror::changes(&self.mirror, &new);
+        if !changed.is_empty() {
+            self.note_drift(&changed, &new);
+        }
+        self.mirror = new;
+        let changed = self.concerning(changed);
+        self.touched.extend(changed);
+    }
+
+    fn refresh_facts(&mut self) -> Result<(), KernelError> {
         let mut facts = self.kernel.facts(self.journal.ours())?;
         facts.node.clone_from(&self.facts.node);
         if facts != self.facts {
@@ -41,13 +73,10 @@ impl<K: Kernel> Engine<K> {
             self.facts = facts;
             self.world.mark_all(&mut self.dirty);
         }
-        if self.about.ipvs.is_none() {
-            self.about = self.kernel.about()?;
-        }
         Ok(())
     }
 
-    fn note_drift(&mut self, changed: &Touched, read: &crate::state::Observed) {
+    fn note_drift(&mut self, changed: &Touched, read: &Observed) {
         if self.uncertain {
             return;
         }

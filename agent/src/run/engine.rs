@@ -2,18 +2,18 @@
 
 use super::faults::{Faults, Transitions};
 use super::mirror;
+use super::withhold::{WITHHELD, Withhold};
 use super::world::World;
 use crate::diff::diff;
 use crate::input::Update;
 use crate::journal::{Journal, Made};
 use crate::kernel::{About, Done, Kernel, KernelError, Scope};
 use crate::metrics::Metrics;
-use crate::plan::{Fragments, LOOPBACK, Owner, Touched};
+use crate::plan::{Fragments, Owner, Touched};
 use crate::state::{Facts, NodeState, Observed, Op};
 use lvs_crds::DriftReport;
-use lvs_ipvs::{Operation, ServiceKey};
+use lvs_ipvs::Operation;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -116,9 +116,12 @@ impl<K: Kernel> Engine<K> {
             let fragment = self.world.plan(&owner, &self.facts);
             self.fragments.set(&owner, fragment, &mut self.touched);
         }
-        let touched = std::mem::take(&mut self.touched);
-        if !touched.is_empty() {
-            self.program(&touched, now);
+        // A service that is well again lets its VIP come: one more round.
+        for _ in 0..2 {
+            let touched = std::mem::take(&mut self.touched);
+            if !touched.is_empty() {
+                self.program(&touched, now);
+            }
         }
         self.programmed = self.version;
     }
@@ -136,11 +139,15 @@ impl<K: Kernel> Engine<K> {
             }
         }
         if !ops.is_empty() {
-            self.carry_out(&ops, &mut faults);
+            self.carry_out(&ops, touched, &mut faults);
             self.read_back(&ops, &mut faults);
         }
         self.judge(touched, &wanted, &mut faults);
-        log(&self.fragments, &self.faults.update(touched, faults, now));
+        let transitions = self.faults.update(touched, faults, now);
+        log(&self.fragments, &transitions);
+        if !transitions.well.is_empty() {
+            self.faults.with_reason(WITHHELD, &mut self.touched);
+        }
     }
 
     /// The mirror holds a sysctl from the moment when somebody wants it.
@@ -168,46 +175,31 @@ impl<K: Kernel> Engine<K> {
         ops
     }
 
-    /// Addresses come last, and a VIP only when a service of its own stands: without one, this node itself would
-    /// answer the clients.
-    fn carry_out(&mut self, ops: &[Op], faults: &mut BTreeMap<Made, (String, String)>) {
-        let first = ops.iter().position(|op| matches!(op, Op::AddAddress(_))).unwrap_or(ops.len());
+    /// What must wait for other operations of the same round is asked for after them.
+    fn carry_out(
+        &mut self,
+        ops: &[Op],
+        touched: &Touched,
+        faults: &mut BTreeMap<Made, (String, String)>,
+    ) {
+        let waits = |op: &Op| matches!(op, Op::AddAddress(_) | Op::RestoreSysctl { .. });
+        let first = ops.iter().position(waits).unwrap_or(ops.len());
         let (before, after) = ops.split_at_checked(first).unwrap_or((ops, &[]));
         self.execute(before, faults);
-        let unserved = self.unserved(after, faults);
-        let (held_back, after): (Vec<Op>, Vec<Op>) = after.iter().cloned().partition(|op| {
-            matches!(op, Op::AddAddress(held) if held.interface != LOOPBACK && unserved.contains(&held.address.addr()))
-        });
-        for op in &held_back {
-            let Some(made) = subject(op) else { continue };
-            let text = format!("{}: withheld until one of its services stands", describe(op));
-            faults.insert(made, ("Withheld".to_owned(), text));
-        }
-        self.execute(&after, faults);
-    }
-
-    /// Addresses that services are wanted for, none of which stands.
-    fn unserved(&self, ops: &[Op], faults: &BTreeMap<Made, (String, String)>) -> BTreeSet<IpAddr> {
-        let failed = |key: &ServiceKey| {
-            let made = Made::Service(*key);
-            faults.contains_key(&made) || self.faults.contains(&made)
-        };
-        let none_failed = !faults.keys().any(|made| matches!(made, Made::Service(_)))
-            && !self.faults.iter().any(|(made, _)| matches!(made, Made::Service(_)));
-        if ops.is_empty() || none_failed {
-            return BTreeSet::new();
-        }
-        let (mut served, mut unserved) = (BTreeSet::new(), BTreeSet::new());
-        for key in self.fragments.union().services.keys() {
-            if let ServiceKey::Address { address, .. } = key {
-                if failed(key) {
-                    unserved.insert(*address)
-                } else {
-                    served.insert(*address)
-                };
+        // What was touched has just been tried again: its old fault says nothing.
+        let earlier = self.faults.iter().map(|(made, _)| made).filter(|made| !touched.has(made));
+        let withhold = Withhold::new(faults.keys().chain(earlier), self.fragments.union());
+        let mut allowed = Vec::new();
+        for op in after {
+            match (withhold.reason(op), subject(op)) {
+                (Some(reason), Some(made)) => {
+                    let text = format!("{}: {reason}", describe(op));
+                    faults.insert(made, (WITHHELD.to_owned(), text));
+                }
+                _ => allowed.push(op.clone()),
             }
         }
-        unserved.difference(&served).copied().collect()
+        self.execute(&allowed, faults);
     }
 
     fn execute(&mut self, ops: &[Op], faults: &mut BTreeMap<Made, (String, String)>) {

@@ -59,6 +59,13 @@ impl Faults {
         }
     }
 
+    /// What failed for `reason`.
+    pub(super) fn with_reason(&self, reason: &str, touched: &mut Touched) {
+        for (made, _) in self.0.iter().filter(|(_, fault)| fault.reason == reason) {
+            touch(touched, made.clone());
+        }
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = (&Made, &Fault)> {
         self.0.iter()
     }

@@ -13,6 +13,8 @@ use tokio::sync::watch;
 pub(super) enum Message {
     /// News from an input.
     News(Box<Update>),
+    /// The kernel says that addresses, interfaces or routes have changed.
+    Look,
     /// Leave, and leave the kernel as it is.
     Stop,
 }
@@ -38,11 +40,15 @@ pub(super) fn run<K: Kernel>(
             Err(RecvTimeoutError::Disconnected) => return,
         };
         let start = Instant::now();
-        let had_news = news.is_some();
+        let (mut had_news, mut look) = (false, false);
         // Whatever has piled up meanwhile becomes one step.
         while let Some(message) = news {
             match message {
-                Message::News(update) => engine.take(*update),
+                Message::News(update) => {
+                    engine.take(*update);
+                    had_news = true;
+                }
+                Message::Look => look = true,
                 Message::Stop => return,
             }
             news = messages.try_recv().ok();
@@ -50,6 +56,9 @@ pub(super) fn run<K: Kernel>(
         if had_news {
             engine.step(epoch.elapsed());
             engine.metrics.stepped(start.elapsed());
+        }
+        if look {
+            engine.glance(epoch.elapsed());
         }
         if epoch.elapsed() >= next_audit {
             engine.audit(epoch.elapsed());

@@ -1,0 +1,108 @@
+//! What tests are made of: slices, groups and nodes in a line each.
+
+use crate::state::{Facts, Interface, Route};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use lvs_crds::{
+    DirectorGroup, DirectorGroupSpec, DirectorGroupStatus, Forwarding, Member, NatGateway, Network,
+    Protocol, Scheduler, SlicePort, SliceRealServer, SliceService, VirtualServiceSlice,
+    VirtualServiceSliceSpec,
+};
+
+pub(crate) fn service(vip: &str, port: i32) -> SliceService {
+    SliceService {
+        address: vip.to_owned(),
+        protocol: Protocol::TCP,
+        port,
+        scheduler: Scheduler::Wrr,
+        scheduler_flags: Vec::new(),
+        persistence: None,
+    }
+}
+
+/// A real server of the services on `port`, without port translation.
+pub(crate) fn server(
+    address: &str,
+    forwarding: Forwarding,
+    weight: i32,
+    port: i32,
+) -> SliceRealServer {
+    SliceRealServer {
+        name: format!("rs-{address}"),
+        address: address.to_owned(),
+        node_name: None,
+        forwarding,
+        weight,
+        upper_threshold: 0,
+        lower_threshold: 0,
+        ports: vec![SlicePort { protocol: Protocol::TCP, port, target_port: port }],
+    }
+}
+
+/// A slice of VirtualService `default/vs` in group `default`.
+pub(crate) fn slice(
+    vs: &str,
+    version: u64,
+    services: &[SliceService],
+    real_servers: &[SliceRealServer],
+) -> VirtualServiceSlice {
+    VirtualServiceSlice {
+        metadata: ObjectMeta {
+            namespace: Some("default".to_owned()),
+            name: Some(format!("{vs}-0")),
+            resource_version: Some(version.to_string()),
+            ..ObjectMeta::default()
+        },
+        spec: VirtualServiceSliceSpec {
+            virtual_service: vs.to_owned(),
+            generation: 1,
+            director_group: "default".to_owned(),
+            services: services.to_vec(),
+            real_servers: real_servers.to_vec(),
+        },
+    }
+}
+
+/// Group `default` with one director.
+pub(crate) fn group(director: &str) -> DirectorGroup {
+    let mut group = DirectorGroup::new("default", DirectorGroupSpec::default());
+    let members = vec![Member { node: director.to_owned(), addresses: Vec::new() }];
+    group.status = Some(DirectorGroupStatus { members, ..DirectorGroupStatus::default() });
+    group
+}
+
+pub(crate) fn network(cidr: &str, interface: Option<&str>) -> Network {
+    Network { cidr: cidr.to_owned(), interface: interface.map(str::to_owned) }
+}
+
+pub(crate) fn gateway(address: &str, interface: Option<&str>) -> NatGateway {
+    NatGateway { address: address.to_owned(), interface: interface.map(str::to_owned) }
+}
+
+/// A node with the given interfaces (name, address) and a default route over the last one, if there is a gateway.
+pub(crate) fn node(name: &str, interfaces: &[(&str, &str)], gateway: Option<&str>) -> Facts {
+    let mut facts = Facts { node: name.to_owned(), ..Facts::default() };
+    let loopback = Interface { index: 1, up: true, loopback: true, addresses: Vec::new() };
+    facts.interfaces.insert("lo".to_owned(), loopback);
+    for (index, (interface, address)) in (2..).zip(interfaces) {
+        let address: ipnet::IpNet = address.parse().unwrap();
+        let route = Route {
+            destination: address.trunc(),
+            interface: (*interface).to_owned(),
+            gateway: None,
+            metric: 0,
+        };
+        facts.routes.push(route);
+        let addresses = vec![address];
+        let new = Interface { index, up: true, loopback: false, addresses };
+        facts.interfaces.insert((*interface).to_owned(), new);
+    }
+    if let (Some(gateway), Some((interface, _))) = (gateway, interfaces.last()) {
+        facts.routes.push(Route {
+            destination: "0.0.0.0/0".parse().unwrap(),
+            interface: (*interface).to_owned(),
+            gateway: Some(gateway.parse().unwrap()),
+            metric: 100,
+        });
+    }
+    facts
+}
