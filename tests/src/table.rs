@@ -19,8 +19,7 @@ pub struct Service {
     pub address: String,
     /// As `wlc`.
     pub scheduler: String,
-    /// What follows the scheduler, such as `persistent 255.255.255.255`; empty if nothing does. The timeout is not in
-    /// it: see `ipvsadm -S -n`.
+    /// What follows the scheduler, such as `persistent 300 255.255.255.255`; empty if nothing does.
     pub flags: String,
     /// In the kernel's order.
     pub destinations: Vec<Destination>,
@@ -57,7 +56,11 @@ impl Node {
         // /proc/net is the process's; a thread in another namespace has its own.
         let text =
             self.run(|| fs::read_to_string("/proc/thread-self/net/ip_vs")).unwrap_or_default();
-        parse(&text).unwrap_or_else(|e| panic!("{}: {e:#} in\n{text}", self.name()))
+        // There a timeout is in ticks of the kernel, whose length nobody tells.
+        let persistent = text.contains(" persistent ");
+        let timeouts = if persistent { self.sh("ipvsadm -S -n") } else { Ok(String::new()) };
+        let parsed = timeouts.and_then(|timeouts| parse(&text, &timeouts));
+        parsed.unwrap_or_else(|e| panic!("{}: {e:#} in\n{text}", self.name()))
     }
 
     /// The virtual service at this `ADDRESS:PORT`, or of this firewall mark.
@@ -152,7 +155,7 @@ fn add_sysctl(path: &Path, lines: &mut BTreeSet<String>) {
 }
 
 /// The text of `/proc/net/ip_vs` (ip_vs_info_seq_show in net/netfilter/ipvs/ip_vs_ctl.c).
-fn parse(text: &str) -> anyhow::Result<Vec<Service>> {
+fn parse(text: &str, saved: &str) -> anyhow::Result<Vec<Service>> {
     let mut services: Vec<Service> = Vec::new();
     for line in text.lines().skip(3) {
         let words: Vec<_> = line.split_whitespace().collect();
@@ -167,30 +170,46 @@ fn parse(text: &str) -> anyhow::Result<Vec<Service>> {
                     inactive: inactive.parse()?,
                 });
             }
-            [protocol, address, scheduler, flags @ ..] => services.push(Service {
-                protocol: (*protocol).to_owned(),
-                address: match *protocol {
+            [protocol, address, scheduler, flags @ ..] => {
+                let address = match *protocol {
                     "FWM" => u32::from_str_radix(address, 16)?.to_string(),
                     _ => parse_address(address)?,
-                },
-                scheduler: (*scheduler).to_owned(),
-                flags: parse_flags(flags)?,
-                destinations: Vec::new(),
-            }),
+                };
+                services.push(Service {
+                    protocol: (*protocol).to_owned(),
+                    scheduler: (*scheduler).to_owned(),
+                    flags: parse_flags(flags, timeout(saved, protocol, &address))?,
+                    address,
+                    destinations: Vec::new(),
+                });
+            }
             _ => anyhow::bail!("a strange line: {line:?}"),
         }
     }
     Ok(services)
 }
 
-fn parse_flags(words: &[&str]) -> anyhow::Result<String> {
+/// The persistence timeout, in seconds, in the words of `ipvsadm -S -n`; `?` if it is not there.
+fn timeout<'a>(saved: &'a str, protocol: &str, address: &str) -> &'a str {
+    let option = match protocol {
+        "TCP" => "-t",
+        "UDP" => "-u",
+        "FWM" => "-f",
+        _ => "--sctp-service",
+    };
+    let begin = format!("-A {option} {address} ");
+    let line = saved.lines().find(|line| line.starts_with(&begin)).unwrap_or_default();
+    line.split_once(" -p ").and_then(|(_, rest)| rest.split_whitespace().next()).unwrap_or("?")
+}
+
+fn parse_flags(words: &[&str], timeout: &str) -> anyhow::Result<String> {
     let mut flags = Vec::new();
     let mut words = words.iter();
     while let Some(word) = words.next() {
         flags.push((*word).to_owned());
         if *word == "persistent" {
-            // In ticks of the kernel, whose length nobody tells.
             words.next().context("persistent without a timeout")?;
+            flags.push(timeout.to_owned());
             if let Some(mask) = words.next() {
                 // For IPv6 no netmask is shown.
                 flags.push(Ipv4Addr::from(u32::from_str_radix(mask, 16)?).to_string());

@@ -1,5 +1,6 @@
 //! The bed itself: a test that fails inside is seen as failed outside, time can be virtual, nodes talk.
 
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use lvs_tests::bed::{Guest, in_guest, try_in_guest};
@@ -44,6 +45,59 @@ fn a_guest_that_hangs_is_ended_at_its_limit() {
     let failure = try_in_guest(guest, || std::thread::sleep(Duration::from_secs(100)));
     assert!(failure.unwrap_err().reason().contains("did not end within 3s"));
     assert!(start.elapsed() < Duration::from_secs(60));
+}
+
+#[test]
+fn a_kernel_without_a_module_refuses_what_it_would_bring() {
+    in_guest(Guest::debian().without_module("ip_vs_lblcr"), || -> anyhow::Result<()> {
+        let node = Node::new("director");
+        node.sh("ipvsadm -A -t 10.0.0.1:80 -s lblc")?;
+        let refused = node.sh("ipvsadm -A -t 10.0.0.1:81 -s lblcr").unwrap_err().to_string();
+        assert!(refused.contains("Scheduler or persistence engine not found"), "{refused}");
+        Ok(())
+    });
+    in_guest(Guest::debian().without_module("ip_vs"), || {
+        let node = Node::new("director");
+        assert!(node.sh("ipvsadm -A -t 10.0.0.1:80 -s rr").is_err());
+        assert_eq!(node.services(), []);
+    });
+}
+
+/// In a guest, whose kernel has IPVS and where the test is root, this very suite runs once more without a guest.
+#[test]
+fn on_a_host_with_ipvs_the_same_test_needs_no_guest() {
+    in_guest(Guest::kernel(), || -> anyhow::Result<()> {
+        let example = "the_example_of_the_readme_balances_and_its_replies_bypass_the_director";
+        let mut again = Command::new(std::env::current_exe()?);
+        again.args(["--exact", example, "--nocapture"]);
+        again.env_remove("BED_INSIDE").env("BED", "host").env("BED_DURATIONS", "/tmp/durations");
+        let output = again.output()?;
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let also = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && said.contains("1 passed"), "{said}{also}");
+        let links = Node::here().sh("ip link; ls /run/netns")?;
+        assert!(
+            !links.contains("lan") && !links.contains("director"),
+            "it left something: {links}"
+        );
+        Ok(())
+    });
+}
+
+#[test]
+fn a_host_without_ipvs_says_so() {
+    in_guest(Guest::debian().without_module("ip_vs"), || -> anyhow::Result<()> {
+        let mut again = Command::new(std::env::current_exe()?);
+        again.args(["--exact", "nodes_talk_and_servers_say_who_asked", "--nocapture"]);
+        again.env_remove("BED_INSIDE").env("BED", "host").env("BED_DURATIONS", "/tmp/durations");
+        let output = again.output()?;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(
+            !output.status.success() && said.contains("needs a host kernel with IPVS"),
+            "{said}"
+        );
+        Ok(())
+    });
 }
 
 #[test]
@@ -153,7 +207,7 @@ fn the_example_of_the_readme_balances_and_its_replies_bypass_the_director() {
         assert_eq!((destination.forwarding.as_str(), destination.weight), ("Route", 1));
         director.sh("ipvsadm -E -t 10.0.0.10:80 -s wrr -p 300")?;
         let service = director.service("10.0.0.10:80").expect("the service");
-        assert_eq!(service.flags, "persistent 255.255.255.255");
+        assert_eq!(service.flags, "persistent 300 255.255.255.255");
 
         let (at_client, at_director) = (Capture::start(&client), Capture::start(&director));
         client.get("10.0.0.10:80")?;
