@@ -112,7 +112,7 @@ impl Nla for DestinationAttr {
 impl<'a> Parseable<NlaBuffer<&'a [u8]>> for DestinationAttr {
     fn parse(nla: &NlaBuffer<&'a [u8]>) -> Result<Self, DecodeError> {
         let value = nla.value();
-        let number = |name: &str| parse_u32(value).context(name.to_owned());
+        let number = |name: &'static str| parse_u32(value).context(name);
         Ok(match nla.kind() {
             DEST_ATTR_ADDR => Self::Address(address(value).context("destination ADDR")?),
             DEST_ATTR_PORT => Self::Port(parse_u16_be(value).context("destination PORT")?),

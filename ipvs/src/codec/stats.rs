@@ -62,7 +62,9 @@ impl StatsField {
     }
 
     fn from_kind(kind: u16) -> Option<Self> {
-        Self::ALL.into_iter().find(|field| field.kind() == kind)
+        // ALL is in the kernel's order, which begins at 1.
+        let field = *Self::ALL.get(usize::from(kind).checked_sub(1)?)?;
+        (field.kind() == kind).then_some(field)
     }
 }
 
@@ -154,3 +156,6 @@ pub(super) fn read_stats(wide: Option<&[StatsAttr]>, narrow: Option<&[StatsAttr]
     }
     stats
 }
+
+#[cfg(test)]
+mod tests;
