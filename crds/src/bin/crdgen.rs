@@ -6,6 +6,10 @@ use std::{env, fs, io};
 
 fn main() -> ExitCode {
     let folder = folder();
+    if folder.to_string_lossy().starts_with('-') {
+        eprintln!("usage: crdgen [DIR], by default the chart's folder for CRDs");
+        return ExitCode::FAILURE;
+    }
     match write(&folder) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
