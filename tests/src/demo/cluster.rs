@@ -1,6 +1,6 @@
 //! With a cluster: a real API server, the operator, and an agent on the director and on rs1.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::ensure;
@@ -41,7 +41,6 @@ impl Cluster {
             .arg(format!("exec \"$KUBECTL\" {words} 2>&1"))
             .env("KUBECTL", &self.kubectl)
             .env("KUBECONFIG", self.plane.kubeconfig())
-            .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
             .output()?;
         stage.output(&String::from_utf8_lossy(&output.stdout));
         Ok(output.status.success())
@@ -64,8 +63,13 @@ impl System for Cluster {
         self.must(stage, &format!("patch realserver {server} --type=merge -p '{patch}'"))
     }
 
-    fn status(&self, stage: Stage) -> anyhow::Result<()> {
+    fn list(&self, stage: Stage) -> anyhow::Result<()> {
         self.must(stage, "get lvs")
+    }
+
+    fn conditions(&self, stage: Stage) -> anyhow::Result<()> {
+        let each = r#"{range .status.conditions[*]}{.type}={.status}  {.message}{"\n"}{end}"#;
+        self.must(stage, &format!("get virtualservice web -o jsonpath='{each}'"))
     }
 
     fn delete(&self, stage: Stage, manifest: &str) -> anyhow::Result<()> {

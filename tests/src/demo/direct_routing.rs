@@ -21,7 +21,7 @@ pub(crate) fn play(stage: Stage, cast: &Cast, system: &dyn System) -> anyhow::Re
         "VIP 192.168.0.10:80. Real servers: rs1, weight 5, and the director itself, weight 10.",
     );
     system.apply(stage, "dr.yaml")?;
-    system.status(stage)?;
+    system.list(stage)?;
     show(stage, &cast.director, "ipvsadm -Ln")?;
     show(stage, &cast.rs1, "ip -brief -4 address show lo")?;
 

@@ -1,11 +1,11 @@
 //! Without a cluster: `lvs-agent --manifests` on the director, rs1 set up by hand.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 use lvs_tests::control_plane::program;
 use lvs_tests::net::Daemon;
 use lvs_tests::wait_for;
@@ -68,7 +68,6 @@ impl<'a> Files<'a> {
 
 impl System for Files<'_> {
     fn apply(&self, stage: Stage, manifest: &str) -> anyhow::Result<()> {
-        ensure!(example(manifest).exists(), "no examples/{manifest}");
         self.change(
             stage,
             &format!("sed '{TO_HOST_NAME}' examples/{manifest} >{MANIFESTS}/{manifest}"),
@@ -87,7 +86,11 @@ impl System for Files<'_> {
         show(stage, &self.cast.director, &format!("sed -i '{edit}' {MANIFESTS}/{manifest}"))
     }
 
-    fn status(&self, stage: Stage) -> anyhow::Result<()> {
+    fn list(&self, stage: Stage) -> anyhow::Result<()> {
+        show(stage, &self.cast.director, &format!("grep -A2 errors: {STATE}/status.yaml"))
+    }
+
+    fn conditions(&self, stage: Stage) -> anyhow::Result<()> {
         stage.command("director", &format!("cat {STATE}/status.yaml   # in short:"));
         for service in status() {
             stage.output(&format!(
@@ -103,10 +106,6 @@ impl System for Files<'_> {
         show(stage, &self.cast.director, &format!("rm {MANIFESTS}/{manifest}"))?;
         show(stage, &self.cast.rs1, "ip address del 192.168.0.10/32 dev lo")
     }
-}
-
-pub(crate) fn example(manifest: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").join(manifest)
 }
 
 /// A VirtualService in the status file.

@@ -13,6 +13,7 @@ mod system;
 
 use std::ffi::OsString;
 use std::io::{IsTerminal as _, stdin, stdout};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -97,6 +98,9 @@ fn shown(command: Vec<OsString>) -> Vec<OsString> {
 }
 
 fn inside(play: Play) -> anyhow::Result<i32> {
+    // The audience sees paths from here.
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    std::env::set_current_dir(&workspace).with_context(|| workspace.display().to_string())?;
     let (stage, start) = (Stage::new(), Instant::now());
     match play {
         Play::Cluster => cluster_play(stage)?,
@@ -117,8 +121,9 @@ fn cluster_play(stage: Stage) -> anyhow::Result<()> {
         "a real kernel with IPVS in one ordinary process, network namespaces as machines,\n\
                      etcd, kube-apiserver, lvs-operator, and lvs-agent on director and rs1.",
     );
-    let cast = Cast::new();
+    let (cast, start) = (Cast::new(), Instant::now());
     let cluster = Cluster::start(&cast);
+    stage.say(&format!("Started in {:.1} s.", start.elapsed().as_secs_f64()));
     direct_routing::play(stage, &cast, &cluster)?;
     masquerading::play(stage, &cast, &cluster)?;
     stage.part("3. What cannot work is refused, with the fix");

@@ -48,7 +48,7 @@ pub(crate) fn play(stage: Stage, cast: &Cast, system: &dyn System) -> anyhow::Re
         connection.ask()?;
     }
     stage.say(&format!("All {} connections live, those from before the change too.", held.len()));
-    system.status(stage)
+    system.conditions(stage)
 }
 
 /// Twelve connections more, which stay open: wlc evens out what is open, in proportion to the weights.

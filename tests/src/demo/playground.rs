@@ -1,7 +1,6 @@
 //! A shell in the running system. Leaving it ends everything.
 
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 
 use anyhow::Context as _;
@@ -48,7 +47,6 @@ pub(crate) fn play() -> anyhow::Result<i32> {
         .args(["--rcfile", "/run/playground.rc", "-i"])
         .env("PATH", format!("{}:{path}", folder_of_kubectl().display()))
         .env("KUBECONFIG", cluster.plane.kubeconfig())
-        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
         .status();
     status.context("cannot start bash")?;
     Ok(0)

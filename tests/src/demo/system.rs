@@ -16,8 +16,11 @@ pub(crate) trait System {
         weight: u32,
     ) -> anyhow::Result<()>;
 
-    /// Shows what there is and how it is.
-    fn status(&self, stage: Stage) -> anyhow::Result<()>;
+    /// Shows what there is, at a glance.
+    fn list(&self, stage: Stage) -> anyhow::Result<()>;
+
+    /// Shows how the virtual service is, and why.
+    fn conditions(&self, stage: Stage) -> anyhow::Result<()>;
 
     /// Takes a manifest back.
     fn delete(&self, stage: Stage, manifest: &str) -> anyhow::Result<()>;
