@@ -22,6 +22,8 @@ use std::net::IpAddr;
 
 /// The label that every Kubernetes node carries, so that one manifest fits both ways of running.
 const HOSTNAME_LABEL: &str = "kubernetes.io/hostname";
+/// The label that the examples and the chart give directors: an agent without a cluster is one.
+const DIRECTOR_LABEL: &str = "kube-lvs.io/director";
 
 /// The cluster of one node that files describe.
 pub struct Standalone {
@@ -59,7 +61,10 @@ impl Standalone {
     pub fn report(&mut self, status: &LVSNodeStatus, now: &Time) -> Update {
         let addresses: Vec<IpAddr> =
             status.addresses.iter().filter_map(|address| address.parse().ok()).collect();
-        let labels = BTreeMap::from([(HOSTNAME_LABEL.to_owned(), self.node.clone())]);
+        let labels = BTreeMap::from([
+            (HOSTNAME_LABEL.to_owned(), self.node.clone()),
+            (DIRECTOR_LABEL.to_owned(), "true".to_owned()),
+        ]);
         let facts = NodeFacts { labels, addresses, other_addresses: Vec::new() };
         let moved = self.snapshot.node(&self.node) != Some(&facts);
         let mut status = status.clone();
