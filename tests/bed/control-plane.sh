@@ -4,7 +4,6 @@
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cache=${KUBE_LVS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kube-lvs}
-command -v go >/dev/null || { echo "control plane: no go on the PATH. Install Go 1.26 or newer." >&2; exit 1; }
 
 version=$(awk '$1 == "require" && $2 == "k8s.io/kubernetes" {print $3}' "$here/control-plane/go.mod")
 key=$version-$(cat "$here/control-plane/go.mod" "$here/control-plane/go.sum" | sha256sum | cut -c1-12)
@@ -20,6 +19,7 @@ for package in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
 done
 for program in kube-apiserver kubectl; do
   [ ! -x "$dir/$program" ] || continue
+  command -v go >/dev/null || { echo "control plane: no go on the PATH. Install Go 1.26 or newer." >&2; exit 1; }
   echo "control plane: building $program $version (about five minutes on two cores, once)" >&2
   start=$SECONDS log=$dir/$program.log
   (cd "$here/control-plane" && CGO_ENABLED=0 GOFLAGS= go build -v -mod=readonly -trimpath -buildvcs=false \

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::SystemTime;
 
 use anyhow::Context as _;
 use k8s_openapi::api::authentication::v1::TokenRequest;
@@ -164,7 +165,32 @@ pub fn program(name: &str) -> PathBuf {
     let own = std::env::current_exe().unwrap_or_else(|e| panic!("our own path: {e}"));
     let mut folders = own.ancestors().skip(1).take(2).map(|folder| folder.join(name));
     let found = folders.find(|path| path.exists());
-    found.unwrap_or_else(|| panic!("no {name} beside {}: cargo build --bin {name}", own.display()))
+    let found = found
+        .unwrap_or_else(|| panic!("no {name} beside {}: cargo build --bin {name}", own.display()));
+    // `cargo test` builds the tests' own package only.
+    let built = fs::metadata(&found).and_then(|known| known.modified()).ok();
+    let sources = ["agent", "operator", "resolve", "crds", "ipvs"].map(source_folder);
+    if let Some(newer) = sources.iter().find_map(|folder| newer_than(folder, built?)) {
+        println!("warning: {name} is older than {}: cargo build --bins", newer.display());
+    }
+    found
+}
+
+fn source_folder(package: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(package).join("src")
+}
+
+/// A file under `folder` that has changed since.
+fn newer_than(folder: &Path, since: SystemTime) -> Option<PathBuf> {
+    fs::read_dir(folder).ok()?.flatten().find_map(|entry| {
+        let (path, known) = (entry.path(), entry.metadata().ok()?);
+        let is_test = path.ends_with("tests") || path.ends_with("tests.rs");
+        match known.is_dir() {
+            _ if is_test => None,
+            true => newer_than(&path, since),
+            false => known.modified().ok().filter(|changed| *changed > since).map(|_| path),
+        }
+    })
 }
 
 pub(super) fn write_kubeconfig(file: &Path, token: &str) -> anyhow::Result<()> {

@@ -52,6 +52,7 @@ impl Server {
             "--advertise-client-urls=http://127.0.0.1:2379",
             "--listen-peer-urls=http://127.0.0.1:2380",
             "--unsafe-no-fsync",
+            "--logger=zap",
             "--log-level=error",
         ]));
         // Without it the API server begins to back off.
