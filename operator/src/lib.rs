@@ -6,6 +6,7 @@
 pub mod admin;
 pub mod api;
 pub mod args;
+mod backoff;
 pub mod engine;
 pub mod lease;
 pub mod logging;

@@ -1,5 +1,6 @@
 //! One watch a kind, turned into changes; objects that vanished while the watch was down are noticed when it is back.
 
+use crate::backoff::Backoff;
 use crate::metrics::Metrics;
 use futures::{Stream, StreamExt};
 use kube::runtime::watcher::{Config, Error, Event};
@@ -95,7 +96,7 @@ pub async fn watch<K, C>(
 ) where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
-    let events = watcher(api, Config::default().timeout(TIMEOUT)).default_backoff();
+    let events = watcher(api, Config::default().timeout(TIMEOUT)).backoff(Backoff::default());
     let events = events.modify(|object| object.managed_fields_mut().clear());
     follow(events, kind, changes, metrics, wrap).await;
 }

@@ -3,6 +3,7 @@
 //! What vanished while a watch was down is told by no event: each listing is compared with what was known before it,
 //! including what an earlier run knew.
 
+use super::backoff::Backoff;
 use super::saved::Saved;
 use super::{Update, slice_name, version};
 use crate::run::Feed;
@@ -59,7 +60,7 @@ async fn follow<K, N>(
     N: Clone + Eq + Hash,
 {
     let config = watcher::Config::default().timeout(WATCH_SECONDS);
-    let stream = watcher(api, config).default_backoff();
+    let stream = watcher(api, config).backoff(Backoff::default());
     pin_mut!(stream);
     let mut away = false;
     while let Some(event) = stream.next().await {
