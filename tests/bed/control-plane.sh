@@ -10,7 +10,7 @@ key=$version-$(cat "$here/control-plane/go.mod" "$here/control-plane/go.sum" | s
 dir=$cache/control-plane/$key
 mkdir -p "$dir"
 exec 9>"$dir/lock"
-flock 9
+flock -n 9 || { echo "control plane: waiting for another build of it" >&2; flock 9; }
 
 minor=${version#v1.}; minor=${minor%%.*}
 stamp="-s -w"

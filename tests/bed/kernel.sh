@@ -15,7 +15,7 @@ key=${version//[^A-Za-z0-9.+-]/_}-$(sha256sum <"$here/kernel.config" | cut -c1-1
 dir=$cache/kernel/$key
 mkdir -p "$dir"
 exec 9>"$dir/lock"
-flock 9 # a second caller waits for the first, then finds the result
+flock -n 9 || { echo "kernel: waiting for another build of it" >&2; flock 9; }
 
 if [ ! -x "$dir/linux" ]; then
   log=$dir/build.log

@@ -19,7 +19,8 @@ pub struct Service {
     pub address: String,
     /// As `wlc`.
     pub scheduler: String,
-    /// What follows the scheduler, such as `persistent 300 255.255.255.255`; empty if nothing does.
+    /// What follows the scheduler, such as `persistent 300 255.255.255.255` (for IPv6 a
+    /// prefix length); empty if nothing does.
     pub flags: String,
     /// In the kernel's order.
     pub destinations: Vec<Destination>,
@@ -178,7 +179,11 @@ fn parse(text: &str, saved: &str) -> anyhow::Result<Vec<Service>> {
                 services.push(Service {
                     protocol: (*protocol).to_owned(),
                     scheduler: (*scheduler).to_owned(),
-                    flags: parse_flags(flags, timeout(saved, protocol, &address))?,
+                    flags: parse_flags(
+                        flags,
+                        timeout(saved, protocol, &address),
+                        address.starts_with('['),
+                    )?,
                     address,
                     destinations: Vec::new(),
                 });
@@ -202,7 +207,7 @@ fn timeout<'a>(saved: &'a str, protocol: &str, address: &str) -> &'a str {
     line.split_once(" -p ").and_then(|(_, rest)| rest.split_whitespace().next()).unwrap_or("?")
 }
 
-fn parse_flags(words: &[&str], timeout: &str) -> anyhow::Result<String> {
+fn parse_flags(words: &[&str], timeout: &str, six: bool) -> anyhow::Result<String> {
     let mut flags = Vec::new();
     let mut words = words.iter();
     while let Some(word) = words.next() {
@@ -211,8 +216,12 @@ fn parse_flags(words: &[&str], timeout: &str) -> anyhow::Result<String> {
             words.next().context("persistent without a timeout")?;
             flags.push(timeout.to_owned());
             if let Some(mask) = words.next() {
-                // For IPv6 no netmask is shown.
-                flags.push(Ipv4Addr::from(u32::from_str_radix(mask, 16)?).to_string());
+                let mask = u32::from_str_radix(mask, 16)?;
+                // A prefix length is stored as it is, and shown as if it were a netmask in network order.
+                flags.push(match six {
+                    true => mask.swap_bytes().to_string(),
+                    false => Ipv4Addr::from(mask).to_string(),
+                });
             }
         }
     }

@@ -8,7 +8,7 @@ use lvs_tests::control_plane::ControlPlane;
 use lvs_tests::net::{Link, Node};
 use lvs_tests::table::NodeState;
 use lvs_tests::traffic::{Client, Server};
-use lvs_tests::wire::Capture;
+use lvs_tests::wire::{Capture, Packet};
 
 #[test]
 fn a_panic_inside_is_a_failure_outside_with_its_message() {
@@ -226,6 +226,43 @@ fn the_example_of_the_readme_balances_and_its_replies_bypass_the_director() {
         rs1.ip("addr add 10.0.0.10/32 dev eth0");
         assert_eq!(client.who_has("10.0.0.10", "eth0").len(), 2, "a second one claims it");
         assert!(client.who_has("10.0.0.77", "eth0").is_empty());
+        Ok(())
+    });
+}
+
+#[test]
+fn tables_and_frames_are_read_for_ipv6_and_marks_too() {
+    in_guest(Guest::kernel(), || -> anyhow::Result<()> {
+        let lan = Link::new("lan");
+        let director = Node::new("director").on(&lan, "eth0", "2001:db8::10/64");
+        let server = Node::new("server").on(&lan, "eth0", "2001:db8::101/64");
+        director.sh(
+            "ipvsadm -A -t [2001:db8::10]:80 -s lc -p 60 -M 64 && \
+             ipvsadm -a -t [2001:db8::10]:80 -r [2001:db8::101]:8080 -m -w 7 && \
+             ipvsadm -A -f 300 -s sh -b sh-port -p 20 && ipvsadm -A -u 10.0.0.1:53 -s mh -p 30 -M 255.255.0.0",
+        )?;
+        let six = director.service("[2001:db8::10]:80").expect("the IPv6 service");
+        assert_eq!((six.scheduler.as_str(), six.flags.as_str()), ("lc", "persistent 60 64"));
+        assert_eq!(six.destination("[2001:db8::101]:8080").weight, 7);
+        let mark = director.service("300").expect("the mark's service");
+        assert_eq!((mark.protocol.as_str(), mark.scheduler.as_str()), ("FWM", "sh"));
+        assert!(mark.flags.contains("persistent 20 255.255.255.255"), "{}", mark.flags);
+        let dns = director.service("10.0.0.1:53").expect("the UDP service");
+        assert_eq!(dns.flags, "persistent 30 255.255.0.0");
+
+        let _web = Server::tcp(&server, "[2001:db8::101]:80", "web");
+        let capture = Capture::start(&director);
+        let source = director.get("[2001:db8::101]:80")?.seen_source;
+        let asked = capture
+            .frames()
+            .into_iter()
+            .filter(|frame| frame.outgoing && frame.is_to("2001:db8::101"));
+        let Some(Packet::Ip { source: seen, destination, protocol, .. }) =
+            asked.map(|frame| frame.packet).last()
+        else {
+            panic!("nothing was sent");
+        };
+        assert_eq!((seen, destination.port(), protocol), (source, 80, 6));
         Ok(())
     });
 }
