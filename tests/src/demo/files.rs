@@ -18,8 +18,6 @@ use crate::system::System;
 /// The folder that the agent watches.
 const MANIFESTS: &str = "/tmp/manifests";
 const STATE: &str = "/tmp/state";
-/// A manifest of `examples/` selects its director by a label of the cluster; here there is the host's name.
-const TO_HOST_NAME: &str = r#"s|kube-lvs.io/director: "true"|kubernetes.io/hostname: director|"#;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The director's agent.
@@ -68,10 +66,7 @@ impl<'a> Files<'a> {
 
 impl System for Files<'_> {
     fn apply(&self, stage: Stage, manifest: &str) -> anyhow::Result<()> {
-        self.change(
-            stage,
-            &format!("sed '{TO_HOST_NAME}' examples/{manifest} >{MANIFESTS}/{manifest}"),
-        )
+        self.change(stage, &format!("cp examples/{manifest} {MANIFESTS}/"))
     }
 
     fn set_weight(
