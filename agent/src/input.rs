@@ -1,6 +1,5 @@
 //! What the agent is told: slices and DirectorGroups, from the API server, from files, or from the last run.
 
-mod backoff;
 pub mod files;
 pub mod kube;
 pub mod saved;

@@ -137,9 +137,8 @@ impl Scope {
 fn exact(wanted: &NodeState) -> BTreeSet<ServiceKey> {
     let partly_shown = |state: &&crate::state::ServiceState| {
         state.destinations.values().any(|destination| {
-            destination.upper_threshold != 0
-                || destination.lower_threshold != 0
-                || destination.forwarding == Forwarding::Tunnel
+            // A lower threshold comes with an upper one: the kernel refuses it above (ERANGE).
+            destination.upper_threshold != 0 || destination.forwarding == Forwarding::Tunnel
         })
     };
     wanted.services.values().filter(partly_shown).map(|state| state.service.key).collect()

@@ -15,6 +15,7 @@ pub mod kernel;
 pub mod metrics;
 pub mod plan;
 pub mod report;
+mod retry;
 pub mod run;
 #[cfg(test)]
 mod scenario;

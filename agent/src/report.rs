@@ -2,6 +2,7 @@
 //! life. Never fatal: an API server that is away hears of it later.
 
 use crate::metrics::Metrics;
+use crate::retry::{Retry, causes};
 use crate::run::Published;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
@@ -18,8 +19,6 @@ use tokio::time::{Instant, sleep, timeout};
 const PAUSE: Duration = Duration::from_millis(200);
 /// At least one report within this time.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(30);
-/// First and longest wait after a report that failed.
-const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
 /// How long one write may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// So long the first report waits for all slices to be known, so that a restart is not seen as a failure.
@@ -46,24 +45,23 @@ impl Reporter {
         let settled = published.wait_for(|published| published.synced);
         // Not settled in time is reported as it is.
         let _ = timeout(SETTLE, settled).await;
-        let mut retry = RETRY.0;
+        let mut retry = Retry::default();
         loop {
             let start = Instant::now();
             let status = published.borrow_and_update().status.clone();
             let result = timeout(PATIENCE, self.write(status)).await;
             let result = match result {
                 Ok(Ok(())) => None,
-                Ok(Err(error)) => Some(error.to_string()),
+                Ok(Err(error)) => Some(causes(&error)),
                 Err(_) => Some(format!("no answer within {} s", PATIENCE.as_secs())),
             };
             self.metrics.report("api", result.is_none());
             if let Some(error) = result {
                 tracing::warn!(object = self.node, "LVSNode not written, tried again: {error}");
-                sleep(retry).await;
-                retry = (retry * 2).min(RETRY.1);
+                sleep(retry.next().unwrap_or(PAUSE)).await;
                 continue;
             }
-            retry = RETRY.0;
+            retry = Retry::default();
             let news = timeout(SIGN_OF_LIFE, published.changed()).await;
             if matches!(news, Ok(Err(_))) {
                 return;

@@ -2,6 +2,8 @@
 //! agent's report to statuses. [`Standalone`] decides; [`watch`] watches the folder and writes the status file.
 
 pub mod status;
+#[cfg(test)]
+mod tests;
 pub mod watch;
 
 use crate::input::Update;

@@ -16,12 +16,19 @@ pub enum LogFormat {
     Json,
 }
 
+const LIBRARY: &str = "kube_client";
+
 /// Starts logging to standard error. `level` is a tracing filter such as `info` or `lvs_agent=debug,warn`.
 ///
 /// # Errors
 /// When `level` is no filter.
 pub fn start(format: LogFormat, level: &str) -> Result<(), InvalidLevel> {
-    let filter = EnvFilter::try_new(level)
+    let mut directives = level.to_owned();
+    if !level.contains(LIBRARY) {
+        // It logs each failed request by itself, without the object; we log them with it.
+        directives.push_str(&format!(",{LIBRARY}=off"));
+    }
+    let filter = EnvFilter::try_new(directives)
         .map_err(|source| InvalidLevel { level: level.to_owned(), source })?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     let is_terminal = io::stderr().is_terminal();

@@ -3,8 +3,13 @@
 //! The files `*.yaml`, `*.yml` and `*.json` of the folder itself count, symbolic links too (mounted ConfigMaps are such),
 //! hidden ones not. Nothing here watches: [`crate::standalone`] asks for a scan whenever something may have changed.
 
+#[cfg(test)]
+mod tests;
+
+use crate::retry::causes;
 use lvs_crds::manifest::{self, Object};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -177,13 +182,16 @@ impl File {
             match result {
                 Ok(object) => {
                     let name = name(&object);
-                    if objects.contains_key(&name) {
-                        errors.push(format!("{} stands twice in this file", text(&name)));
-                    } else {
-                        objects.insert(name, object);
+                    match objects.entry(name) {
+                        Entry::Vacant(free) => {
+                            free.insert(object);
+                        }
+                        Entry::Occupied(first) => {
+                            errors.push(format!("{} stands twice in this file", text(first.key())));
+                        }
                     }
                 }
-                Err(error) => errors.push(with_sources(&error)),
+                Err(error) => errors.push(causes(&error)),
             }
         }
         self.take(objects, errors)
@@ -244,18 +252,4 @@ fn text((kind, namespace, name): &ObjectName) -> String {
     } else {
         format!("{kind} {namespace}/{name}")
     }
-}
-
-fn with_sources(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text.push_str(": ");
-            text.push_str(&more);
-        }
-        source = error.source();
-    }
-    text
 }

@@ -3,9 +3,12 @@
 //! What vanished while a watch was down is told by no event: each listing is compared with what was known before it,
 //! including what an earlier run knew.
 
-use super::backoff::Backoff;
+#[cfg(test)]
+mod tests;
+
 use super::saved::Saved;
 use super::{Update, slice_name, version};
+use crate::retry::{Retry, causes};
 use crate::run::Feed;
 use ::kube::runtime::WatchStreamExt;
 use ::kube::runtime::watcher::{self, Event, watcher};
@@ -60,14 +63,18 @@ async fn follow<K, N>(
     N: Clone + Eq + Hash,
 {
     let config = watcher::Config::default().timeout(WATCH_SECONDS);
-    let stream = watcher(api, config).backoff(Backoff::default());
+    let stream = watcher(api, config).backoff(Retry::default());
     pin_mut!(stream);
     let mut away = false;
     while let Some(event) = stream.next().await {
         let event = match event {
             Ok(event) => event,
             Err(error) => {
-                tracing::warn!(object, %error, "watch; what is known stays");
+                tracing::warn!(
+                    object,
+                    "not watched, tried again; what is known stays: {}",
+                    causes(&error)
+                );
                 away = true;
                 continue;
             }

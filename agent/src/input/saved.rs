@@ -3,6 +3,9 @@
 //! One small file an object, replaced by renaming: a change costs one write, whatever the table's size. Nothing is
 //! flushed to the platter: after a power cut the kernel is empty too, and a torn file is skipped.
 
+#[cfg(test)]
+mod tests;
+
 use super::{SliceName, Update, slice_name, version};
 use lvs_crds::manifest::Object;
 use lvs_crds::{DirectorGroup, VirtualServiceSlice};

@@ -139,7 +139,6 @@ impl<P: Ports> Batch<'_, P> {
             for (index, _) in entries {
                 self.settle(index, Err(KernelError::from(&error)));
             }
-            self.fresh.clear();
         }
     }
 

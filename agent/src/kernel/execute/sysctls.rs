@@ -78,8 +78,8 @@ impl<P: Ports> Batch<'_, P> {
         Ok(Done::Changed)
     }
 
-    /// What else has to be put right after a restore: the values from before our change, or those that somebody has
-    /// chosen since.
+    /// What else has to be put back after a restore. Where somebody has chosen otherwise since, that is what the kernel
+    /// brings about by itself: all of them are switches.
     fn beside(
         &mut self,
         path: &str,
@@ -87,10 +87,12 @@ impl<P: Ports> Batch<'_, P> {
     ) -> Result<BTreeMap<String, String>, KernelError> {
         let mut beside = BTreeMap::new();
         for (other, effect) in self.effects(path, &change.given) {
-            let before = change.alongside.get(&other).cloned();
+            let Some(before) = change.alongside.get(&other) else { continue };
             match self.ports.read_sysctl(&other) {
-                Ok(found) if is_same(&found, &effect) => beside.extend(before.map(|b| (other, b))),
-                Ok(found) => drop(beside.insert(other, found)),
+                Ok(found) if is_same(&found, &effect) => {
+                    beside.insert(other, before.clone());
+                }
+                Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(source) => return Err(refused("restore", &other, source)),
             }

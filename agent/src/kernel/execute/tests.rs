@@ -126,11 +126,13 @@ fn a_foreign_service_is_refused_with_everything_below_it() {
 
 #[test]
 fn a_foreign_address_is_left_and_never_removed() {
-    let (_dir, mut journal) = journal();
+    let (dir, mut journal) = journal();
     let mut fake = node();
     let own = held("eth0", "192.168.0.1/24");
     let results = fake.execute(&[Op::AddAddress(own.clone())], &mut journal);
     assert_eq!(results[0].as_ref().unwrap(), &Done::ForeignAddress);
+    let log = std::fs::read_to_string(dir.path().join("journal")).unwrap();
+    assert!(!log.contains("192.168.0.1/24"), "after a crash it would be taken for ours: {log}");
     let results = fake.execute(&[Op::DelAddress(own.clone())], &mut journal);
     assert_eq!(reasons(&results), ["ForeignAddress"]);
     assert!(fake.addresses.contains(&own) && journal.ours().is_empty());

@@ -1,0 +1,133 @@
+use super::*;
+use crate::input::files::name;
+use k8s_openapi::jiff::Timestamp;
+use lvs_crds::{Programmed, manifest};
+
+fn objects(text: &str) -> Vec<Object> {
+    manifest::parse(text).into_iter().map(Result::unwrap).collect()
+}
+
+const WEB: &str = "
+apiVersion: kube-lvs.io/v1alpha1
+kind: VirtualService
+metadata: {name: web}
+spec: {addresses: [192.168.0.10], ports: [{port: 80}], realServers: {selector: {matchLabels: {app: web}}}}
+---
+apiVersion: kube-lvs.io/v1alpha1
+kind: RealServer
+metadata: {name: a, labels: {app: web}}
+spec: {address: 192.168.0.101}
+";
+
+struct Bench(Standalone);
+
+impl Bench {
+    fn new() -> Self {
+        let mut bench = Self(Standalone::new("d"));
+        bench.report(&["10.0.0.1"], None);
+        bench
+    }
+
+    fn take(&mut self, text: &str) -> Update {
+        let objects = objects(text);
+        let names: Vec<ObjectName> = objects.iter().map(name).collect();
+        self.0.take(&names.iter().zip(&objects).collect(), &Time(Timestamp::UNIX_EPOCH))
+    }
+
+    fn report(&mut self, addresses: &[&str], programmed: Option<u64>) -> Update {
+        let status = LVSNodeStatus {
+            addresses: addresses.iter().map(|&address| address.to_owned()).collect(),
+            director_of: vec![lvs_crds::DirectorOf {
+                group: "default".to_owned(),
+                role: lvs_crds::DirectorRole::Active,
+            }],
+            programmed: programmed.map(|v| Programmed { resource_version: v.to_string() }),
+            ..LVSNodeStatus::default()
+        };
+        self.0.report(&status, &Time(Timestamp::UNIX_EPOCH))
+    }
+
+    /// `Programmed=True` and the like, of the only VirtualService.
+    fn conditions(&mut self) -> Vec<String> {
+        let objects = self.0.statuses(&Time(Timestamp::UNIX_EPOCH));
+        let status = objects.virtual_services[0].status.clone().unwrap();
+        status.conditions.iter().map(|c| format!("{}={}", c.type_, c.status)).collect()
+    }
+}
+
+#[test]
+fn files_become_slices_of_a_group_that_selects_this_node() {
+    let mut bench = Bench::new();
+    let update = bench.take(WEB);
+    assert!(update.slices_synced && update.groups_synced);
+    let [(_, Some(slice))] = update.slices.as_slice() else { panic!("{update:?}") };
+    assert_eq!(slice.spec.real_servers.len(), 1);
+    let [(name, Some(group))] = update.groups.as_slice() else { panic!("{update:?}") };
+    let members = &group.status.as_ref().unwrap().members;
+    assert_eq!((name.as_str(), members[0].node.as_str()), (DEFAULT_GROUP, "d"));
+}
+
+#[test]
+fn programmed_is_true_only_once_the_engine_has_read_back_what_the_files_say_now() {
+    let mut bench = Bench::new();
+    let version = bench.take(WEB).version;
+    assert!(bench.conditions().contains(&"Programmed=False".to_owned()));
+    bench.report(&["10.0.0.1"], Some(version));
+    assert!(bench.conditions().contains(&"Programmed=True".to_owned()));
+    let next = bench.take(&WEB.replace("192.168.0.101", "192.168.0.102")).version;
+    assert!(next > version);
+    assert!(bench.conditions().contains(&"Programmed=False".to_owned()));
+    bench.report(&["10.0.0.1"], Some(next));
+    assert!(bench.conditions().contains(&"Programmed=True".to_owned()));
+}
+
+#[test]
+fn what_is_the_same_is_no_news() {
+    let mut bench = Bench::new();
+    let version = bench.take(WEB).version;
+    let again = bench.take(WEB);
+    assert_eq!((again.slices.len(), again.version), (0, version));
+}
+
+#[test]
+fn what_leaves_the_files_leaves_the_slices() {
+    let mut bench = Bench::new();
+    bench.take(WEB);
+    let update = bench.take(
+        "apiVersion: kube-lvs.io/v1alpha1\nkind: DirectorGroup\nmetadata: {name: edge}\nspec: {}\n",
+    );
+    assert!(matches!(update.slices.as_slice(), [(_, None)]), "{update:?}");
+    let names: Vec<_> = update.groups.iter().map(|(n, g)| (n.as_str(), g.is_some())).collect();
+    assert!(names.contains(&("default", false)) && names.contains(&("edge", true)), "{names:?}");
+}
+
+#[test]
+fn a_vip_that_is_an_address_of_this_node_is_not_accepted() {
+    let mut bench = Bench::new();
+    bench.take(WEB);
+    assert!(bench.conditions().contains(&"Accepted=True".to_owned()));
+    bench.report(&["192.168.0.10"], None);
+    assert!(bench.conditions().contains(&"Accepted=False".to_owned()));
+}
+
+#[test]
+fn the_examples_of_a_cluster_select_this_node_too() {
+    let mut bench = Bench::new();
+    let update = bench.take(
+        "apiVersion: kube-lvs.io/v1alpha1\nkind: DirectorGroup\nmetadata: {name: default}\nspec: {nodeSelector: \
+         {matchLabels: {kube-lvs.io/director: \"true\", kubernetes.io/hostname: d}}}\n",
+    );
+    let group = update.groups[0].1.as_ref().unwrap();
+    assert_eq!(group.status.as_ref().unwrap().members.len(), 1);
+}
+
+#[test]
+fn an_edit_counts_up_the_generation_and_nothing_else_does() {
+    let mut bench = Bench::new();
+    bench.take(WEB);
+    bench.take(WEB);
+    bench.take(&WEB.replace("port: 80", "port: 81"));
+    let objects = bench.0.statuses(&Time(Timestamp::UNIX_EPOCH));
+    assert_eq!(objects.virtual_services[0].metadata.generation, Some(2));
+    assert_eq!(objects.real_servers[0].metadata.generation, Some(1));
+}
