@@ -322,11 +322,8 @@ fn the_cheap_look_sees_what_netlink_sees() {
                 let address: IpAddr = address.parse().expect("an address");
                 Destination::new(DestinationKey::new(address, port), forwarding, weight)
             };
-            let limited = Destination {
-                upper_threshold: 9,
-                lower_threshold: 5,
-                ..server(104, Forwarding::DirectRoute, 1)
-            };
+            let limited =
+                Destination { upper_threshold: 9, ..server(104, Forwarding::DirectRoute, 1) };
             let mut ops: Vec<Op> =
                 [six, udp, empty, mark].map(|key| new_service(key, "wlc")).into();
             let persistent = Service::new(web(), "wrr").persistent(300);
@@ -352,8 +349,11 @@ fn the_cheap_look_sees_what_netlink_sees() {
             assert_eq!(services[&web()].destinations[&limited.key].upper_threshold, 9);
             assert_eq!(services.len(), 5);
             wanted.services = services;
+            let before = kernel.requests();
             let seen = kernel.observe(&Scope::audit(&wanted, journal.ours())).expect("a look");
             assert_eq!(seen.services, exact.services);
+            let cost = kernel.requests().ipvs - before.ipvs;
+            assert_eq!(cost, 4, "one listing, and one each for thresholds, tunnels and the mark");
             // Of a service of which nobody wants thresholds, only these are missing.
             let before = kernel.requests();
             let scope =
@@ -552,6 +552,15 @@ fn a_look_at_a_large_table_is_one_listing_and_a_change_reads_no_table() {
             let observed = kernel.observe(&Scope::audit(&wanted, journal.ours())).expect("a look");
             let cost = since(kernel.requests(), before);
             println!("looking at 10,000 x 10: {cost}, {:?}", start.elapsed());
+            let start = Instant::now();
+            let text = std::fs::read_to_string("/proc/thread-self/net/ip_vs").expect("a table");
+            println!("of that, reading {} kB of table: {:?}", text.len() / 1000, start.elapsed());
+            let start = Instant::now();
+            lvs_agent::kernel::table::parse(&text);
+            println!("taking it apart: {:?}", start.elapsed());
+            let start = Instant::now();
+            let services = lvs_ipvs::Client::open().and_then(|mut client| client.services());
+            println!("listing {} services: {:?}", services.expect("a list").len(), start.elapsed());
             assert_eq!(kernel.requests().ipvs - before.ipvs, 1);
             assert_eq!(kernel.requests().table_reads - before.table_reads, 1);
             assert!(observed.services.as_ref() == Some(&wanted.services), "as it was made");
