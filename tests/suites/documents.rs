@@ -43,6 +43,29 @@ fn every_reason_is_explained_and_every_explained_reason_exists() {
 }
 
 #[test]
+fn every_metric_is_listed_and_every_listed_metric_exists() {
+    let page = text("docs/operations.md");
+    let said = page.lines().flat_map(|line| quoted(line, '`'));
+    let listed: BTreeSet<_> = said.filter(|w| w.starts_with("lvs_") && !w.contains('=')).collect();
+    let mut known = BTreeSet::new();
+    for program in ["agent", "operator"] {
+        let code = text(Path::new(program).join("src/metrics.rs"));
+        for call in code.split("register").skip(1) {
+            // register( NAME, or register_with_unit( NAME, .. Unit::Seconds
+            let Some(arguments) = call.split(';').next() else { continue };
+            let Some(name) = quoted(arguments, '"').first().copied() else { continue };
+            let unit = if call.starts_with("_with_unit") { "_seconds" } else { "" };
+            known.insert(format!("lvs_{program}_{name}{unit}"));
+        }
+    }
+    known.retain(|name| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'));
+    assert!(known.len() > 10, "{known:?}");
+    let plain = |name: &str| name.strip_suffix("_total").unwrap_or(name).to_owned();
+    let listed: BTreeSet<String> = listed.into_iter().map(plain).collect();
+    assert_eq!(listed, known, "docs/operations.md beside */src/metrics.rs");
+}
+
+#[test]
 fn every_link_leads_to_a_file() {
     let mut broken = Vec::new();
     for page in pages() {
