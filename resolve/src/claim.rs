@@ -87,17 +87,12 @@ pub(crate) fn contest(
     }
     let rivals = rivals(key, vs, snapshot);
     let mut taken = Taken::default();
-    for (rival, _) in &rivals {
-        for claim in snapshot.held_by(rival) {
-            taken.take(*claim, rival);
-        }
-    }
-    // Whoever holds a claim without wanting it any more has it until its slices are gone.
-    for claim in &claims {
-        for holder in snapshot.holders(claim) {
+    // Whoever holds a claim, wanting it still or not, has it until its slices are gone.
+    for claim in rivals.iter().flat_map(|(_, wants)| wants) {
+        for holder in by_age(snapshot.holders(claim), snapshot) {
             taken.take(*claim, holder);
         }
-        for holder in snapshot.holders_of_address(claim.address) {
+        for holder in by_age(snapshot.holders_of_address(claim.address), snapshot) {
             taken.belong(claim.address, holder);
         }
     }
@@ -153,8 +148,7 @@ fn contested(key: &Key, claims: &BTreeSet<Claim>, snapshot: &Snapshot) -> bool {
     })
 }
 
-/// Everybody whose claims meet `key`'s, or meet those of somebody who is in already: first those that hold something,
-/// then by age, then by name.
+/// Everybody whose claims meet `key`'s, or meet those of somebody who is in already: by age, then by name.
 fn rivals(key: &Key, vs: &VirtualService, snapshot: &Snapshot) -> Vec<(Key, BTreeSet<Claim>)> {
     let mut found = BTreeMap::from([(key.clone(), wanted(vs))]);
     let mut open = vec![key.clone()];
@@ -176,11 +170,16 @@ fn rivals(key: &Key, vs: &VirtualService, snapshot: &Snapshot) -> Vec<(Key, BTre
             }
         }
     }
-    let mut rivals: Vec<_> = found.into_iter().collect();
-    // Stable: of one age they stay in the order of their names.
-    rivals.sort_by_key(|(key, _)| {
+    let order = by_age(found.keys(), snapshot).into_iter().cloned().collect::<Vec<_>>();
+    order.into_iter().filter_map(|key| found.remove_entry(&key)).collect()
+}
+
+/// The oldest first; of one age, and those that are gone, in the order of their names.
+fn by_age<'a>(keys: impl Iterator<Item = &'a Key>, snapshot: &Snapshot) -> Vec<&'a Key> {
+    let mut keys: Vec<&Key> = keys.collect();
+    keys.sort_by_cached_key(|key| {
         let created = snapshot.virtual_service(key).and_then(|vs| vs.creation_timestamp());
-        (snapshot.held_by(key).next().is_none(), created.is_none(), created)
+        (created.is_none(), created, *key)
     });
-    rivals
+    keys
 }

@@ -151,6 +151,38 @@ fn a_loser_of_one_contest_does_not_block_a_third() {
 }
 
 #[test]
+fn who_loses_to_a_holder_does_not_block_a_third() {
+    let ports = |ports: [i32; 2]| json!({"ports": ports.map(|p| json!({"name": format!("p{p}"), "port": p}))});
+    for keeps_wanting in [true, false] {
+        let mut cluster = Cluster::default();
+        cluster.group("default", json!({}));
+        cluster.service_in(NS, "holder", "2026-01-03T00:00:00Z", json!({"ports": [{"port": 2}]}));
+        cluster.write(NS, "holder");
+        if !keeps_wanting {
+            // An edit that is not accepted: it still has what it had.
+            let spec = json!({"ports": [{"port": 9}], "directorGroup": "gone"});
+            cluster.service_in(NS, "holder", "2026-01-03T00:00:00Z", spec);
+        }
+        cluster.service_in(NS, "oldest", "2026-01-01T00:00:00Z", ports([1, 2]));
+        cluster.service_in(NS, "third", "2026-01-02T00:00:00Z", json!({"ports": [{"port": 1}]}));
+        assert_eq!(who_of(&cluster, &["oldest", "third"]), ["third"], "{keeps_wanting}");
+    }
+}
+
+#[test]
+fn having_one_port_gives_no_right_to_another() {
+    let mut cluster = cluster();
+    cluster.write(NS, "web");
+    let ports = json!([{"name": "http", "port": 80}, {"name": "https", "port": 443}]);
+    cluster.service_in(NS, "older", "2025-01-01T00:00:00Z", json!({"ports": [{"port": 443}]}));
+    cluster.service("web", json!({"ports": ports}));
+    assert_eq!(who_of(&cluster, &["web", "older"]), ["older"]);
+    let (_, message, vips) = accepted(&cluster, NS, "web");
+    assert!(message.contains("TCP/443 is taken by VirtualService shop/older"), "{message}");
+    assert_eq!(vips, ["192.0.2.10:80"], "and it keeps what it has");
+}
+
+#[test]
 fn two_that_have_slices_with_one_claim_end_as_one() {
     let mut cluster = cluster();
     cluster.service("twin", json!({}));

@@ -169,7 +169,10 @@ impl Snapshot {
     }
 
     /// The VirtualServices whose slices have this address.
-    pub(crate) fn holders_of_address(&self, address: IpAddr) -> impl Iterator<Item = &Key> {
+    pub(crate) fn holders_of_address(
+        &self,
+        address: IpAddr,
+    ) -> impl Iterator<Item = &Key> + use<'_> {
         self.index.holders_by_address.get(&address).map(|(key, _, _)| key)
     }
 
