@@ -42,7 +42,8 @@ impl Cold {
 /// # Errors
 /// When either leaves another number of services or destinations behind than it was asked for.
 pub fn cold_programming(services: u16, destinations: u8) -> anyhow::Result<Cold> {
-    let name = |who| format!("{who}-{services}x{destinations}-{}", ROUND.fetch_add(1, Ordering::Relaxed));
+    let name =
+        |who| format!("{who}-{services}x{destinations}-{}", ROUND.fetch_add(1, Ordering::Relaxed));
     let (requests, ours) = with_ours(&Node::new(&name("ours")), services, destinations)?;
     let ipvsadm = with_ipvsadm(&Node::new(&name("ipvsadm")), services, destinations)?;
     Ok(Cold { services, destinations, requests, ours, ipvsadm })

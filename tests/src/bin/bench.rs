@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
-use lvs_tests::bed::{Guest, inside, run_command};
+use lvs_tests::bed::{Guest, inside, show_command};
 use lvs_tests::bench::cold_programming;
 
 /// How often the small table is programmed; the one in the middle is printed.
@@ -15,12 +15,15 @@ fn main() -> anyhow::Result<()> {
     }
     let guest = Guest::kernel().memory("4G").limit(Duration::from_secs(1800));
     let command = vec![OsString::from(std::env::current_exe()?)];
-    std::process::exit(run_command(&guest, command)?)
+    std::process::exit(show_command(&guest, command)?)
 }
 
 fn cold() -> anyhow::Result<()> {
     println!("Programming an empty kernel (times in ms, in a guest: see the ratio)");
-    println!("{:>10} {:>10} {:>10} {:>10} {:>8}", "table", "requests", "lvs-ipvs", "ipvsadm -R", "ratio");
+    println!(
+        "{:>10} {:>10} {:>10} {:>10} {:>8}",
+        "table", "requests", "lvs-ipvs", "ipvsadm -R", "ratio"
+    );
     for (services, rounds) in [(1_000, ROUNDS), (10_000, 1)] {
         let mut measured = Vec::new();
         for _ in 0..rounds {

@@ -1,0 +1,15 @@
+//! What several suites begin with: the machines of the guide's two examples, manifests in one line, a steady load.
+
+mod cluster;
+mod dr;
+mod load;
+mod manifest;
+mod nat;
+mod standalone;
+
+pub use cluster::Cluster;
+pub use dr::DrNet;
+pub use load::Load;
+pub use manifest::{director_group, real_server, virtual_service};
+pub use nat::NatNet;
+pub use standalone::Standalone;

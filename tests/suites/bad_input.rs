@@ -1,0 +1,233 @@
+//! What goes wrong, and what the user is told; meanwhile a good service keeps serving.
+
+use std::time::Duration;
+
+use lvs_tests::bed::{Guest, in_guest};
+use lvs_tests::net::{Link, Node};
+use lvs_tests::scenario::{Cluster, director_group, real_server, virtual_service};
+use lvs_tests::table::Service;
+use lvs_tests::traffic::Server;
+
+const GOOD_VIP: &str = "10.0.0.10";
+const GOOD: &str = "10.0.0.10:80";
+
+#[test]
+fn each_mistake_has_its_message_and_disturbs_nobody() {
+    let guest = Guest::control_plane().virtual_time().limit(Duration::from_secs(400));
+    in_guest(guest, || -> anyhow::Result<()> {
+        let good = Good::new();
+        good.cluster.wait_for("virtualservice/good", "Available");
+        let table = good.table();
+        what_one_object_gets_wrong_is_refused_at_once(&good);
+        good.serves_as_before(&table);
+        a_virtual_service_that_clashes_is_not_accepted(&good);
+        good.serves_as_before(&table);
+        real_servers_that_cannot_be_used_are_left_out_with_a_reason(&good);
+        good.serves_as_before(&table);
+        a_group_has_one_director(&good)?;
+        good.serves_as_before(&table);
+        Ok(())
+    });
+}
+
+/// A service that works.
+struct Good {
+    cluster: Cluster,
+    director: Node,
+    other: Node,
+    client: Node,
+    _web: Server,
+}
+
+impl Good {
+    fn new() -> Good {
+        let lan = Link::new("lan");
+        let director = Node::new("director").on(&lan, "eth0", "10.0.0.1/24");
+        let other = Node::new("other").on(&lan, "eth0", "10.0.0.2/24");
+        let client = Node::new("client").on(&lan, "eth0", "10.0.0.50/24");
+        let web = Server::tcp(&director, "0.0.0.0:80", "director");
+        let mut cluster = Cluster::start();
+        cluster.add_director(&director);
+        cluster.add_node(&other);
+        cluster.apply(&director_group("default", "networks: [{cidr: 10.0.0.0/24}]"));
+        cluster.apply(&virtual_service("good", &format!("addresses: [{GOOD_VIP}]")));
+        cluster.apply(&real_server("good-1", "good", "address: 10.0.0.1"));
+        Good { cluster, director, other, client, _web: web }
+    }
+
+    /// The table without what changes by itself.
+    fn table(&self) -> Vec<Service> {
+        let mut table = self.director.services();
+        for destination in table.iter_mut().flat_map(|service| &mut service.destinations) {
+            (destination.active, destination.inactive) = (0, 0);
+        }
+        table
+    }
+
+    #[track_caller]
+    fn serves_as_before(&self, table: &[Service]) {
+        assert_eq!(self.table(), table);
+        assert_eq!(self.client.get(GOOD).expect("the good service").server, "director");
+        assert_eq!(self.cluster.condition("virtualservice/good", "Available").status, "True");
+    }
+}
+
+fn what_one_object_gets_wrong_is_refused_at_once(good: &Good) {
+    let service = |spec: &str| virtual_service("bad", spec);
+    let server = |spec: &str| real_server("bad", "bad", spec);
+    let persistent =
+        |mask: &str| format!("addresses: [\"2001:db8::1\"], persistence: {{ipv4Netmask: {mask}}}");
+    for (mistake, manifest, told) in [
+        (
+            "no address",
+            service("addresses: [300.0.0.1]"),
+            vec!["spec.addresses[0]", "not an IP address"],
+        ),
+        ("loopback VIP", service("addresses: [127.0.0.1]"), vec!["spec.addresses[0]", "loopback"]),
+        (
+            "targetPort with DR",
+            service("addresses: [10.0.0.20], ports: [{port: 80, targetPort: 8080}]"),
+            vec!["spec.ports", "DR cannot translate ports", "forwarding: NAT"],
+        ),
+        (
+            "unknown scheduler",
+            service("addresses: [10.0.0.20], scheduler: wrong"),
+            vec!["spec.scheduler", "\"wrong\"", "\"wlc\""],
+        ),
+        (
+            "netmask of another family",
+            service(&persistent("255.255.255.0")),
+            vec!["spec.persistence.ipv4Netmask", "no IPv4 address"],
+        ),
+        (
+            "a netmask that is none",
+            service(&persistent("255.0.255.0")),
+            vec!["ipv4Netmask", "not a netmask"],
+        ),
+        (
+            "weight -1",
+            server("address: 10.0.0.20, weight: -1"),
+            vec!["spec.weight", "greater than or equal to 0"],
+        ),
+        (
+            "weight 65536",
+            server("address: 10.0.0.20, weight: 65536"),
+            vec!["spec.weight", "less than or equal to 65535"],
+        ),
+        ("neither", server("weight: 1"), vec!["spec", "exactly one of address and nodeName"]),
+        (
+            "both",
+            server("address: 10.0.0.20, nodeName: other"),
+            vec!["spec", "exactly one of address and nodeName"],
+        ),
+        ("loopback", server("address: 127.0.0.1"), vec!["spec.address", "loopback"]),
+    ] {
+        let said = good.cluster.refused(&manifest);
+        for words in told {
+            assert!(said.contains(words), "{mistake}: {words:?} is missing in: {said}");
+        }
+    }
+}
+
+fn a_virtual_service_that_clashes_is_not_accepted(good: &Good) {
+    let cluster = &good.cluster;
+    cluster.apply(&director_group(
+        "closed",
+        r#"nodeSelector: {matchLabels: {nobody: has}}, allowedNamespaces: {matchLabels: {admitted: "true"}}"#,
+    ));
+    for (name, spec, reason, told) in [
+        (
+            "taken",
+            format!("addresses: [{GOOD_VIP}]"),
+            "AddressConflict",
+            vec!["10.0.0.10", "TCP/80", "default/good"],
+        ),
+        (
+            "no-group",
+            "addresses: [10.0.0.20], directorGroup: missing".to_owned(),
+            "NoSuchDirectorGroup",
+            vec!["spec.directorGroup", "missing"],
+        ),
+        (
+            "not-admitted",
+            "addresses: [10.0.0.20], directorGroup: closed".to_owned(),
+            "NamespaceNotAllowed",
+            vec!["DirectorGroup closed", "namespace default"],
+        ),
+        (
+            "a-node",
+            "addresses: [10.0.0.2]".to_owned(),
+            "AddressOfNode",
+            vec!["10.0.0.2", "node other"],
+        ),
+    ] {
+        cluster.apply(&virtual_service(name, &spec));
+        let object = format!("virtualservice/{name}");
+        cluster.wait_for(&object, "Accepted=False");
+        let condition = cluster.condition(&object, "Accepted");
+        assert_eq!(condition.reason, reason, "{condition:?}");
+        for words in told {
+            assert!(condition.message.contains(words), "{words:?} is missing in {condition:?}");
+        }
+        for type_ in ["Programmed", "Available"] {
+            assert_eq!(cluster.condition(&object, type_).status, "False", "{name}: {type_}");
+        }
+        cluster.delete(&object);
+    }
+}
+
+fn real_servers_that_cannot_be_used_are_left_out_with_a_reason(good: &Good) {
+    let cluster = &good.cluster;
+    cluster.apply(&director_group("fenced", "realServerCIDRs: [10.9.0.0/24]"));
+    cluster.apply(&virtual_service("empty", "addresses: [10.0.0.20]"));
+    cluster.wait_for("virtualservice/empty", "Available=False");
+    cluster.wait_for("virtualservice/empty", "Resolved");
+    let available = cluster.condition("virtualservice/empty", "Available");
+    assert_eq!(available.reason, "NoRealServers");
+    assert!(available.message.contains("spec.realServers.selector"), "{available:?}");
+
+    for (name, group, server, reason, told) in [
+        ("ghost", "default", "nodeName: ghost", "NoSuchNode", vec!["spec.nodeName", "ghost"]),
+        (
+            "outside",
+            "fenced",
+            "address: 10.0.0.2",
+            "OutsideRealServerCIDRs",
+            vec!["10.0.0.2", "realServerCIDRs", "fenced"],
+        ),
+    ] {
+        cluster.apply(&virtual_service(
+            name,
+            &format!("addresses: [10.0.0.21], directorGroup: {group}"),
+        ));
+        cluster.apply(&real_server(name, name, server));
+        let object = format!("virtualservice/{name}");
+        cluster.wait_for(&object, "Resolved=False");
+        cluster.wait_for(&object, "Available=False");
+        let resolved = cluster.condition(&object, "Resolved");
+        for words in &told {
+            assert!(resolved.message.contains(words), "{words:?} is missing in {resolved:?}");
+        }
+        let own = cluster.condition(&format!("realserver/{name}"), "Resolved");
+        assert_eq!((own.status.as_str(), own.reason.as_str()), ("False", reason), "{own:?}");
+        cluster.delete(&object);
+        cluster.delete(&format!("realserver/{name}"));
+    }
+    cluster.delete("virtualservice/empty");
+    cluster.delete("directorgroup/fenced");
+}
+
+fn a_group_has_one_director(good: &Good) -> anyhow::Result<()> {
+    let cluster = &good.cluster;
+    cluster.kubectl("label node other kube-lvs.io/director=true")?;
+    cluster.wait_for("directorgroup/default", "Ready=False");
+    let ready = cluster.condition("directorgroup/default", "Ready");
+    assert_eq!(ready.reason, "TooManyDirectors");
+    for words in ["director", "other", "spec.nodeSelector"] {
+        assert!(ready.message.contains(words), "{ready:?}");
+    }
+    assert!(good.other.services().is_empty(), "the second node is no director");
+    cluster.kubectl("label node other kube-lvs.io/director-")?;
+    cluster.wait_for("directorgroup/default", "Ready");
+    Ok(())
+}
