@@ -138,7 +138,7 @@ fn pages() -> Vec<PathBuf> {
             .map(PathBuf::from)
             .into();
     for folder in ["docs", "examples", "tests"] {
-        pages.extend(files(Path::new(folder), "md").into_iter());
+        pages.extend(files(Path::new(folder), "md"));
     }
     pages
 }

@@ -24,7 +24,7 @@ const HINT: &str = "
 Try:
   kubectl apply -f examples/dr.yaml
   kubectl get lvs
-  on client1 curl 192.168.0.10            # on MACHINE COMMAND; machines lists them
+  on client1 curl 192.168.0.10            # says who answered, and whom it saw. on MACHINE COMMAND; see machines
   ipvsadm -Ln                             # on the director
   kubectl patch realserver web-1 --type=merge -p '{\"spec\":{\"weight\":20}}'
   kubectl explain virtualservice.spec.scheduler
