@@ -50,7 +50,8 @@ impl Outcome for anyhow::Result<()> {
 #[derive(Debug)]
 pub struct Failure {
     reason: String,
-    kept: PathBuf,
+    /// The folder with all of it, if there was a guest.
+    kept: Option<PathBuf>,
     /// What daemons and the kernel said.
     logs: String,
     output: String,
@@ -63,7 +64,8 @@ impl Failure {
     }
 
     fn verdict(&self) -> String {
-        format!("{}. All of it is in {}", self.reason, self.kept.display())
+        let all = self.kept.as_ref().map(|kept| format!(". All of it is in {}", kept.display()));
+        format!("{}{}", self.reason, all.unwrap_or_default())
     }
 }
 
@@ -145,13 +147,12 @@ fn run_outside(guest: &Guest, call: usize) -> Result<(), Failure> {
         kept: kept.clone(),
         take: None,
     };
-    let failed = |reason| Failure {
-        reason,
-        kept: kept.clone(),
-        logs: logs(&kept),
-        output: tail(&kept.join("out"), 200),
-    };
-    let run = launch.run().map_err(|error| failed(format!("no guest: {error:#}")))?;
+    let run = launch.run().map_err(|error| Failure {
+        reason: format!("no guest: {error:#}"),
+        kept: None,
+        logs: String::new(),
+        output: String::new(),
+    })?;
     note_duration(&format!("{suite}::{test}"), run.took);
     let reason = match run.end {
         End::Exited(0) if run.passed => return Ok(()),
@@ -160,7 +161,12 @@ fn run_outside(guest: &Guest, call: usize) -> Result<(), Failure> {
         End::Died(how) => format!("the guest died: {how}"),
         End::TimedOut => format!("the guest did not end within {:?}", guest.limit),
     };
-    Err(failed(reason))
+    Err(Failure {
+        reason,
+        logs: logs(&kept),
+        output: tail(&kept.join("out"), 200),
+        kept: Some(kept),
+    })
 }
 
 /// What the daemons and the kernel of a failed guest said.
