@@ -27,7 +27,7 @@ esac
 [ "$what" = demo-standalone ] || background control-plane tests/bed/control-plane.sh
 case $what in
   bed) ;;
-  test) cargo test --workspace --no-run --quiet && cargo build --workspace --bins --quiet ;;
+  test) cargo build --workspace --bins && cargo test --workspace --no-run ;;
   bench) cargo build --workspace --bins --release ;;
   *) cargo build --workspace --bins ;;
 esac || touch "$log/workspace.failed"
