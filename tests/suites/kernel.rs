@@ -334,7 +334,7 @@ fn the_cheap_look_sees_what_netlink_sees() {
                 new_destination(web(), server(103, Forwarding::Tunnel, 70_000)),
                 // The director's own address.
                 new_destination(web(), server(1, Forwarding::DirectRoute, i32::MAX.unsigned_abs())),
-                new_destination(web(), limited),
+                new_destination(udp, limited),
                 new_destination(udp, at("192.168.0.101", 5353, Forwarding::Masquerade, 1)),
                 new_destination(six, at("2001:db8::101", 443, Forwarding::DirectRoute, 1)),
                 new_destination(six, at("2001:db8::1", 443, Forwarding::DirectRoute, 2)),
@@ -346,14 +346,14 @@ fn the_cheap_look_sees_what_netlink_sees() {
             let exact = all_exact(&mut kernel);
             let mut wanted = NodeState::default();
             let services = exact.services.clone().expect("IPVS");
-            assert_eq!(services[&web()].destinations[&limited.key].upper_threshold, 9);
+            assert_eq!(services[&udp].destinations[&limited.key].upper_threshold, 9);
             assert_eq!(services.len(), 5);
             wanted.services = services;
             let before = kernel.requests();
             let seen = kernel.observe(&Scope::audit(&wanted, journal.ours())).expect("a look");
             assert_eq!(seen.services, exact.services);
             let cost = kernel.requests().ipvs - before.ipvs;
-            assert_eq!(cost, 4, "one listing, and one each for thresholds, tunnels and the mark");
+            assert_eq!(cost, 5, "one listing, and one each for thresholds, tunnels and the mark");
             // Of a service of which nobody wants thresholds, only these are missing.
             let before = kernel.requests();
             let scope =
@@ -365,7 +365,7 @@ fn the_cheap_look_sees_what_netlink_sees() {
                 "one listing, and one for the mark"
             );
             let found =
-                cheap.get_mut(&web()).and_then(|state| state.destinations.get_mut(&limited.key));
+                cheap.get_mut(&udp).and_then(|state| state.destinations.get_mut(&limited.key));
             *found.expect("there") = limited;
             assert_eq!(Some(cheap), exact.services);
         });
