@@ -10,7 +10,7 @@ use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use lvs_crds::{LVSNode, RealServer, VirtualServiceSlice};
+use lvs_crds::{LVSNode, RealServer, VirtualService, VirtualServiceSlice};
 use lvs_tests::bed::{Guest, in_guest};
 use lvs_tests::control_plane::{NAMESPACE, program};
 use lvs_tests::wait_for;
@@ -129,6 +129,20 @@ fn a_service_is_programmed_when_its_director_has_read_back_its_newest_slice() {
         world.wait_until("web", "Available", "True/Available");
         world.report("d1", json!({"programmed": programmed}));
         world.wait_until("web", "Degraded", "False/AsExpected");
+
+        // What somebody does to a slice by hand is undone.
+        let patch = [
+            "patch",
+            "lvsslice",
+            "web-0",
+            "--type=json",
+            "-p",
+            r#"[{"op": "replace", "path": "/spec/realServers/0/weight", "value": 99}, {"op": "remove", "path": "/spec/realServers/1"}]"#,
+        ];
+        world.plane.kubectl(&patch)?;
+        world.wait_for_placed("web", &["a 10.0.0.101 7", "b 10.0.0.1 10"]);
+        world.plane.kubectl(&["delete", "lvsslice", "web-0"])?;
+        world.wait_for_placed("web", &["a 10.0.0.101 7", "b 10.0.0.1 10"]);
 
         world.delete("VirtualService", "web");
         wait_for("its slices are gone", PATIENCE, || {
@@ -314,6 +328,9 @@ fn what_vanished_while_nobody_watched_is_noticed() {
         world.delete("RealServer", "one-a");
         world.delete("VirtualService", "two");
         world.delete("Node", "old");
+        let old = world.slices()["one-0"].clone();
+        world.delete("VirtualService", "one");
+        world.service("one", "10.0.0.10", json!({}));
         world.plane.kill_api();
         world.plane.restart_api();
         sleep(seconds(300));
@@ -321,6 +338,12 @@ fn what_vanished_while_nobody_watched_is_noticed() {
         world.wait_for_placed("one", &["one-b 10.0.1.2 1"]);
         world.wait_for_placed("two", &[]);
         assert!(!world.slices().contains_key("two-0"));
+        // A service that was made anew takes the slice over: its table stays as it is meanwhile.
+        let slice = &world.slices()["one-0"];
+        assert_eq!(slice.metadata.uid, old.metadata.uid);
+        let service: VirtualService = world.plane.get("default", "one")?;
+        let mut owners = slice.metadata.owner_references.iter().flatten();
+        assert!(owners.any(|owner| Some(&owner.uid) == service.metadata.uid.as_ref()));
         // The report of a node that is gone goes too, once its agent has been silent for long.
         let reported = || world.plane.get_cluster::<LVSNode>("old").is_ok();
         wait_for("the report of the vanished node is gone", seconds(120), || {
