@@ -3,5 +3,7 @@
 //! A guest overstates system calls by far, so what is compared runs in the same guest, in turns.
 
 mod cold;
+mod wide;
 
 pub use cold::{Cold, cold_programming};
+pub use wide::{Audits, Latency, Wide};

@@ -3,13 +3,17 @@
 use std::time::Duration;
 
 use lvs_tests::bed::{Guest, in_guest};
+use lvs_tests::control_plane::program;
 use lvs_tests::net::{Link, Node};
 use lvs_tests::scenario::{Cluster, director_group, real_server, virtual_service};
 use lvs_tests::table::Service;
 use lvs_tests::traffic::Server;
+use lvs_tests::wait_for;
 
 const GOOD_VIP: &str = "10.0.0.10";
 const GOOD: &str = "10.0.0.10:80";
+/// What the guest's modprobe reads.
+const MODULES: &str = "/run/bed/modprobe.conf";
 
 #[test]
 fn each_mistake_has_its_message_and_disturbs_nobody() {
@@ -229,5 +233,59 @@ fn a_group_has_one_director(good: &Good) -> anyhow::Result<()> {
     assert!(good.other.services().is_empty(), "the second node is no director");
     cluster.kubectl("label node other kube-lvs.io/director-")?;
     cluster.wait_for("directorgroup/default", "Ready");
+    Ok(())
+}
+
+#[test]
+fn a_module_that_the_kernel_lacks_is_named_and_nothing_but_it_is_needed() {
+    let guest = Guest::control_plane().on_debian().limit(Duration::from_secs(300));
+    let guest = guest.without_module("ip_vs").without_module("ip_vs_lblcr");
+    in_guest(guest, || -> anyhow::Result<()> {
+        let good = Good::new();
+        let told = |object: &str, words: &[&str]| {
+            good.cluster.wait_for(object, "Programmed=False");
+            wait_for(&format!("{object} says {words:?}"), Duration::from_secs(30), || {
+                let condition = good.cluster.condition(object, "Programmed");
+                let all = words.iter().all(|word| condition.message.contains(word));
+                if all { Ok(()) } else { Err(condition) }
+            });
+        };
+        told("virtualservice/good", &["director", "IPVS", "ip_vs"]);
+        assert!(
+            !good.director.addresses().contains("eth0 10.0.0.10/24"),
+            "no VIP without its service"
+        );
+
+        // Its admin installs the one, and not yet the other.
+        std::fs::write(MODULES, "install ip_vs_lblcr /bin/false\n")?;
+        good.cluster.wait_for("virtualservice/good", "Programmed");
+        let table = good.table();
+        assert_eq!(table.len(), 1);
+        good.serves_as_before(&table);
+        let spec = "addresses: [10.0.0.11], scheduler: lblcr";
+        good.cluster.apply(&virtual_service("cache", spec));
+        good.cluster.apply(&real_server("cache-1", "cache", "address: 10.0.0.2"));
+        told("virtualservice/cache", &["director", "lblcr", "ip_vs_lblcr"]);
+        good.serves_as_before(&table);
+
+        std::fs::write(MODULES, "")?;
+        good.cluster.wait_for("virtualservice/cache", "Programmed");
+        without_the_right_to_change_the_network_it_says_so(&good.other)
+    });
+}
+
+/// With status 3, and at once.
+fn without_the_right_to_change_the_network_it_says_so(node: &Node) -> anyhow::Result<()> {
+    let agent = program("lvs-agent");
+    let output = node
+        .command("setpriv")
+        .args(["--inh-caps=-net_admin", "--bounding-set=-net_admin"])
+        .arg(agent)
+        .args(["--manifests", "/tmp", "--state-dir", "/tmp/powerless"])
+        .output()?;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned()
+        + &String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains("CAP_NET_ADMIN") && said.contains("run as root or grant"), "{said}");
     Ok(())
 }

@@ -42,7 +42,12 @@ impl Guest {
 
     /// Debian's packaged kernel with modules, which are loaded when asked for. It has no virtual time.
     pub fn debian() -> Guest {
-        Guest { kernel: Kernel::Debian, ..Guest::kernel() }
+        Guest::kernel().on_debian()
+    }
+
+    /// This guest with Debian's packaged kernel: see [`Guest::debian`].
+    pub fn on_debian(self) -> Guest {
+        Guest { kernel: Kernel::Debian, ..self }
     }
 
     /// The bed's own kernel with an etcd and a kube-apiserver at hand: see [`crate::control_plane`].
