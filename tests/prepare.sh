@@ -32,5 +32,5 @@ case $what in
   *) cargo build --workspace --bins ;;
 esac || touch "$log/workspace.failed"
 for pid in "${pids[@]}"; do wait "$pid" || true; done
-failed=$(cd "$log" && ls -- *.failed 2>/dev/null | sed 's/\.failed//' | tr '\n' ' ')
+failed=$(cd "$log" && { ls -- *.failed 2>/dev/null || true; } | sed 's/\.failed//' | tr '\n' ' ')
 [ -z "$failed" ] || { echo "prepare: could not build: $failed(the reason is above)" >&2; exit 1; }
