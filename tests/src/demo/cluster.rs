@@ -35,14 +35,17 @@ impl Cluster {
     /// Shows a kubectl command with all that it says, and returns whether it succeeded.
     pub(crate) fn kubectl(&self, stage: Stage, words: &str) -> anyhow::Result<bool> {
         stage.command("", &format!("kubectl {words}"));
-        // Through a shell, so that the audience could type it; stderr where they would see it.
+        // Through a shell, so that the audience could type it.
         let output = Command::new("/bin/sh")
             .arg("-c")
-            .arg(format!("exec \"$KUBECTL\" {words} 2>&1"))
+            .arg(format!("exec \"$KUBECTL\" {words}"))
             .env("KUBECTL", &self.kubectl)
             .env("KUBECONFIG", self.plane.kubeconfig())
             .output()?;
         stage.output(&String::from_utf8_lossy(&output.stdout));
+        if !output.status.success() {
+            stage.output(&String::from_utf8_lossy(&output.stderr));
+        }
         Ok(output.status.success())
     }
 
