@@ -58,7 +58,7 @@ impl Cluster {
 impl System for Cluster {
     fn apply(&self, stage: Stage, manifest: &str) -> anyhow::Result<()> {
         self.must(stage, &format!("apply -f examples/{manifest}"))?;
-        self.must(stage, "wait --for=condition=Programmed virtualservice/web --timeout=30s")
+        self.must(stage, "wait --for=condition=Programmed virtualservice/web --timeout=60s")
     }
 
     fn set_weight(&self, stage: Stage, _: &str, server: &str, weight: u32) -> anyhow::Result<()> {

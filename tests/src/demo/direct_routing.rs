@@ -24,12 +24,17 @@ pub(crate) fn play(stage: Stage, cast: &Cast, system: &dyn System) -> anyhow::Re
     system.list(stage)?;
     show(stage, &cast.director, "ipvsadm -Ln")?;
     show(stage, &cast.rs1, "ip -brief -4 address show lo")?;
+    show(
+        stage,
+        &cast.client1,
+        "curl -s http://192.168.0.10/   # who answers, whom it sees, where",
+    )?;
 
     let wire = Capture::start(&cast.client1);
     let shares = clients(stage, cast, 0)?;
     ensure!(shares == of(20, 10), "weights 10 and 5, but the shares are {shares:?}");
     tell_wire(stage, cast, &wire)?;
-    stage.command("client1", "curl http://192.168.0.10/   # 6 times, always the same client");
+    stage.act("client1", "6 connections from one address (persistence: 300 s)");
     let same = stage.requests(6, |_| Ok(cast.client1.get(SERVICE)?.server))?;
     ensure!(same.len() == 1, "persistence is on, and one client met {same:?}");
 
@@ -38,14 +43,14 @@ pub(crate) fn play(stage: Stage, cast: &Cast, system: &dyn System) -> anyhow::Re
         let service = cast.director.service(SERVICE)?;
         Some(service.destination("192.168.0.101:80").weight)
     };
-    wait_for("the new weight in the kernel", Duration::from_secs(20), || match weight() {
+    wait_for("the new weight in the kernel", Duration::from_secs(60), || match weight() {
         Some(20) => Ok(()),
         other => Err(other),
     });
     let shares = clients(stage, cast, 30)?;
     ensure!(shares == of(10, 20), "weights 10 and 20, but the shares are {shares:?}");
     system.delete(stage, "dr.yaml")?;
-    wait_for("the VIP is gone from director and rs1", Duration::from_secs(20), || {
+    wait_for("the VIP is gone from director and rs1", Duration::from_secs(60), || {
         let held = [&cast.director, &cast.rs1].map(|node| node.addresses());
         let held: Vec<_> = held.iter().flatten().filter(|a| a.contains(" 192.168.0.10/")).collect();
         if held.is_empty() { Ok(()) } else { Err(format!("{held:?}")) }
@@ -55,7 +60,7 @@ pub(crate) fn play(stage: Stage, cast: &Cast, system: &dyn System) -> anyhow::Re
 
 /// Thirty clients that have not been here before, one connection each.
 fn clients(stage: Stage, cast: &Cast, first: usize) -> anyhow::Result<BTreeMap<String, usize>> {
-    stage.command("client1", "curl http://192.168.0.10/   # from 30 new addresses, once each");
+    stage.act("client1", "30 new addresses, one connection each");
     stage.requests(30, |number| {
         let address = FIRST_CLIENT + first + number;
         let client = Client::new(&cast.client1).from(&format!("192.168.0.{address}:0"));

@@ -18,7 +18,7 @@ use crate::system::System;
 /// The folder that the agent watches.
 const MANIFESTS: &str = "/tmp/manifests";
 const STATE: &str = "/tmp/state";
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The director's agent.
 #[derive(Debug)]

@@ -125,9 +125,8 @@ fn cluster_play(stage: Stage) -> anyhow::Result<()> {
         "a real kernel with IPVS in one ordinary process, network namespaces as machines,\n\
                      etcd, kube-apiserver, lvs-operator, and lvs-agent on director and rs1.",
     );
-    let (cast, start) = (Cast::new(), Instant::now());
-    let cluster = Cluster::start(&cast);
-    stage.say(&format!("Started in {:.1} s.", start.elapsed().as_secs_f64()));
+    let cast = Cast::new();
+    let cluster = stage.wait("Starting", || Cluster::start(&cast));
     direct_routing::play(stage, &cast, &cluster)?;
     masquerading::play(stage, &cast, &cluster)?;
     stage.part("3. What cannot work is refused, with the fix");

@@ -39,7 +39,7 @@ pub(crate) fn play(stage: Stage, cast: &Cast, system: &dyn System) -> anyhow::Re
         let service = cast.director.service(SERVICE)?;
         Some(service.destination("10.0.0.101:8080").weight)
     };
-    wait_for("the new weight in the kernel", Duration::from_secs(20), || match weight() {
+    wait_for("the new weight in the kernel", Duration::from_secs(60), || match weight() {
         Some(2) => Ok(()),
         other => Err(other),
     });
@@ -53,7 +53,7 @@ pub(crate) fn play(stage: Stage, cast: &Cast, system: &dyn System) -> anyhow::Re
 
 /// Twelve connections more, which stay open: wlc evens out what is open, in proportion to the weights.
 fn hold(stage: Stage, cast: &Cast, held: &mut Vec<Held>, wanted: [usize; 2]) -> anyhow::Result<()> {
-    stage.command("client2", "# opens 12 connections to 211.47.13.234:80 and keeps them");
+    stage.act("client2", "12 connections, which stay open");
     let shares = stage.requests(12, |_| {
         let mut connection = cast.client2.hold(SERVICE)?;
         let server = connection.ask()?.server;

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lvs_tests::net::Node;
 
@@ -52,6 +52,22 @@ impl Stage {
     /// A command as it would be typed on `machine`; nothing before the `$` is the admin's own machine.
     pub(crate) fn command(self, machine: &str, words: &str) {
         println!("{}", self.in_style("1", &format!("{machine}$ {words}")));
+    }
+
+    /// What a client of our own does next.
+    pub(crate) fn act(self, machine: &str, what: &str) {
+        println!("{}", self.in_style("1", &format!("{machine}: {what}")));
+    }
+
+    /// Something that takes a while, with the time it took.
+    pub(crate) fn wait<T>(self, what: &str, work: impl FnOnce() -> T) -> T {
+        let start = Instant::now();
+        print!("   {what} ... ");
+        // Nothing is lost where it cannot be shown at once.
+        let _ = std::io::stdout().flush();
+        let done = work();
+        println!("{:.1} s", start.elapsed().as_secs_f64());
+        done
     }
 
     /// What a command said, as it said it.
