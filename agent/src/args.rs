@@ -18,7 +18,6 @@ use std::time::Duration;
     name = "lvs-agent",
     version,
     max_term_width = 100,
-    args_conflicts_with_subcommands = false,
     after_help = "Exit codes: 0 told to stop; 2 bad usage; 3 no CAP_NET_ADMIN; 4 the state directory is in use or \
                   unusable; 5 the --listen address is taken; 1 anything else."
 )]

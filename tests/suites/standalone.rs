@@ -1,6 +1,7 @@
 //! `lvs-agent --manifests DIR`: both examples from files, and files with mistakes.
 
 use std::fs;
+use std::thread::sleep;
 use std::time::Duration;
 
 use lvs_tests::bed::{Guest, in_guest};
@@ -146,13 +147,21 @@ fn a_folder_that_is_replaced_or_away_is_followed() {
     in_guest(Guest::kernel().virtual_time(), || -> anyhow::Result<()> {
         let lan = Link::new("lan");
         let director = Node::new("director").on(&lan, "eth0", "192.168.0.1/24");
-        let agent = Standalone::start(&director);
+        let mut agent = Standalone::start(&director);
         let has = |address: &str| director.service(address).is_some();
         agent.put("a.yaml", service("a", 80));
         eventually("a stands", PATIENCE, || has("192.168.0.10:80"), |is| *is);
         let away = agent.folder().with_extension("away");
         fs::rename(agent.folder(), &away)?;
         agent.wait_for_error("", "cannot be read");
+        assert!(has("192.168.0.10:80"), "while the folder is away all stays");
+
+        // Also over a restart, and even when nobody remembers what was in it.
+        agent.stop();
+        fs::remove_dir_all(lvs_tests::control_plane::state_dir(&director).join("manifests"))?;
+        agent.run();
+        agent.wait_for_error("", "cannot be read");
+        sleep(Duration::from_secs(10));
         assert!(has("192.168.0.10:80"), "while the folder is away all stays");
         fs::create_dir(agent.folder())?;
         agent.put("b.yaml", service("b", 81));

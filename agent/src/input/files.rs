@@ -103,6 +103,11 @@ impl Folder {
         changed
     }
 
+    /// Whether the last scan could read the folder.
+    pub fn is_readable(&self) -> bool {
+        self.error.is_none()
+    }
+
     /// Every object once: of two files with the same, the first by name has it.
     pub fn objects(&self) -> BTreeMap<&ObjectName, &Object> {
         let mut all = BTreeMap::new();

@@ -425,3 +425,22 @@ fn without_silence_on_arp_the_vip_stays_off_lo_even_when_tried_again_alone() {
     assert!(engine.kernel.addresses.contains(&held("lo", "192.168.0.10/32")));
     assert_eq!(reasons(&engine), [] as [String; 0]);
 }
+
+#[test]
+fn what_an_old_saved_state_does_not_know_stays_until_the_api_has_spoken() {
+    let (mut first, dir) = started();
+    first.take(with_group(news(&[web(7, 5)]), group("d")));
+    first.step(T0);
+    let kernel = first.kernel.clone();
+    drop(first);
+    let mut second = engine(kernel, &dir);
+    let servers = [server("192.168.0.101", DR, 5, 80)];
+    let old = news(&[slice("web", 6, &[service(VIP, 80)], &servers)]);
+    let saved = Update { slices_synced: false, groups_synced: false, ..old.clone() };
+    second.resume(with_group(saved, group("d")));
+    second.step(T0);
+    assert_eq!((weights(&second), reasons(&second)), (vec![5, 1], vec![]));
+    second.take(old);
+    second.step(T0);
+    assert_eq!(weights(&second), [5]);
+}

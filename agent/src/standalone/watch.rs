@@ -139,7 +139,10 @@ struct State {
 
 impl State {
     fn objects(&mut self) -> Update {
-        let update = self.standalone.take(&self.folder.objects(), &now());
+        let mut update = self.standalone.take(&self.folder.objects(), &now());
+        // A folder that is not there yet (not mounted, say) is no wish to delete everything.
+        update.slices_synced &= self.folder.is_readable();
+        update.groups_synced &= self.folder.is_readable();
         self.keep_last_good();
         update
     }

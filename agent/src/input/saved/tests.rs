@@ -49,3 +49,16 @@ fn a_torn_file_is_skipped_and_the_rest_is_loaded() {
     fs::write(dir.path().join("slices/default_x.json.new"), "half").unwrap();
     assert_eq!(saved.load().slices.len(), 1);
 }
+
+#[test]
+fn the_last_good_manifests_are_kept_by_file_until_the_file_is_gone() {
+    let dir = TempDir::new().unwrap();
+    let saved = Saved::open(dir.path()).unwrap();
+    let text = "---\n{\"apiVersion\": \"kube-lvs.io/v1alpha1\", \"kind\": \"RealServer\", \"metadata\": {\"name\": \"a\"}, \
+                \"spec\": {\"address\": \"10.0.0.1\"}}\n";
+    saved.save_manifest("a.yaml", Some(text)).unwrap();
+    let loaded = saved.load_manifests();
+    assert_eq!(loaded.get("a.yaml").map(Vec::len), Some(1));
+    saved.save_manifest("a.yaml", None).unwrap();
+    assert!(saved.load_manifests().is_empty());
+}
