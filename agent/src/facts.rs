@@ -13,7 +13,7 @@ use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteType, RouteVia,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Interfaces and routes; addresses in `ours` are left out. [`Facts::node`] stays empty.
@@ -36,9 +36,31 @@ pub fn facts(
         }
     }
     let mut routes: Vec<Route> = routes.iter().flat_map(|message| route(message, &names)).collect();
+    let connected = connected_by_us(ours, &interfaces);
+    routes.retain(|route| {
+        route.gateway.is_some()
+            || !connected.contains(&(route.interface.as_str(), route.destination))
+    });
     // Most specific first; of equals the one that the kernel takes.
     routes.sort_by_key(|route| (std::cmp::Reverse(route.destination.prefix_len()), route.metric));
     Facts { node: String::new(), interfaces, routes }
+}
+
+/// The connected routes that stand only because an address of ours brought them. As facts they would make a VIP's
+/// interface depend on where the VIP stands already.
+fn connected_by_us<'a>(
+    ours: &'a Ours,
+    interfaces: &BTreeMap<String, Interface>,
+) -> BTreeSet<(&'a str, IpNet)> {
+    let held = ours.iter().filter_map(|made| match made {
+        Made::Address(held) => Some((held.interface.as_str(), held.address.trunc())),
+        _ => None,
+    });
+    held.filter(|(name, network)| {
+        let own = interfaces.get(*name).map(|it| it.addresses.as_slice()).unwrap_or_default();
+        own.iter().all(|address| address.trunc() != *network)
+    })
+    .collect()
 }
 
 /// Interface names by index.

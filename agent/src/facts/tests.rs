@@ -131,3 +131,34 @@ fn routes_are_those_of_the_main_table_most_specific_first() {
         ]
     );
 }
+
+#[test]
+fn a_route_that_only_our_address_brought_is_no_fact() {
+    let held = |text: &str| {
+        Made::Address(HeldAddress { interface: "eth0".into(), address: text.parse().unwrap() })
+    };
+    let ours = Ours::from([held("192.168.0.10/24"), held("10.0.0.234/24")]);
+    let own = address(2, 24, vec![AddressAttribute::Local(v4("10.0.0.1"))]);
+    let mut beyond = to("192.168.0.0/24", vec![RouteAttribute::Oif(2)]);
+    beyond.attributes.push(RouteAttribute::Gateway(v4("10.0.0.9").into()));
+    let routes = [
+        to("192.168.0.0/24", vec![RouteAttribute::Oif(2)]),
+        to("192.168.0.0/24", vec![RouteAttribute::Oif(3)]),
+        to("10.0.0.0/24", vec![RouteAttribute::Oif(2)]),
+        beyond,
+    ];
+    let facts = facts(&links(), &[own], &routes, &ours);
+    let shown: Vec<_> = facts
+        .routes
+        .iter()
+        .map(|route| (route.destination.to_string(), route.interface.as_str(), route.gateway))
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            ("192.168.0.0/24".to_owned(), "eth1", None),
+            ("10.0.0.0/24".to_owned(), "eth0", None),
+            ("192.168.0.0/24".to_owned(), "eth0", Some(v4("10.0.0.9"))),
+        ]
+    );
+}
