@@ -7,7 +7,7 @@ mod manifest;
 mod nat;
 mod standalone;
 
-pub use cluster::Cluster;
+pub use cluster::{AGENT, Cluster, metric};
 pub use dr::DrNet;
 pub use load::Load;
 pub use manifest::{director_group, real_server, virtual_service};

@@ -12,8 +12,8 @@ use lvs_ipvs::{Client, ServiceKey};
 use serde_json::json;
 
 use crate::net::{Link, Node};
-use crate::scenario::{Cluster, director_group, real_server, virtual_service};
-use crate::{eventually, wait_for};
+use crate::scenario::{Cluster, director_group, metric, real_server, virtual_service};
+use crate::wait_for;
 
 /// A VirtualService may have so many ports.
 const PORTS: u16 = 64;
@@ -23,6 +23,8 @@ const NARROW: &str = "narrow";
 const VIP: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 1);
 /// Of its real servers, the one that changes.
 const CHANGED: u8 = 1;
+/// Of the DirectorGroup: where the VIPs stand.
+pub(super) const NETWORKS: &str = "networks: [{cidr: 10.1.0.0/16, interface: eth0}]";
 /// How long a change may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -45,39 +47,25 @@ pub struct Latency {
     pub answer_p50: Duration,
 }
 
-/// One audit for drift.
-#[derive(Clone, Copy, Debug)]
-pub struct Audits {
-    /// By the agent's own clock.
-    pub time: Duration,
-    /// Requests to the kernel, of all kinds.
-    pub requests: f64,
-}
-
 impl Wide {
-    /// Has `services` x `real_servers` programmed through the API server, by an agent with this `--audit-interval`.
+    /// Has `services` x `real_servers` programmed through the API server; the agent audits once an hour.
     ///
     /// # Errors
     /// When the kernel's table is not that large in the end.
-    pub fn program(services: u16, real_servers: u8, audits: &str) -> anyhow::Result<Wide> {
+    pub fn program(services: u16, real_servers: u8) -> anyhow::Result<Wide> {
         let lan = Link::new("lan");
         let director = Node::new("director").on(&lan, "eth0", "10.2.0.1/24");
-        let mut cluster = Cluster::start_with(&["--audit-interval", audits]);
+        let mut cluster = Cluster::start_with(&["--audit-interval", "60m"]);
         cluster.add_director(&director);
-        cluster
-            .apply(&director_group("default", "networks: [{cidr: 10.1.0.0/16, interface: eth0}]"));
+        cluster.apply(&director_group("default", NETWORKS));
         for number in 1..=real_servers {
-            let wide = format!("address: 10.2.0.{}", 100 + u16::from(number));
-            cluster.apply(&real_server(&format!("wide-{number}"), "wide", &wide));
+            cluster.apply(&wide_real_server(number));
             let narrow = format!("address: 10.2.0.{}", 100 + u16::from(number));
             cluster.apply(&real_server(&name(number), NARROW, &narrow));
         }
         cluster.apply(&virtual_service(NARROW, &format!("addresses: [{VIP}]")));
-        let mut rest = services.saturating_sub(1);
-        while rest > 0 {
-            let ports = rest.min(PORTS);
-            rest -= ports;
-            cluster.apply(&wide_service(rest, ports)?);
+        for service in wide_services(services.saturating_sub(1))? {
+            cluster.apply(&service);
         }
         cluster.kubectl("wait --for=condition=Programmed --timeout=300s virtualservice --all")?;
         let table = director.services();
@@ -130,7 +118,7 @@ impl Wide {
             let slice = format!("{NARROW}-0");
             let slice = self.cluster.plane.get::<VirtualServiceSlice>("default", &slice)?;
             let version: f64 = slice.metadata.resource_version.unwrap_or_default().parse()?;
-            let read = self.cluster.metric(&self.director, "lvs_agent_programmed_resource_version");
+            let read = metric(&self.director, "lvs_agent_programmed_resource_version");
             ensure!(read >= version, "up to {read}, not {version}");
             anyhow::Ok(())
         });
@@ -139,26 +127,7 @@ impl Wide {
     /// Requests of the agent to the kernel so far, of all kinds: netlink, and reads of /proc.
     #[track_caller]
     pub fn kernel_requests(&self) -> f64 {
-        self.cluster.metric(&self.director, "lvs_agent_kernel_requests_total")
-    }
-
-    /// Waits for some audits, and says what one costs on average.
-    #[track_caller]
-    pub fn measure_audits(&self, count: u8) -> Audits {
-        let metric = |name: &str| self.cluster.metric(&self.director, name);
-        let read = || {
-            let audits = metric("lvs_agent_audit_duration_seconds_count");
-            (audits, metric("lvs_agent_audit_duration_seconds_sum"), self.kernel_requests())
-        };
-        let (first, time, requests) = read();
-        let wanted = first + f64::from(count);
-        let (last, later, more) =
-            eventually("audits go on", PATIENCE, read, |(audits, ..)| *audits >= wanted);
-        let audits = last - first;
-        Audits {
-            time: Duration::from_secs_f64((later - time) / audits),
-            requests: (more - requests) / audits,
-        }
+        metric(&self.director, "lvs_agent_kernel_requests_total")
     }
 
     /// Makes changes one after the other, and measures each.
@@ -190,13 +159,27 @@ fn name(number: u8) -> String {
     format!("{NARROW}-{number}")
 }
 
-fn wide_service(number: u16, ports: u16) -> anyhow::Result<String> {
-    let [high, low] = number.to_be_bytes();
-    let mut list = String::new();
-    for port in 1..=ports {
-        write!(list, "{{name: p{port}, port: {}}}, ", 8000 + port)?;
+/// VirtualServices with so many IPVS services in all, whose real servers are labelled `app: wide`.
+pub(super) fn wide_services(count: u16) -> anyhow::Result<Vec<String>> {
+    let mut manifests = Vec::new();
+    let mut rest = count;
+    while rest > 0 {
+        let ports = rest.min(PORTS);
+        rest -= ports;
+        let mut list = String::new();
+        for port in 1..=ports {
+            write!(list, "{{name: p{port}, port: {}}}, ", 8000 + port)?;
+        }
+        let ([high, low], name) = (rest.to_be_bytes(), format!("wide-{rest}"));
+        let spec = format!("addresses: [10.1.{}.{low}], ports: [{list}]", high + 1);
+        let manifest = virtual_service(&name, &spec);
+        manifests.push(manifest.replace(&format!("app: {name}}}"), "app: wide}"));
     }
-    let name = format!("wide-{number}");
-    let spec = format!("addresses: [10.1.{}.{low}], ports: [{list}]", high + 1);
-    Ok(virtual_service(&name, &spec).replace(&format!("app: {name}}}"), "app: wide}"))
+    Ok(manifests)
+}
+
+/// Real server `number` of each wide service.
+pub(super) fn wide_real_server(number: u8) -> String {
+    let spec = format!("address: 10.2.0.{}", 100 + u16::from(number));
+    real_server(&format!("wide-{number}"), "wide", &spec)
 }

@@ -15,7 +15,7 @@ use crate::wait_for;
 /// How long an object may take to reach a condition.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Where an agent serves /readyz and /metrics.
-const AGENT: &str = "127.0.0.1:9809";
+pub const AGENT: &str = "127.0.0.1:9809";
 
 /// A control plane with the operator and an agent on each node. Objects are of the namespace `default`.
 pub struct Cluster {
@@ -110,19 +110,6 @@ impl Cluster {
         });
     }
 
-    /// The sum of a metric of a node's agent over all its labels.
-    #[track_caller]
-    pub fn metric(&self, node: &Node, name: &str) -> f64 {
-        let text = node.sh(&format!("curl -sf http://{AGENT}/metrics"));
-        let text = text.unwrap_or_else(|e| panic!("{e:#}"));
-        let of_name =
-            |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']));
-        let values = text.lines().filter(of_name).filter_map(|line| line.rsplit(' ').next());
-        let values: Vec<f64> = values.filter_map(|value| value.parse().ok()).collect();
-        assert!(!values.is_empty(), "no metric {name} in:\n{text}");
-        values.iter().sum()
-    }
-
     /// Starts the operator.
     #[track_caller]
     pub fn start_operator(&mut self) {
@@ -186,7 +173,7 @@ impl Cluster {
         let timeout = format!("--timeout={}s", PATIENCE.as_secs());
         let waited = self.kubectl(&format!("wait --for=condition={condition} {timeout} {object}"));
         waited.unwrap_or_else(|e| {
-            let seen = self.kubectl(&format!("get lvs,lvsslice -o yaml"));
+            let seen = self.kubectl("get lvs,lvsslice -o yaml");
             panic!("{e:#}\n{}", seen.unwrap_or_else(|e| e.to_string()))
         });
     }
@@ -206,4 +193,17 @@ impl Cluster {
         };
         read().unwrap_or_else(|e: anyhow::Error| panic!("{object}: {e:#}"))
     }
+}
+
+/// The sum of a metric of a node's agent over all its labels.
+#[track_caller]
+pub fn metric(node: &Node, name: &str) -> f64 {
+    let text = node.sh(&format!("curl -sf http://{AGENT}/metrics"));
+    let text = text.unwrap_or_else(|e| panic!("{e:#}"));
+    let of_name =
+        |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']));
+    let values = text.lines().filter(of_name).filter_map(|line| line.rsplit(' ').next());
+    let values: Vec<f64> = values.filter_map(|value| value.parse().ok()).collect();
+    assert!(!values.is_empty(), "no metric {name} in:\n{text}");
+    values.iter().sum()
 }
