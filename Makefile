@@ -6,14 +6,15 @@ SHELL := /bin/bash
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
 
+# The demos need nothing that Debian's packaged kernel lacks: a first run spares the build of ours.
+DEMO_KERNEL = export BED_KERNEL=$${BED_KERNEL:-$$(tests/bed/kernel.sh --cached >/dev/null 2>&1 || echo debian)}
+
 .PHONY: demo demo-standalone playground test lint bench crds bed
 demo: ## both worked examples through a real API server and a real kernel
-	@tests/prepare.sh demo
-	@"$${CARGO_TARGET_DIR:-target}"/debug/lvs-demo
+	@$(DEMO_KERNEL); tests/prepare.sh demo && "$${CARGO_TARGET_DIR:-target}"/debug/lvs-demo
 
 demo-standalone: ## the same from files, without any cluster
-	@tests/prepare.sh demo-standalone
-	@"$${CARGO_TARGET_DIR:-target}"/debug/lvs-demo --standalone
+	@$(DEMO_KERNEL); tests/prepare.sh demo-standalone && "$${CARGO_TARGET_DIR:-target}"/debug/lvs-demo --standalone
 
 playground: ## a shell in a running bed, with kubectl, ipvsadm and curl
 	@tests/prepare.sh playground

@@ -20,8 +20,9 @@ background() { # NAME COMMAND...: its progress (standard error) is shown, its re
   { "$@" >"$log/$name" || { touch "$log/$name.failed"; }; } &
   pids+=($!)
 }
-case ${BED:-uml} in
-  host) ;; # the host's own kernel
+case ${BED:-uml}:${BED_KERNEL:-}:$what in
+  host:*) ;; # the host's own kernel
+  *:debian:demo*) ;; # the packaged kernel
   *) background kernel tests/bed/kernel.sh ;;
 esac
 [ "$what" = demo-standalone ] || background control-plane tests/bed/control-plane.sh

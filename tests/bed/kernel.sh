@@ -1,6 +1,6 @@
 #!/bin/bash
 # Builds the test bed's kernel (User Mode Linux with IPVS) once and prints the path of the binary as its last line.
-# The result is cached by source version and configuration; an interrupted build goes on where it stopped.
+# With --cached it builds nothing, and fails where there is nothing yet. The result is cached by source version and configuration; an interrupted build goes on where it stopped.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cache=${KUBE_LVS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kube-lvs}
@@ -13,6 +13,10 @@ archive=/usr/src/linux-source-6.12.tar.xz
 version=$(dpkg-query -W -f '${Version}' linux-source-6.12 2>/dev/null || stat -c %Y "$archive")
 key=${version//[^A-Za-z0-9.+-]/_}-$(sha256sum <"$here/kernel.config" | cut -c1-12)
 dir=$cache/kernel/$key
+if [ "${1-}" = --cached ]; then # only say whether it has been built
+  [ -x "$dir/linux" ] && echo "$dir/linux"
+  exit
+fi
 mkdir -p "$dir"
 exec 9>"$dir/lock"
 flock -n 9 || { echo "kernel: waiting for another build of it" >&2; flock 9; }

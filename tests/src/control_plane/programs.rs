@@ -169,8 +169,13 @@ pub fn program(name: &str) -> PathBuf {
         .unwrap_or_else(|| panic!("no {name} beside {}: cargo build --bin {name}", own.display()));
     // `cargo test` builds the tests' own package only.
     let built = fs::metadata(&found).and_then(|known| known.modified()).ok();
-    let sources = ["agent", "operator", "resolve", "crds", "ipvs"].map(source_folder);
-    if let Some(newer) = sources.iter().find_map(|folder| newer_than(folder, built?)) {
+    let sources: &[&str] = match name {
+        "lvs-operator" => &["operator", "resolve", "crds"],
+        "lvs-agent" => &["agent", "resolve", "crds", "ipvs"],
+        _ => &[],
+    };
+    let sources = sources.iter().map(|package| source_folder(package));
+    if let Some(newer) = { sources }.find_map(|folder| newer_than(&folder, built?)) {
         println!("warning: {name} is older than {}: cargo build --bins", newer.display());
     }
     found
