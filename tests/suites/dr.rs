@@ -8,7 +8,6 @@ use lvs_tests::bed::{Guest, in_guest};
 use lvs_tests::eventually;
 use lvs_tests::scenario::{Cluster, DrNet};
 use lvs_tests::table::NodeState;
-use lvs_tests::traffic::Client;
 use lvs_tests::wire::Capture;
 
 const VIP: &str = DrNet::VIP;
@@ -119,17 +118,18 @@ fn a_client_sticks_until_the_window_has_passed(net: &DrNet) -> anyhow::Result<()
 }
 
 fn shares_follow_the_weights(net: &DrNet) -> anyhow::Result<()> {
-    let wanted = [("director".to_owned(), 10), ("rs1".to_owned(), 5)].into();
-    assert_eq!(net.client.shares(WEB, 15)?, wanted);
+    for _ in 0..4 {
+        let wanted = [("director".to_owned(), 10), ("rs1".to_owned(), 5)].into();
+        assert_eq!(net.client.shares(WEB, 15)?, wanted);
+    }
     Ok(())
 }
 
 fn replies_pass_the_director_by(net: &DrNet) -> anyhow::Result<()> {
     let (at_client, at_director) = (Capture::start(&net.client), Capture::start(&net.director));
-    for port in 3001..=3003 {
-        let source = format!("{}:{port}", DrNet::CLIENT);
-        let answer = Client::new(&net.client).from(&source).get(WEB)?;
-        assert_eq!(answer.seen_source.to_string(), source, "the client's own address");
+    for _ in 0..3 {
+        let answer = net.client.get(WEB)?;
+        assert_eq!(answer.seen_source.ip().to_string(), DrNet::CLIENT, "the client's own address");
         assert_eq!(answer.seen_local.to_string(), WEB, "the packet came unchanged");
         let server = if answer.server == "rs1" { &net.rs1 } else { &net.director };
         let from_vip: Vec<_> =
