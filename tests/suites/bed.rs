@@ -258,7 +258,7 @@ fn tables_and_frames_are_read_for_ipv6_and_marks_too() {
             .into_iter()
             .filter(|frame| frame.outgoing && frame.is_to("2001:db8::101"));
         let Some(Packet::Ip { source: seen, destination, protocol, .. }) =
-            asked.map(|frame| frame.packet).last()
+            asked.map(|frame| frame.packet).next_back()
         else {
             panic!("nothing was sent");
         };
