@@ -78,6 +78,11 @@ impl Good {
 
 fn what_one_object_gets_wrong_is_refused_at_once(good: &Good) {
     let service = |spec: &str| virtual_service("bad", spec);
+    std::fs::write("/tmp/bad.yaml", service("addresses: [300.0.0.1]")).expect("a manifest");
+    let said = good.cluster.kubectl("apply -f /tmp/bad.yaml").expect_err("it is refused");
+    let said = said.to_string();
+    assert!(said.contains("VirtualService \"bad\" is invalid: spec.addresses[0]"), "{said}");
+
     let server = |spec: &str| real_server("bad", "bad", spec);
     let persistent =
         |mask: &str| format!("addresses: [\"2001:db8::1\"], persistence: {{ipv4Netmask: {mask}}}");

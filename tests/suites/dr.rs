@@ -23,7 +23,7 @@ fn the_dr_example_with_a_real_server_that_is_our_node_and_then_with_one_that_is_
     let guest = Guest::control_plane().virtual_time().limit(Duration::from_secs(300));
     in_guest(guest, || -> anyhow::Result<()> {
         let net = DrNet::new();
-        let mut cluster = Cluster::start();
+        let mut cluster = Cluster::start_with(&["--audit-interval", "30s"]);
         let director_before = cluster.add_director(&net.director);
         let rs1_before = cluster.add_node(&net.rs1);
         cluster.apply_example("dr.yaml");
@@ -32,10 +32,12 @@ fn the_dr_example_with_a_real_server_that_is_our_node_and_then_with_one_that_is_
         it_is_programmed_as_the_guide_says(&net);
         it_is_shown_as_ipvsadm_would(&cluster)?;
         only_the_director_answers_arp(&net);
-        // Twenty minutes, in which the API server would do nothing at some expense.
+        // Twenty minutes, in which the control plane would do nothing at some expense.
         cluster.plane.kill_api();
+        cluster.kill_operator();
         a_client_sticks_until_the_window_has_passed(&net)?;
         cluster.plane.restart_api();
+        cluster.start_operator();
 
         cluster.patch("virtualservice/web", r#"[{"op": "remove", "path": "/spec/persistence"}]"#);
         cluster.wait_for("virtualservice/web", "Programmed");
@@ -91,6 +93,10 @@ fn it_is_shown_as_ipvsadm_would(cluster: &Cluster) -> anyhow::Result<()> {
         ["192.168.0.10", "TCP/80", "wrr", "DR", "director", "2/2", "True"],
         "{shown}"
     );
+    let events = cluster.kubectl("events --for virtualservice/web")?;
+    for told in ["Accepted", "Programmed", "Available"] {
+        assert!(events.contains(told), "{told}: {events}");
+    }
     Ok(())
 }
 
