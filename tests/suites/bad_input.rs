@@ -252,7 +252,7 @@ fn a_module_that_the_kernel_lacks_is_named_and_nothing_but_it_is_needed() {
             wait_for(&format!("{object} says {words:?}"), Duration::from_secs(30), || {
                 let condition = good.cluster.condition(object, "Programmed");
                 let all = words.iter().all(|word| condition.message.contains(word));
-                if all { Ok(()) } else { Err(condition) }
+                if all { Ok(()) } else { Err(condition.message) }
             });
         };
         told("virtualservice/good", &["director", "IPVS", "ip_vs"]);
