@@ -11,7 +11,7 @@ export BED_DURATIONS=$out/durations
 : >"$BED_DURATIONS"
 # Guests take a CPU each, so as many tests at once as there are CPUs; the rest waits for its turn.
 RUST_TEST_THREADS=$(nproc) cargo test --workspace --no-fail-fast -- ${1:+"$1"} 2>&1 | tee "$out/log" |
-  grep -vE '^$|^running 0 tests|0 passed; 0 failed|^   Doc-tests '
+  grep --line-buffered -vE '^$|^running 0 tests|0 passed; 0 failed|^   Doc-tests '
 status=${PIPESTATUS[0]}
 
 echo
