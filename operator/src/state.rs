@@ -39,6 +39,9 @@ pub enum Change {
 /// The kinds that are watched.
 const KINDS: usize = 7;
 
+/// How many ended slices are remembered.
+const MAX_ENDED: usize = 1024;
+
 /// What one VirtualService makes of the real servers that it selects.
 type Judgement = BTreeMap<String, Option<LeftOut>>;
 
@@ -56,6 +59,8 @@ pub struct State {
     pending: BTreeSet<Key>,
     /// Slices that we deleted and whose end the watch has not shown yet, with their uids.
     deleted: HashMap<Key, Option<String>>,
+    /// Slices that the watch saw go, with their uids: the answer to a write of ours may come after that.
+    ended: HashMap<Key, Option<String>>,
     events: Vec<Event>,
 }
 
@@ -154,6 +159,12 @@ impl State {
             Delta::Gone { key, uid } => {
                 if uid.is_none() || self.deleted.get(key) == Some(uid) {
                     self.deleted.remove(key);
+                } else {
+                    // Of use for as long as a write takes; the bound only keeps it small.
+                    if self.ended.len() >= MAX_ENDED {
+                        self.ended.clear();
+                    }
+                    self.ended.insert(key.clone(), uid.clone());
                 }
             }
             Delta::Synced => {}
@@ -167,23 +178,42 @@ impl State {
         }
     }
 
-    /// Takes in what the API server has after a write of ours, ahead of the watch.
+    /// Takes in what the API server has after a write of ours, ahead of the watch. Where the watch is ahead and has
+    /// shown the object's end, the answer must not bring it back: nothing would ever take it away again.
     pub fn written(&mut self, written: Written, now: Duration) {
         fn seen<K>(object: Box<K>) -> Delta<K> {
             Delta::Seen { object, listed: false }
         }
         match written {
-            Written::Slice(slice) => self.change(Change::Slice(seen(slice)), now),
+            Written::Slice(slice) => {
+                let key = Key::of(&*slice);
+                if self.ended.remove(&key).is_none_or(|uid| uid != slice.metadata.uid) {
+                    self.change(Change::Slice(seen(slice)), now);
+                }
+            }
             Written::SliceGone(Doomed { key, uid, .. }) => {
                 self.deleted.insert(key.clone(), uid);
                 self.remove_slice(&key);
             }
-            Written::VirtualService(object) => {
+            Written::VirtualService(object)
+                if self.snapshot.virtual_service(&Key::of(&*object)).is_some() =>
+            {
                 self.change(Change::VirtualService(seen(object)), now);
             }
-            Written::RealServer(object) => self.change(Change::RealServer(seen(object)), now),
-            Written::DirectorGroup(object) => self.change(Change::DirectorGroup(seen(object)), now),
-            Written::Other => {}
+            Written::RealServer(object)
+                if self.snapshot.real_server(&Key::of(&*object)).is_some() =>
+            {
+                self.change(Change::RealServer(seen(object)), now);
+            }
+            Written::DirectorGroup(object)
+                if self.snapshot.director_group(&object.name_any()).is_some() =>
+            {
+                self.change(Change::DirectorGroup(seen(object)), now);
+            }
+            Written::VirtualService(_)
+            | Written::RealServer(_)
+            | Written::DirectorGroup(_)
+            | Written::Other => {}
         }
     }
 }

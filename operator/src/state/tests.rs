@@ -441,3 +441,25 @@ fn a_failed_target_waits_longer_each_time_and_a_mark_ends_the_wait() {
     queue.failed(&target, ms(300));
     assert_eq!(queue.due(), Some(ms(400)), "after a success it counts from the start");
 }
+
+#[test]
+fn an_answer_that_comes_after_the_end_of_its_object_does_not_bring_it_back() {
+    let mut world = World::of(1);
+    let key = Key::new("ns", "s0");
+    let object = world.state.snapshot().virtual_service(&key).cloned().unwrap();
+    let (slice_key, slice) =
+        world.state.snapshot().slices().next().map(|(k, s)| (k.clone(), s.clone())).unwrap();
+    let gone = Delta::Gone { key: key.clone(), uid: object.metadata.uid.clone() };
+    world.state.change(Change::VirtualService(gone), at(0));
+    let gone = Delta::Gone { key: slice_key.clone(), uid: slice.metadata.uid.clone() };
+    world.state.change(Change::Slice(gone), at(0));
+
+    let mut late = VirtualService::clone(&object);
+    late.metadata.resource_version = Some("999998".to_owned());
+    world.state.written(Written::VirtualService(Box::new(late)), at(0));
+    assert!(world.state.snapshot().virtual_service(&key).is_none());
+    let mut late = VirtualServiceSlice::clone(&slice);
+    late.metadata.resource_version = Some("999999".to_owned());
+    world.state.written(Written::Slice(Box::new(late)), at(0));
+    assert!(world.state.snapshot().slice(&slice_key).is_none());
+}
