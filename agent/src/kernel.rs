@@ -121,6 +121,7 @@ impl Scope {
                     scope.sysctls.insert(path.clone());
                 }
                 Op::AddAddress(_) | Op::DelAddress(_) => scope.addresses = true,
+                Op::AddFixture(_) | Op::DelFixture(_) => {}
                 Op::Ipvs(operation) => services.extend(subject(operation)),
             }
         }

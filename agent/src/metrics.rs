@@ -115,6 +115,8 @@ impl Metrics {
             Op::RestoreSysctl { .. } => "restore_sysctl",
             Op::AddAddress(_) => "add_address",
             Op::DelAddress(_) => "delete_address",
+            Op::AddFixture(_) => "add_fixture",
+            Op::DelFixture(_) => "delete_fixture",
             Op::Ipvs(Operation::NewService(_)) => "add_service",
             Op::Ipvs(Operation::SetService(_)) => "set_service",
             Op::Ipvs(Operation::DelService(_)) => "delete_service",

@@ -16,6 +16,8 @@ pub(crate) fn service(vip: &str, port: i32) -> SliceService {
         scheduler: Scheduler::Wrr,
         scheduler_flags: Vec::new(),
         persistence: None,
+        firewall_mark: None,
+        one_packet: false,
     }
 }
 
@@ -31,6 +33,7 @@ pub(crate) fn server(
         address: address.to_owned(),
         node_name: None,
         forwarding,
+        tunnel: None,
         weight,
         upper_threshold: 0,
         lower_threshold: 0,
@@ -57,6 +60,7 @@ pub(crate) fn slice(
             generation: 1,
             director_group: "default".to_owned(),
             services: services.to_vec(),
+            masquerade: false,
             real_servers: real_servers.to_vec(),
         },
     }

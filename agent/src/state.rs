@@ -1,6 +1,10 @@
 //! The two pictures that everything turns on: what a node should be ([`NodeState`]) and what was found ([`Observed`]).
 //! Plain values; no clock, no I/O.
 
+mod fixture;
+
+pub use fixture::{Fixture, FixtureKind, Packets, TunnelDevice};
+
 use crate::journal::Made;
 use ipnet::IpNet;
 use lvs_ipvs::{Destination, DestinationKey, Service, ServiceKey};
@@ -16,6 +20,8 @@ pub struct NodeState {
     pub addresses: BTreeSet<HeldAddress>,
     /// Sysctls that are to have a value, by their path below `/proc/sys`, e.g. `net/ipv4/ip_forward`.
     pub sysctls: BTreeMap<String, String>,
+    /// Tunnels, marks and whatever else stands whole or not at all.
+    pub fixtures: BTreeSet<Fixture>,
 }
 
 /// One IPVS service and its destinations.
@@ -45,6 +51,8 @@ pub struct Observed {
     pub addresses: BTreeSet<HeldAddress>,
     /// The sysctls that the wanted state or the journal names; absent where the kernel has no such file.
     pub sysctls: BTreeMap<String, String>,
+    /// Fixtures of the kinds that were asked for, foreign ones too where the kernel does not tell them apart.
+    pub fixtures: BTreeSet<Fixture>,
 }
 
 /// What the node is, besides what the agent makes of it.
@@ -103,6 +111,10 @@ pub enum Op {
     AddAddress(HeldAddress),
     /// Take an address of ours off an interface.
     DelAddress(HeldAddress),
+    /// Make a fixture.
+    AddFixture(Fixture),
+    /// Take a fixture of ours away.
+    DelFixture(Fixture),
     /// Change the IPVS table.
     Ipvs(lvs_ipvs::Operation),
 }

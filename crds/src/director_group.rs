@@ -62,6 +62,99 @@ pub struct DirectorGroupSpec {
     #[serde(default, rename = "realServerCIDRs", skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(max = 64)))]
     pub real_server_cidrs: Vec<String>,
+
+    /// How long IPVS remembers a connection on which nothing happens, in seconds (ipvsadm `--set`). There is one set for the
+    /// whole node: of two groups with a common director the older one's counts. Default: the kernel's own, 900, 120 and 300.
+    ///
+    /// Example: `{tcp: 7200}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeouts: Option<Timeouts>,
+
+    /// Settings of IPVS (`net.ipv4.vs.*`) on the directors. They hold for the whole node: of two groups with a common director
+    /// the older one's count. What is left out stays as it is, but for those with a default of ours.
+    ///
+    /// Example: `{sloppyTcp: true}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sysctls: Option<Sysctls>,
+}
+
+/// IPVS's timeouts, in seconds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Timeouts {
+    /// An established TCP connection, in seconds, 1 to 2147483. Longer than the applications' keep-alive, or idle connections
+    /// break. Default: the kernel's, 900. Example: 7200.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub tcp: Option<i32>,
+    /// A TCP connection after one side's FIN, in seconds, 1 to 2147483. Default: the kernel's, 120. Example: 60.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub tcp_fin: Option<i32>,
+    /// UDP datagrams of one client address and port, in seconds, 1 to 2147483. Default: the kernel's, 300. Example: 30.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub udp: Option<i32>,
+}
+
+/// IPVS's sysctls, below `net.ipv4.vs`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Sysctls {
+    /// `conntrack`: netfilter tracks balanced connections too, so that firewall rules by connection state see them; it costs
+    /// memory and time. Default: on where it is needed (`nat.masquerade`, FTP with NAT), else untouched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conntrack: Option<bool>,
+    /// `conn_reuse_mode`: what a new connection from an address and port in use before meets, as a bit mask, 0 to 3. 0: the
+    /// old entry. 1: it is scheduled anew. 2: anew once the old one is closing. Default: untouched (the kernel's is 1), but 0 on
+    /// kernels older than 5.9 with `conntrack`, where 1 delays such a connection by a second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 3))]
+    pub conn_reuse_mode: Option<i32>,
+    /// `expire_nodest_conn`: a connection whose real server was taken out ends with its next packet, so that the client
+    /// connects anew; otherwise its packets vanish until a timeout. Default: true.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expire_nodest_conn: Option<bool>,
+    /// `expire_quiescent_template`: a client that is bound by `persistence` to a real server of weight 0 goes to another one
+    /// with its next connection; otherwise it keeps coming, and the server never drains. Default: true.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expire_quiescent_template: Option<bool>,
+    /// `sloppy_tcp`: a TCP packet of no known connection, SYN or not, is scheduled: with scheduler mh directors can then take
+    /// over connections without knowing them. Default: untouched (the kernel's is off).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sloppy_tcp: Option<bool>,
+    /// `sloppy_sctp`: the same for SCTP. Default: untouched (off).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sloppy_sctp: Option<bool>,
+    /// `schedule_icmp`: ICMP errors about connections that are not known are scheduled too, for tunnels and anycast. Default:
+    /// untouched (off).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule_icmp: Option<bool>,
+    /// `nat_icmp_send`: with NAT, a client whose reply packet comes for no known connection is told by ICMP. Default: untouched
+    /// (off).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nat_icmp_send: Option<bool>,
+    /// `pmtu_disc`: with TUN, a packet that does not fit into the tunnel is answered by "fragmentation needed", so that the
+    /// client sends smaller ones. Default: untouched (on).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pmtu_disc: Option<bool>,
+    /// `drop_entry`: defence against floods; 0 never, 1 and 2 when memory is short, 3 always: random entries are dropped.
+    /// Default: untouched (0).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 3))]
+    pub drop_entry: Option<i32>,
+    /// `drop_packet`: the same, dropping packets. Default: untouched (0).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 3))]
+    pub drop_packet: Option<i32>,
+    /// `secure_tcp`: the same, with shorter timeouts for half-open connections. Default: untouched (0).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 3))]
+    pub secure_tcp: Option<i32>,
+    /// `run_estimation`: the kernel computes rates for each service and server. Off spares CPU with tens of thousands of them;
+    /// rates then read 0. Default: untouched (on).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_estimation: Option<bool>,
 }
 
 /// A network in which VIPs stand.

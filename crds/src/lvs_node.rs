@@ -71,6 +71,10 @@ pub struct LVSNodeStatus {
     /// How many failures there are.
     #[serde(default)]
     pub failure_count: i32,
+    /// What works, but not as well as it should, or not for long, the first 100.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
+    pub warnings: Vec<Failure>,
     /// Drift that was repaired.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drift: Option<DriftReport>,
@@ -123,6 +127,9 @@ pub struct TableReport {
     pub destinations: i32,
     /// Addresses that the agent holds.
     pub vips: i32,
+    /// Connections in the kernel's table when it was last looked at, every minute at least.
+    #[serde(default)]
+    pub connections: i64,
 }
 
 /// Up to where the kernel has been read back.

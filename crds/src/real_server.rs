@@ -1,6 +1,6 @@
 //! RealServer: a machine that serves what a VirtualService balances.
 
-use crate::Forwarding;
+use crate::{Forwarding, Tunnel};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -60,10 +60,16 @@ pub struct RealServerSpec {
     #[schemars(range(min = 0, max = 65535))]
     pub weight: i32,
 
-    /// Overrides, for this server, how VirtualServices forward: NAT or DR; see `virtualservice.spec.forwarding`. Default: as
-    /// the VirtualService says.
+    /// Overrides, for this server, how VirtualServices forward: NAT, DR or TUN; see `virtualservice.spec.forwarding`. Default:
+    /// as the VirtualService says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forwarding: Option<Forwarding>,
+
+    /// Overrides, for this server, what TUN packets are wrapped in. Default: as the VirtualService says.
+    ///
+    /// Example: `{type: gre}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tunnel: Option<Tunnel>,
 
     /// No new connections once the server has this many (ipvsadm `-x`), whatever its weight; again below `lowerThreshold`.
     /// Default: no limit. Example: 1000.

@@ -133,8 +133,138 @@ pub enum Forwarding {
     NAT,
     #[default]
     DR,
+    TUN,
 }
-display_as_written!(Forwarding { NAT => "NAT", DR => "DR" });
+display_as_written!(Forwarding { NAT => "NAT", DR => "DR", TUN => "TUN" });
+
+/// Address family, as Kubernetes writes it.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[allow(missing_docs)]
+pub enum IpFamily {
+    IPv4,
+    IPv6,
+}
+display_as_written!(IpFamily { IPv4 => "IPv4", IPv6 => "IPv6" });
+
+impl IpFamily {
+    /// The family of an address.
+    pub const fn of(address: &std::net::IpAddr) -> Self {
+        match address {
+            std::net::IpAddr::V4(_) => Self::IPv4,
+            std::net::IpAddr::V6(_) => Self::IPv6,
+        }
+    }
+}
+
+/// How a packet is wrapped on its way to a TUN real server.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs)]
+pub enum TunnelType {
+    #[default]
+    Ipip,
+    Gue,
+    Gre,
+}
+display_as_written!(TunnelType { Ipip => "ipip", Gue => "gue", Gre => "gre" });
+
+/// Checksum of a tunnel's outer header.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs)]
+pub enum TunnelChecksum {
+    #[default]
+    Nocsum,
+    Csum,
+    Remcsum,
+}
+display_as_written!(TunnelChecksum { Nocsum => "nocsum", Csum => "csum", Remcsum => "remcsum" });
+
+/// The port that IANA has assigned to GUE.
+pub const GUE_PORT: i32 = 6080;
+
+/// What a TUN packet is wrapped in.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Tunnel {
+    /// ipip: the packet in another IP header, 20 bytes (40 with IPv6), which every system can unwrap. gue: in UDP, 28 bytes
+    /// (48), which networks and network cards spread over paths and queues like any UDP. gre: with a GRE header, 24 bytes
+    /// (44). Default: ipip.
+    #[serde(rename = "type", default)]
+    pub kind: TunnelType,
+
+    /// UDP port at which the real server takes GUE, 1 to 65535; only with `type: gue`. Default: 6080. Example: 6080.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: Option<i32>,
+
+    /// Checksum of the outer header: nocsum, csum, or for gue also remcsum (the inner checksum is computed by the receiver,
+    /// "remote checksum offload"); not with `type: ipip`. Default: nocsum.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checksum: Option<TunnelChecksum>,
+}
+
+/// How a client is recognised beyond its address.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs)]
+pub enum PersistenceEngine {
+    Sip,
+}
+display_as_written!(PersistenceEngine { Sip => "sip" });
+
+/// Who writes the rules that set a firewall mark.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+)]
+#[allow(missing_docs)]
+pub enum MarkRules {
+    #[default]
+    Managed,
+    External,
+}
+display_as_written!(MarkRules { Managed => "Managed", External => "External" });
 
 /// Serde default of [`Forwarding`] and friends whose zero value is not what the API promises.
 pub(crate) const fn one() -> i32 {

@@ -1,6 +1,6 @@
 //! VirtualService: what a user wants balanced, in an LVS admin's words.
 
-use crate::{Forwarding, Protocol, Scheduler, SchedulerFlag};
+use crate::{Forwarding, MarkRules, PersistenceEngine, Protocol, Scheduler, SchedulerFlag, Tunnel};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -37,16 +37,30 @@ pub struct VirtualServiceSpec {
     /// length. The active director holds them on its interface; with which prefix, and on which interface, is the
     /// DirectorGroup's `networks`. A VIP is an address of its own: no node may have it.
     ///
+    /// With `firewallMark` there may be more, at most 16, which count as one service; and none where its `destinations` say
+    /// what is balanced.
+    ///
     /// Example: `[192.168.0.10]`, or `[192.168.0.10, "2001:db8::10"]`.
-    #[schemars(length(min = 1, max = 2), inner(length(max = 64)))]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(max = 64)))]
     pub addresses: Vec<String>,
 
     /// The ports to balance at the VIPs. Each protocol and port is an IPVS service of its own in the kernel (ipvsadm
-    /// `-A -t VIP:port`); all of them share scheduler, persistence and real servers.
+    /// `-A -t VIP:port`); all of them share scheduler, persistence and real servers. With `firewallMark` all ports together
+    /// are one service.
     ///
     /// Example: `[{port: 80}]`, or `[{name: http, port: 80}, {name: https, port: 443}]`.
     #[schemars(length(min = 1, max = 64))]
     pub ports: Vec<ServicePort>,
+
+    /// Makes one service of all addresses and ports (ipvsadm `-f`): the director marks their packets, and IPVS balances the
+    /// mark. With `persistence` a client then meets one real server on all ports: HTTP and HTTPS together, FTP with its
+    /// passive ports. Default: off, each protocol and port is a service of its own. `firewallMark: {}` turns it on with a
+    /// mark of our choice.
+    ///
+    /// Example: `{}`, or `{mark: 80}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub firewall_mark: Option<FirewallMark>,
 
     /// How the director picks a real server for a new connection (ipvsadm `-s`); packets of a known connection go where it
     /// went before. Default: wlc. It may be changed in place: existing connections stay where they are.
@@ -82,7 +96,7 @@ pub struct VirtualServiceSpec {
     #[schemars(length(max = 4))]
     pub scheduler_flags: Vec<SchedulerFlag>,
 
-    /// How the director hands packets to the real servers (ipvsadm `-g`, `-m`); a RealServer may override it for itself.
+    /// How the director hands packets to the real servers (ipvsadm `-g`, `-m`, `-i`); a RealServer may override it for itself.
     /// Default: DR.
     ///
     /// - DR: direct routing. The director rewrites nothing but the destination MAC address, and the real server answers the
@@ -91,9 +105,30 @@ pub struct VirtualServiceSpec {
     ///   on and an admin elsewhere; and it listens on the service's own port: DR cannot translate ports.
     /// - NAT: masquerading. The director rewrites destination address and port, and replies have to pass it again: the real
     ///   server's default gateway is the director (DirectorGroup `natGateways`). Ports may differ (`targetPort`), and a real
-    ///   server needs nothing special, whatever its system. The director carries the traffic of both directions.
+    ///   server needs nothing special, whatever its system. The director carries the traffic of both directions. With
+    ///   `nat.masquerade` the real servers need not route through the director.
+    /// - TUN: tunnelling. The director wraps the packet, unchanged, in another one to the real server (`tunnel`), which
+    ///   unwraps it and answers the client itself. Real servers may be in other networks than the director; they hold the VIP
+    ///   as with DR, and TUN cannot translate ports either.
     #[serde(default)]
     pub forwarding: Forwarding,
+
+    /// What packets are wrapped in, with TUN. Default: `{type: ipip}`.
+    ///
+    /// Example: `{type: gue, port: 6080, checksum: csum}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tunnel: Option<Tunnel>,
+
+    /// How NAT real servers are reached. Default: they see the client's address, and route their replies through the
+    /// director.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nat: Option<Nat>,
+
+    /// Balances each UDP datagram for itself (ipvsadm `--ops`), where otherwise those of one client address and port go to
+    /// one real server: for DNS, RADIUS and the like, where a few clients send much. All ports have to be UDP; and not with
+    /// NAT, since the replies would leave with the real server's address. Default: false.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub one_packet: bool,
 
     /// Sends a client that comes back within a time window to the same real server, past the scheduler (ipvsadm `-p`).
     /// Default: off, each connection is scheduled anew. `persistence: {}` turns it on with 300 seconds.
@@ -117,6 +152,11 @@ pub struct VirtualServiceSpec {
 /// The DirectorGroup that the chart creates, and that standalone agents assume.
 pub const DEFAULT_GROUP: &str = "default";
 
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
+pub(crate) const fn is_false(value: &bool) -> bool {
+    !*value
+}
+
 fn default_group() -> String {
     DEFAULT_GROUP.to_owned()
 }
@@ -135,12 +175,18 @@ pub struct ServicePort {
     #[serde(default)]
     pub protocol: Protocol,
 
-    /// The port at which clients reach the VIP, 1 to 65535. A protocol and port occurs once. Example: 80.
-    #[schemars(range(min = 1, max = 65535))]
+    /// The port at which clients reach the VIP, 1 to 65535; or 0 for every port of the VIP that no other service has, which
+    /// needs `persistence`. A protocol and port occurs once. Example: 80.
+    #[schemars(range(min = 0, max = 65535))]
     pub port: i32,
 
+    /// The last port of a range that begins with `port`; only with `firewallMark`. Default: the one port. Example: 20999.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 65535))]
+    pub end_port: Option<i32>,
+
     /// The port on which the real servers listen, 1 to 65535, if it is another one; a RealServer may name its own. Only
-    /// `forwarding: NAT` can translate ports. Default: `port`. Example: 8080.
+    /// `forwarding: NAT` can translate ports, and not with `firewallMark`. Default: `port`. Example: 8080.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 65535))]
     pub target_port: Option<i32>,
@@ -161,6 +207,52 @@ pub struct Persistence {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub ipv4_netmask: Option<String>,
+
+    /// IPv6 clients whose addresses agree in this many leading bits count as one, 1 to 128 (ipvsadm `-M` with `-6`). Default:
+    /// 128, each address for itself. Example: 64.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 128))]
+    pub ipv6_prefix_length: Option<i32>,
+
+    /// What besides the address makes a client (ipvsadm `--pe`): sip, the Call-ID of a SIP message, so that the messages of
+    /// one call meet one real server wherever they come from. All ports have to be UDP, usually 5060. Default: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine: Option<PersistenceEngine>,
+}
+
+/// A firewall mark (ipvsadm `-f`) and what gets it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FirewallMark {
+    /// The mark, 1 to 4294967295. IPVS compares the whole of it. Default: one that no other VirtualService has, the same on
+    /// all directors; status shows it. Example: 80.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub mark: Option<i64>,
+
+    /// Managed: directors mark packets to the addresses (or `destinations`) and ports by a rule of their own in nftables, and
+    /// take it back with the service. External: somebody else sets `mark`, by whatever rules. Default: Managed.
+    #[serde(default)]
+    pub rules: MarkRules,
+
+    /// Networks whose packets, passing through the director, are balanced too, whoever they are meant for: for a cluster of
+    /// transparent caches. The director takes what goes to these ports there as its own. Default: none.
+    ///
+    /// Example: `[0.0.0.0/0]`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(max = 64)))]
+    pub destinations: Vec<String>,
+}
+
+/// How NAT real servers are reached.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Nat {
+    /// The director puts its own address in place of the client's, so that replies come back to it whatever the real servers'
+    /// routes are, and a real server can be a client of its own VIP. Real servers then do not see who the client is.
+    /// Default: false.
+    #[serde(default)]
+    pub masquerade: bool,
 }
 
 const fn default_persistence() -> i32 {

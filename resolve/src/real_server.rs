@@ -146,6 +146,7 @@ impl Context<'_> {
                     address: address.to_string(),
                     node_name: server.spec.node_name.clone(),
                     forwarding,
+                    tunnel: None,
                     weight: server.spec.weight,
                     upper_threshold: server.spec.upper_threshold.unwrap_or(0),
                     lower_threshold: server.spec.lower_threshold.unwrap_or(0),

@@ -171,6 +171,7 @@ fn fresh(
             generation: vs.metadata.generation.unwrap_or(0),
             director_group: vs.spec.director_group.clone(),
             services: services.clone(),
+            masquerade: false,
             real_servers,
         },
     });
@@ -193,13 +194,16 @@ fn services(vs: &VirtualService, vips: &[IpAddr]) -> Vec<SliceService> {
         port: port.port,
         scheduler: spec.scheduler,
         scheduler_flags: spec.scheduler_flags.clone(),
+        firewall_mark: None,
+        one_packet: spec.one_packet,
         persistence: spec.persistence.as_ref().map(|persistence| SlicePersistence {
             timeout_seconds: persistence.timeout_seconds,
+            engine: persistence.engine,
             prefix_length: match vip {
                 IpAddr::V4(_) => {
                     persistence.ipv4_netmask.as_deref().and_then(prefix_of).unwrap_or(32)
                 }
-                IpAddr::V6(_) => 128,
+                IpAddr::V6(_) => persistence.ipv6_prefix_length.unwrap_or(128),
             },
         }),
     };

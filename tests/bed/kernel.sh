@@ -37,8 +37,9 @@ if [ ! -x "$dir/linux" ]; then
   mkdir -p "$work/out"
   make="make -C $work/src O=$work/out ARCH=um"
   if [ ! -e "$work/configured" ]; then
-    { $make defconfig &&
-      "$work/src/scripts/kconfig/merge_config.sh" -m -O "$work/out" "$work/out/.config" "$here/kernel.config" &&
+    # merge_config.sh does not quote its arguments, and the path of a checkout may have spaces.
+    { $make defconfig && cp "$here/kernel.config" "$work/fragment" &&
+      "$work/src/scripts/kconfig/merge_config.sh" -m -O "$work/out" "$work/out/.config" "$work/fragment" &&
       $make olddefconfig; } >"$log" 2>&1 || fail "cannot configure"
     touch "$work/configured"
   fi

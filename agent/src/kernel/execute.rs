@@ -87,6 +87,7 @@ enum Kind {
     Add,
     Remove,
     Ipvs,
+    Fixture,
 }
 
 fn kind(op: &Op) -> Kind {
@@ -95,6 +96,7 @@ fn kind(op: &Op) -> Kind {
         Op::AddAddress(_) => Kind::Add,
         Op::DelAddress(_) => Kind::Remove,
         Op::Ipvs(_) => Kind::Ipvs,
+        Op::AddFixture(_) | Op::DelFixture(_) => Kind::Fixture,
     }
 }
 
@@ -156,7 +158,7 @@ impl<P: Ports> Batch<'_, P> {
             Some(Kind::Add) => self.add_addresses(&open),
             Some(Kind::Remove) => self.remove_addresses(&open),
             Some(Kind::Ipvs) => self.services(&open),
-            None => {}
+            Some(Kind::Fixture) | None => {}
         }
     }
 

@@ -29,7 +29,7 @@ pub(super) fn plan(
             continue;
         }
         match server.forwarding {
-            Forwarding::DR => hold_vips(program, server, address, fragment),
+            Forwarding::DR | Forwarding::TUN => hold_vips(program, server, address, fragment),
             Forwarding::NAT => {
                 if let Some(problem) =
                     group.and_then(|group| wrong_gateway(server, address, group, facts))

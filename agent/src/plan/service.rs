@@ -98,6 +98,7 @@ fn destination(
     let forwarding = match server.forwarding {
         lvs_crds::Forwarding::NAT => Forwarding::Masquerade,
         lvs_crds::Forwarding::DR => Forwarding::DirectRoute,
+        lvs_crds::Forwarding::TUN => Forwarding::Tunnel,
     };
     let weight = number(server.weight, "the weight is negative")?;
     let mut destination = Destination::new(DestinationKey::new(address, port), forwarding, weight);

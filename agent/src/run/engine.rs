@@ -263,6 +263,7 @@ pub(super) fn subject(op: &Op) -> Option<Made> {
     Some(match op {
         Op::SetSysctl { path, .. } | Op::RestoreSysctl { path } => Made::Sysctl(path.clone()),
         Op::AddAddress(address) | Op::DelAddress(address) => Made::Address(address.clone()),
+        Op::AddFixture(_) | Op::DelFixture(_) => return None,
         Op::Ipvs(operation) => Made::Service(match operation {
             Operation::NewService(service) | Operation::SetService(service) => service.key,
             Operation::DelService(key)
@@ -279,6 +280,7 @@ fn undoes(op: &Op) -> bool {
     matches!(
         op,
         Op::DelAddress(_)
+            | Op::DelFixture(_)
             | Op::RestoreSysctl { .. }
             | Op::Ipvs(Operation::DelService(_) | Operation::DelDestination { .. })
     )
@@ -290,6 +292,8 @@ fn describe(op: &Op) -> String {
         Op::RestoreSysctl { path } => format!("put sysctl {path} back"),
         Op::AddAddress(held) => format!("add address {} to {}", held.address, held.interface),
         Op::DelAddress(held) => format!("remove address {} from {}", held.address, held.interface),
+        Op::AddFixture(fixture) => format!("make the {fixture}"),
+        Op::DelFixture(fixture) => format!("remove the {fixture}"),
         Op::Ipvs(operation) => operation.to_string(),
     }
 }
@@ -300,6 +304,8 @@ fn reading(op: &Op, found: &Observed) -> String {
         Op::SetSysctl { path, .. } | Op::RestoreSysctl { path } => {
             found.sysctls.get(path).cloned().unwrap_or_else(|| "no such file".to_owned())
         }
+        Op::AddFixture(_) => "no such thing".to_owned(),
+        Op::DelFixture(_) => "it still".to_owned(),
         Op::AddAddress(_) => "no such address".to_owned(),
         Op::DelAddress(_) => "the address still".to_owned(),
         Op::Ipvs(operation) => {

@@ -22,6 +22,7 @@ pub(super) fn part(mirror: &Observed, touched: &Touched) -> Observed {
             .iter()
             .filter_map(|path| Some((path.clone(), mirror.sysctls.get(path)?.clone())))
             .collect(),
+        fixtures: std::collections::BTreeSet::new(),
     }
 }
 

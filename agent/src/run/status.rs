@@ -47,8 +47,10 @@ impl<K: Kernel> Engine<K> {
                 union.addresses.len()
                     - failed(|made| matches!(made, Made::Address(_))).min(union.addresses.len()),
             ),
+            connections: 0,
         };
         LVSNodeStatus {
+            warnings: Vec::new(),
             agent_version: env!("CARGO_PKG_VERSION").to_owned(),
             report_time: None,
             kernel: Some(KernelReport {

@@ -66,11 +66,14 @@ fn virtual_service() -> impl Strategy<Value = VirtualService> {
                 name: Some(format!("p{index}")),
                 protocol,
                 port,
+                end_port: None,
                 target_port: (forwarding == Forwarding::NAT).then_some(65536 - port),
             };
             let persistence = persistence.map(|(timeout_seconds, bits)| Persistence {
                 timeout_seconds,
                 ipv4_netmask: v4.then(|| Ipv4Addr::from_bits(u32::MAX << (32 - bits)).to_string()),
+                ipv6_prefix_length: None,
+                engine: None,
             });
             let spec = VirtualServiceSpec {
                 addresses,
@@ -81,7 +84,11 @@ fn virtual_service() -> impl Strategy<Value = VirtualService> {
                     Scheduler::Mh => vec![SchedulerFlag::MhFallback],
                     _ => Vec::new(),
                 },
+                firewall_mark: None,
                 forwarding,
+                tunnel: None,
+                nat: None,
+                one_packet: false,
                 persistence,
                 real_servers: RealServers { selector },
                 director_group: "edge".to_owned(),
@@ -113,6 +120,7 @@ fn real_server() -> impl Strategy<Value = RealServer> {
                     .collect(),
                 weight,
                 forwarding: (weight % 2 == 0).then_some(Forwarding::NAT),
+                tunnel: None,
                 upper_threshold: thresholds.map(|(upper, _)| upper),
                 lower_threshold: thresholds.and_then(|(upper, both)| both.then_some(upper)),
                 state,
@@ -142,6 +150,8 @@ fn director_group() -> impl Strategy<Value = DirectorGroup> {
                 networks: networks.into_iter().map(network).collect(),
                 nat_gateways: gateways.into_iter().map(gateway).collect(),
                 real_server_cidrs: cidrs,
+                timeouts: None,
+                sysctls: None,
             };
             DirectorGroup::new(&name, spec)
         })

@@ -1,0 +1,144 @@
+//! Things besides services, addresses and sysctls that either stand or do not: none can be changed in place.
+
+use ipnet::IpNet;
+use lvs_ipvs::{Family, Protocol};
+use std::fmt;
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+
+/// One thing that the agent makes in the kernel, whole or not at all. Two that are equal are the same thing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Fixture {
+    /// A device that unwraps what directors send to `local` through a tunnel.
+    Tunnel {
+        /// What it unwraps.
+        device: TunnelDevice,
+        /// The real server's address.
+        local: IpAddr,
+    },
+    /// A UDP port at which GUE is unwrapped; what was in it then meets the node's tunnel devices.
+    Gue {
+        /// Family of the outer packet.
+        family: Family,
+        /// UDP port.
+        port: u16,
+    },
+    /// Packets get a firewall mark, the whole of it, before IPVS sees them.
+    Mark {
+        /// Which packets.
+        packets: Packets,
+        /// The mark.
+        mark: NonZeroU32,
+    },
+    /// Packets that IPVS sends on by NAT leave with the director's address.
+    Masquerade {
+        /// The packets as the client sent them.
+        packets: Packets,
+    },
+    /// Packets from elsewhere to addresses that are not this node's are delivered to it.
+    LocalDelivery {
+        /// Which packets.
+        packets: Packets,
+    },
+    /// Answers of a tunnelled service ask for TCP segments that fit into the tunnel.
+    SegmentSize {
+        /// The packets as the client sends them; the answers to them are changed.
+        packets: Packets,
+        /// Largest TCP payload, in bytes.
+        bytes: u16,
+    },
+}
+
+/// The sorts of [`Fixture`], by what has to be asked to see them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FixtureKind {
+    /// [`Fixture::Tunnel`]: links.
+    Tunnel,
+    /// [`Fixture::Gue`]: the family `fou`.
+    Gue,
+    /// [`Fixture::Mark`], [`Fixture::Masquerade`] and [`Fixture::SegmentSize`]: our table in nftables.
+    Nftables,
+    /// [`Fixture::LocalDelivery`]: policy rules.
+    LocalDelivery,
+}
+
+/// What a tunnel device unwraps, by its name in `ip link`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TunnelDevice {
+    /// IPv4 in IPv4.
+    Ipip,
+    /// IPv6 in IPv4.
+    Sit,
+    /// IPv4 or IPv6 in IPv6.
+    Ip6tnl,
+    /// GRE in IPv4, whatever is in it.
+    Gre,
+    /// GRE in IPv6, whatever is in it.
+    Ip6gre,
+}
+
+/// Packets by where they go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Packets {
+    /// The network, or host, that they are sent to.
+    pub destination: IpNet,
+    /// Their protocol.
+    pub protocol: Protocol,
+    /// The first destination port.
+    pub first_port: u16,
+    /// The last destination port.
+    pub last_port: u16,
+}
+
+impl Fixture {
+    /// Its sort.
+    pub const fn kind(&self) -> FixtureKind {
+        match self {
+            Self::Tunnel { .. } => FixtureKind::Tunnel,
+            Self::Gue { .. } => FixtureKind::Gue,
+            Self::Mark { .. } | Self::Masquerade { .. } | Self::SegmentSize { .. } => {
+                FixtureKind::Nftables
+            }
+            Self::LocalDelivery { .. } => FixtureKind::LocalDelivery,
+        }
+    }
+}
+
+impl TunnelDevice {
+    /// The kind as rtnetlink calls it (`IFLA_INFO_KIND`).
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ipip => "ipip",
+            Self::Sit => "sit",
+            Self::Ip6tnl => "ip6tnl",
+            Self::Gre => "gre",
+            Self::Ip6gre => "ip6gre",
+        }
+    }
+}
+
+impl fmt::Display for Packets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}/{}", self.destination, self.protocol, self.first_port)?;
+        if self.last_port != self.first_port {
+            write!(f, "-{}", self.last_port)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Fixture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tunnel { device, local } => write!(f, "{} tunnel at {local}", device.as_str()),
+            Self::Gue { family: Family::V4, port } => write!(f, "GUE at UDP port {port}"),
+            Self::Gue { family: Family::V6, port } => write!(f, "GUE at UDP port {port} (IPv6)"),
+            Self::Mark { packets, mark } => write!(f, "mark {mark} on packets to {packets}"),
+            Self::Masquerade { packets } => write!(f, "masquerading of packets to {packets}"),
+            Self::LocalDelivery { packets } => write!(f, "local delivery of packets to {packets}"),
+            Self::SegmentSize { packets, bytes } => {
+                write!(f, "segment size {bytes} for {packets}")
+            }
+        }
+    }
+}
