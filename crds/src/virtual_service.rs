@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
     namespaced,
     status = "VirtualServiceStatus",
     doc = "A VirtualService balances the connections that clients open to a virtual IP (VIP) over real servers, by Linux Virtual Server (IPVS) in the kernel of a director. It is what `ipvsadm -A` adds.",
-    printcolumn = r#"{"name": "ADDRESS", "type": "string", "jsonPath": ".spec.addresses[0]", "description": "The first VIP"}"#,
+    printcolumn = r#"{"name": "ADDRESS", "type": "string", "jsonPath": ".spec['addresses','firewallMark.destinations'][0]", "description": "The first VIP, and the first network that is balanced besides"}"#,
     printcolumn = r#"{"name": "PORTS", "type": "string", "jsonPath": ".status.display.ports", "description": "Protocols and ports at the VIPs"}"#,
     printcolumn = r#"{"name": "SCHEDULER", "type": "string", "jsonPath": ".spec.scheduler", "description": "How a real server is picked"}"#,
     printcolumn = r#"{"name": "FORWARDING", "type": "string", "jsonPath": ".spec.forwarding", "description": "How packets reach the real servers"}"#,
@@ -27,6 +27,7 @@ use serde::{Deserialize, Serialize};
     printcolumn = r#"{"name": "REALSERVERS", "type": "string", "jsonPath": ".status.display.realServers", "description": "Healthy and all real servers"}"#,
     printcolumn = r#"{"name": "AVAILABLE", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Available\")].status", "description": "Whether a client that connects now is served"}"#,
     printcolumn = r#"{"name": "ADDRESSES", "type": "string", "jsonPath": ".status.display.addresses", "description": "All VIPs in use", "priority": 1}"#,
+    printcolumn = r#"{"name": "MARK", "type": "integer", "jsonPath": ".status.firewallMark", "description": "The firewall mark in use", "priority": 1}"#,
     printcolumn = r#"{"name": "GROUP", "type": "string", "jsonPath": ".spec.directorGroup", "description": "The DirectorGroup", "priority": 1}"#,
     printcolumn = r#"{"name": "AGE", "type": "date", "jsonPath": ".metadata.creationTimestamp", "description": "Time since creation"}"#,
     derive = "PartialEq"
@@ -285,6 +286,11 @@ pub struct VirtualServiceStatus {
     /// The VIPs in use.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub addresses: Vec<String>,
+
+    /// The firewall mark in use; absent without `spec.firewallMark`. Directors set it on the packets of the service, or with
+    /// `rules: External` expect it there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub firewall_mark: Option<i64>,
 
     /// The directors of the group and what each does for this service.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -54,6 +54,7 @@ pub fn virtual_service_status(
             ),
         }),
         addresses,
+        firewall_mark: view.firewall_mark(),
         directors: view.directors(),
         real_servers: Some(resolution.real_servers.clone()),
     })
@@ -241,6 +242,11 @@ impl View<'_> {
         let mut addresses: Vec<String> = services.map(|s| s.address.clone()).collect();
         addresses.dedup();
         addresses
+    }
+
+    fn firewall_mark(&self) -> Option<i64> {
+        let mut services = self.slices.iter().take(1).flat_map(|s| &s.spec.services);
+        services.find_map(|s| s.firewall_mark.as_ref()).map(|m| m.mark)
     }
 
     fn directors(&self) -> Vec<DirectorStatus> {
