@@ -223,12 +223,9 @@ fn what_keeps_it_from_running_has_its_message_and_exit_code() {
         let (code, said) = run(&format!("cleanup --state-dir {}", state.display()));
         assert_eq!(code, Some(4), "{said}");
 
-        let capless = format!(
-            "setpriv --bounding-set -net_admin --inh-caps -net_admin {} --manifests /tmp --state-dir /tmp/other",
-            agent.display()
-        );
         let mut command = Command::new("timeout");
-        command.arg("20").args(capless.split_whitespace());
+        command.args(["20", "setpriv", "--bounding-set", "-net_admin", "--inh-caps", "-net_admin"]);
+        command.arg(&agent).args(["--manifests", "/tmp", "--state-dir", "/tmp/other"]);
         let output = node.run(|| command.output())?;
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(3), "{said}");

@@ -98,7 +98,7 @@ impl Cluster {
     pub fn clean_up(&mut self, node: &Node) {
         self.stop_agent(node);
         let (agent, state) = (program("lvs-agent"), state_dir(node));
-        node.sh(&format!("{} cleanup --state-dir {}", agent.display(), state.display()))
+        node.sh(&format!("'{}' cleanup --state-dir {}", agent.display(), state.display()))
             .unwrap_or_else(|e| panic!("{e:#}"));
     }
 

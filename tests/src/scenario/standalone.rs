@@ -146,7 +146,7 @@ impl Standalone {
     pub fn clean_up(&mut self) {
         self.stop();
         let (agent, state) = (program("lvs-agent"), state_dir(&self.node));
-        let words = format!("{} cleanup --state-dir {}", agent.display(), state.display());
+        let words = format!("'{}' cleanup --state-dir {}", agent.display(), state.display());
         self.node.sh(&words).unwrap_or_else(|e| panic!("{e:#}"));
     }
 
