@@ -71,10 +71,15 @@ pub enum TunnelDevice {
     Sit,
     /// IPv4 or IPv6 in IPv6.
     Ip6tnl,
-    /// GRE in IPv4, whatever is in it.
+    /// GRE in IPv4, whatever is in it, without checksum.
     Gre,
-    /// GRE in IPv6, whatever is in it.
+    /// GRE in IPv4 with checksum. A device drops what comes the other way (`ip_tunnel_rcv`), and there is one device an
+    /// address at most: of [`TunnelDevice::Gre`] and this only one can stand.
+    GreChecksum,
+    /// GRE in IPv6, whatever is in it, without checksum.
     Ip6gre,
+    /// GRE in IPv6 with checksum, instead of [`TunnelDevice::Ip6gre`].
+    Ip6greChecksum,
 }
 
 /// Packets by where they go.
@@ -111,9 +116,14 @@ impl TunnelDevice {
             Self::Ipip => "ipip",
             Self::Sit => "sit",
             Self::Ip6tnl => "ip6tnl",
-            Self::Gre => "gre",
-            Self::Ip6gre => "ip6gre",
+            Self::Gre | Self::GreChecksum => "gre",
+            Self::Ip6gre | Self::Ip6greChecksum => "ip6gre",
         }
+    }
+
+    /// Whether what it unwraps has to have a checksum, and must not otherwise. Only GRE knows the difference.
+    pub const fn checksum(self) -> bool {
+        matches!(self, Self::GreChecksum | Self::Ip6greChecksum)
     }
 }
 
@@ -130,7 +140,10 @@ impl fmt::Display for Packets {
 impl fmt::Display for Fixture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Tunnel { device, local } => write!(f, "{} tunnel at {local}", device.as_str()),
+            Self::Tunnel { device, local } => {
+                let checksum = if device.checksum() { " with checksum" } else { "" };
+                write!(f, "{} tunnel{checksum} at {local}", device.as_str())
+            }
             Self::Gue { family: Family::V4, port } => write!(f, "GUE at UDP port {port}"),
             Self::Gue { family: Family::V6, port } => write!(f, "GUE at UDP port {port} (IPv6)"),
             Self::Mark { packets, mark } => write!(f, "mark {mark} on packets to {packets}"),
