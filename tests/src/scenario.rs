@@ -2,6 +2,7 @@
 
 mod cluster;
 mod dr;
+mod farm;
 mod load;
 mod manifest;
 mod nat;
@@ -9,6 +10,7 @@ mod standalone;
 
 pub use cluster::{AGENT, Cluster, metric};
 pub use dr::DrNet;
+pub use farm::Farm;
 pub use load::Load;
 pub use manifest::{director_group, real_server, virtual_service};
 pub use nat::NatNet;

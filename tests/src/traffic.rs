@@ -15,6 +15,7 @@
 //! A server also answers `curl`, with a page that says the same.
 
 mod client;
+mod many;
 mod server;
 
 use std::net::SocketAddr;
@@ -22,6 +23,7 @@ use std::net::SocketAddr;
 use anyhow::{Context as _, ensure};
 
 pub use client::{Client, Held};
+pub use many::{Connections, Met, shares};
 pub use server::Server;
 
 /// What a server says of one request.

@@ -115,6 +115,17 @@ impl Standalone {
         });
     }
 
+    /// Waits until a VirtualService has a condition whose message contains `part`.
+    #[track_caller]
+    pub fn wait_for_told(&self, name: &str, type_: &str, wanted: &str, part: &str) {
+        wait_for(&format!("{name} is {type_}={wanted} and tells of {part:?}"), PATIENCE, || {
+            match self.condition(name, type_) {
+                Some((status, told)) if status == wanted && told.contains(part) => Ok(()),
+                found => Err((found, self.status())),
+            }
+        });
+    }
+
     /// Waits until the status file tells of an error of a file, and returns what it says.
     #[track_caller]
     pub fn wait_for_error(&self, file: &str, part: &str) -> String {

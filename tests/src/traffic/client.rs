@@ -7,7 +7,8 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use nix::sys::socket::sockopt::{Linger, ReuseAddr, SendTimeout};
 use nix::sys::socket::{
-    AddressFamily, SockFlag, SockType, SockaddrStorage, bind, connect, setsockopt, socket,
+    AddressFamily, SockFlag, SockProtocol, SockType, SockaddrStorage, bind, connect, setsockopt,
+    socket,
 };
 use nix::sys::time::{TimeVal, TimeValLike as _};
 
@@ -20,15 +21,16 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// Asks servers from a node. Most suites need only [`Node::get`], [`Node::hold`] and [`Node::shares`].
 #[derive(Clone, Debug)]
 pub struct Client<'a> {
-    node: &'a Node,
+    pub(super) node: &'a Node,
     source: Option<SocketAddr>,
     patience: Duration,
+    protocol: SockProtocol,
 }
 
 impl<'a> Client<'a> {
     /// A client in `node` that waits 3 s for each connection and each answer.
     pub fn new(node: &'a Node) -> Client<'a> {
-        Client { node, source: None, patience: PATIENCE }
+        Client { node, source: None, patience: PATIENCE, protocol: SockProtocol::Tcp }
     }
 
     /// Speaks from this address and port; port 0 is any.
@@ -40,6 +42,11 @@ impl<'a> Client<'a> {
     /// Waits at most this long for each connection and each answer.
     pub fn patience(self, patience: Duration) -> Client<'a> {
         Client { patience, ..self }
+    }
+
+    /// What it opens are SCTP associations (one-to-one style, sctp(7)) instead of TCP connections.
+    pub fn sctp(self) -> Client<'a> {
+        Client { protocol: SockProtocol::Sctp, ..self }
     }
 
     /// Opens a TCP connection, asks once, closes it.
@@ -74,29 +81,33 @@ impl<'a> Client<'a> {
         self.node.run(|| tally(count, || self.ask_udp(server)))
     }
 
-    fn connect(&self, server: &str) -> anyhow::Result<Held> {
+    pub(super) fn connect(&self, server: &str) -> anyhow::Result<Held> {
         let to = socket_address(server);
         let stream = TcpStream::from(self.socket(to, SockType::Stream)?);
         stream.set_read_timeout(Some(self.patience))?;
-        stream.set_nodelay(true)?;
+        if self.protocol == SockProtocol::Tcp {
+            stream.set_nodelay(true)?;
+        }
         Ok(Held { server: to, stream: BufReader::new(stream) })
     }
 
     fn ask_udp(&self, server: &str) -> anyhow::Result<Answer> {
+        exchange(&self.udp_socket(server)?, b"?\n")
+    }
+
+    /// A connected UDP socket.
+    pub(super) fn udp_socket(&self, server: &str) -> anyhow::Result<UdpSocket> {
         let to = socket_address(server);
         let socket = UdpSocket::from(self.socket(to, SockType::Datagram)?);
         socket.set_read_timeout(Some(self.patience))?;
-        socket.send(b"?\n").with_context(|| format!("cannot send to {server}/udp"))?;
-        let mut answer = [0; 512];
-        let length =
-            socket.recv(&mut answer).with_context(|| format!("no answer from {server}/udp"))?;
-        Answer::parse(&String::from_utf8_lossy(&answer[..length]))
+        Ok(socket)
     }
 
     /// A connected socket. std can neither choose the source nor bound the wait for both.
     fn socket(&self, to: SocketAddr, kind: SockType) -> anyhow::Result<OwnedFd> {
         let family = if to.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
-        let socket = socket(family, kind, SockFlag::SOCK_CLOEXEC, None)?;
+        let protocol = (kind == SockType::Stream).then_some(self.protocol);
+        let socket = socket(family, kind, SockFlag::SOCK_CLOEXEC, protocol)?;
         if let Some(source) = self.source {
             setsockopt(&socket, ReuseAddr, &true)?;
             bind(socket.as_raw_fd(), &SockaddrStorage::from(source))
@@ -131,6 +142,16 @@ impl Node {
     pub fn get_udp(&self, server: &str) -> anyhow::Result<Answer> {
         Client::new(self).get_udp(server)
     }
+}
+
+/// Sends a datagram and waits for the answer.
+pub(super) fn exchange(socket: &UdpSocket, datagram: &[u8]) -> anyhow::Result<Answer> {
+    let server = socket.peer_addr()?;
+    socket.send(datagram).with_context(|| format!("cannot send to {server}/udp"))?;
+    let mut answer = [0; 512];
+    let length =
+        socket.recv(&mut answer).with_context(|| format!("no answer from {server}/udp"))?;
+    Answer::parse(&String::from_utf8_lossy(&answer[..length]))
 }
 
 fn tally(

@@ -1,11 +1,14 @@
 use std::io::{ErrorKind, PipeWriter, Read as _, Write as _, pipe};
 use std::net::{TcpListener, TcpStream, UdpSocket};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{
+    AddressFamily, Backlog, SockFlag, SockProtocol, SockType, SockaddrStorage, bind, listen, socket,
+};
 
 use super::{Answer, socket_address};
 use crate::net::Node;
@@ -30,6 +33,29 @@ impl Server {
         let listener = node.run(|| TcpListener::bind(socket_address(address)));
         let listener =
             listener.unwrap_or_else(|e| panic!("{name} cannot listen on {address}: {e}"));
+        listener.set_nonblocking(true).unwrap_or_else(|e| panic!("{name}: {e}"));
+        Server::start(name, move |stop, name, open| serve_tcp(&listener, stop, name, open))
+    }
+
+    /// As [`Server::tcp`], over SCTP (one-to-one style, sctp(7)).
+    ///
+    /// # Panics
+    /// When the address is not the node's, the port is taken, or the kernel has no SCTP.
+    #[track_caller]
+    pub fn sctp(node: &Node, address: &str, name: &str) -> Server {
+        let listener = node.run(|| -> nix::Result<OwnedFd> {
+            let to = socket_address(address);
+            let family = if to.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+            let flags = SockFlag::SOCK_CLOEXEC;
+            let socket = socket(family, SockType::Stream, flags, SockProtocol::Sctp)?;
+            bind(socket.as_raw_fd(), &SockaddrStorage::from(to))?;
+            listen(&socket, Backlog::MAXCONN)?;
+            Ok(socket)
+        });
+        let listener =
+            listener.unwrap_or_else(|e| panic!("{name} cannot listen on {address}/sctp: {e}"));
+        // Accepting, reading and writing are the same system calls.
+        let listener = TcpListener::from(listener);
         listener.set_nonblocking(true).unwrap_or_else(|e| panic!("{name}: {e}"));
         Server::start(name, move |stop, name, open| serve_tcp(&listener, stop, name, open))
     }
