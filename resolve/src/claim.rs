@@ -1,185 +1,228 @@
-//! Who gets a VIP and port that several VirtualServices want.
+//! What a VirtualService occupies, so that nobody else may have it too.
 
-use crate::{Key, Snapshot};
-use kube::ResourceExt;
-use lvs_crds::{Protocol, VirtualService, VirtualServiceSliceSpec};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+mod contest;
+
+pub(crate) use contest::{Conflict, by_age, contest};
+
+use crate::ranges::Ranges;
+use ipnet::IpNet;
+use lvs_crds::{MarkRules, Protocol, VirtualService, VirtualServiceSliceSpec};
+use std::collections::BTreeSet;
+use std::fmt;
 use std::net::IpAddr;
 
-/// What a VirtualService occupies: one protocol and port of one VIP.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Claim {
-    /// The VIP.
-    pub address: IpAddr,
-    /// The protocol.
-    pub protocol: Protocol,
-    /// The port at the VIP.
-    pub port: i32,
+/// What a VirtualService occupies.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Claim {
+    /// Ports of one protocol.
+    Ports {
+        /// Where.
+        place: Place,
+        /// The protocol.
+        protocol: Protocol,
+        /// The first port. Port 0 of a service without mark stands for itself: IPVS looks for the exact port before it
+        /// (`ip_vs_service_find`), so that it takes nothing from another service's port 80.
+        first: i32,
+        /// The last port.
+        last: i32,
+    },
+    /// A VIP whose ports are not looked at. Somebody else's rules decide which packets get the mark of a service with
+    /// `rules: External`, and they may well give it to some ports and leave others to other services; but the VIP
+    /// stands on the directors like any other, and belongs to one namespace.
+    Vip(IpAddr),
+    /// A firewall mark, of both address families: rules that set it seldom tell them apart. It is one of the whole
+    /// cluster, since a node may be a director of several groups.
+    Mark(i64),
 }
 
-/// What a VirtualService wants to occupy. Addresses that are none are passed over.
+/// Where ports are.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Place {
+    /// At a VIP.
+    Vip(IpAddr),
+    /// At whatever is in a network and passes through the directors of a group. It takes no VIP's ports: those do not
+    /// pass through.
+    Passing {
+        /// The DirectorGroup.
+        group: String,
+        /// The network.
+        network: IpNet,
+    },
+}
+
+impl Claim {
+    /// The VIP that it is about.
+    pub fn vip(&self) -> Option<IpAddr> {
+        match self {
+            Self::Ports { place: Place::Vip(address), .. } | Self::Vip(address) => Some(*address),
+            Self::Ports { place: Place::Passing { .. }, .. } | Self::Mark(_) => None,
+        }
+    }
+
+    /// Whether two services cannot have both.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        match (self.grounds(), other.grounds()) {
+            (Some((own, (first, last))), Some((theirs, (from, to)))) => {
+                own == theirs && first <= to && from <= last
+            }
+            _ => false,
+        }
+    }
+
+    fn grounds(&self) -> Option<(Ground, (i32, i32))> {
+        match self {
+            Self::Ports { place, protocol, first, last } => {
+                Some((Ground::Ports(place.clone(), *protocol), (*first, *last)))
+            }
+            Self::Mark(mark) => Some((Ground::Mark(*mark), (0, 0))),
+            Self::Vip(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Claim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ports { place, protocol, first, last } => {
+                match place {
+                    Place::Vip(address) => write!(f, "{address} ")?,
+                    Place::Passing { network, .. } => write!(f, "{network} ")?,
+                }
+                match (first, last) {
+                    (0, _) => write!(f, "{protocol}/*"),
+                    (first, last) if first == last => write!(f, "{protocol}/{first}"),
+                    (first, last) => write!(f, "{protocol}/{first}-{last}"),
+                }
+            }
+            Self::Vip(address) => write!(f, "{address}"),
+            Self::Mark(mark) => write!(f, "firewall mark {mark}"),
+        }
+    }
+}
+
+/// The greatest port.
+const LAST_PORT: i32 = 65_535;
+
+/// First and last port of what a firewall mark covers. IPVS looks for a packet's mark before its address and port, so
+/// with a mark port 0 is not what others leave over: it is every port.
+fn marked(port: i32, end: Option<i32>) -> (i32, i32) {
+    match port {
+        0 => (0, LAST_PORT),
+        _ => (port, end.unwrap_or(port).max(port)),
+    }
+}
+
+/// What a VirtualService wants to occupy. Addresses that are none are passed over. A firewall mark of our choice is not
+/// among it: any that is free will do.
 pub fn wanted(vs: &VirtualService) -> BTreeSet<Claim> {
-    let addresses = vs.spec.addresses.iter().filter_map(|a| a.parse().ok());
-    addresses
-        .flat_map(|address| {
-            vs.spec.ports.iter().map(move |p| Claim { address, protocol: p.protocol, port: p.port })
-        })
-        .collect()
+    let spec = &vs.spec;
+    let vips = spec.addresses.iter().filter_map(|a| a.parse::<IpAddr>().ok());
+    let Some(mark) = &spec.firewall_mark else {
+        return vips
+            .flat_map(|vip| spec.ports.iter().map(move |p| (vip, p)))
+            .map(|(vip, p)| Claim::Ports {
+                place: Place::Vip(vip),
+                protocol: p.protocol,
+                first: p.port,
+                last: p.port,
+            })
+            .collect();
+    };
+    let networks = mark.destinations.iter().filter_map(|n| n.parse().ok());
+    let ports: Vec<_> = spec.ports.iter().map(|p| (p.protocol, p.port, p.end_port)).collect();
+    let mut claims = marked_claims(mark.rules, vips, networks, &spec.director_group, &ports);
+    claims.extend(mark.mark.map(Claim::Mark));
+    claims
 }
 
 /// What a slice occupies.
 pub fn held(slice: &VirtualServiceSliceSpec) -> BTreeSet<Claim> {
-    slice
-        .services
-        .iter()
-        .filter_map(|s| {
-            let address = s.address.parse().ok()?;
-            Some(Claim { address, protocol: s.protocol, port: s.port })
+    let mut claims = BTreeSet::new();
+    for service in &slice.services {
+        match &service.firewall_mark {
+            None => claims.extend(service.address.parse().ok().map(|vip| Claim::Ports {
+                place: Place::Vip(vip),
+                protocol: service.protocol,
+                first: service.port,
+                last: service.port,
+            })),
+            Some(mark) => {
+                let vips = mark.addresses.iter().filter_map(|a| a.parse().ok());
+                let networks = mark.destinations.iter().filter_map(|n| n.parse().ok());
+                let ports: Vec<_> =
+                    mark.ports.iter().map(|p| (p.protocol, p.port, p.end_port)).collect();
+                let group = &slice.director_group;
+                claims.extend(marked_claims(mark.rules, vips, networks, group, &ports));
+                claims.insert(Claim::Mark(mark.mark));
+            }
+        }
+    }
+    claims
+}
+
+fn marked_claims(
+    rules: MarkRules,
+    vips: impl Iterator<Item = IpAddr>,
+    networks: impl Iterator<Item = IpNet>,
+    group: &str,
+    ports: &[(Protocol, i32, Option<i32>)],
+) -> BTreeSet<Claim> {
+    if rules == MarkRules::External {
+        return vips.map(Claim::Vip).collect();
+    }
+    let vips = vips.map(Place::Vip);
+    let networks = networks.map(|network| network.trunc());
+    let passing = networks.map(|network| Place::Passing { group: group.to_owned(), network });
+    vips.chain(passing)
+        .flat_map(|place| ports.iter().map(move |port| (place.clone(), *port)))
+        .map(|(place, (protocol, port, end))| {
+            let (first, last) = marked(port, end);
+            Claim::Ports { place, protocol, first, last }
         })
         .collect()
 }
 
-/// Why a VirtualService does not get what it wants.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Conflict {
-    /// Somebody else has the VIP and port.
-    Taken { claim: Claim, by: Key },
-    /// The VIP belongs to another namespace.
-    Foreign { address: IpAddr, by: Key },
+/// Claims and whose they are, by what they overlap with.
+#[derive(Clone, Debug)]
+pub(crate) struct Claims<V>(Ranges<Ground, (Claim, V)>);
+
+/// Claims of one ground overlap if their ranges do.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Ground {
+    Ports(Place, Protocol),
+    Mark(i64),
 }
 
-impl Conflict {
-    /// Whether a slice with these services stands in the winner's way.
-    pub(crate) fn hits(&self, held: &BTreeSet<Claim>) -> bool {
-        match self {
-            Self::Taken { claim, .. } => held.contains(claim),
-            Self::Foreign { address, .. } => held.iter().any(|c| c.address == *address),
-        }
-    }
-
-    pub(crate) fn message(&self) -> String {
-        match self {
-            Self::Taken { claim: Claim { address, protocol, port }, by } => format!(
-                "spec.addresses, spec.ports: {address} {protocol}/{port} is taken by VirtualService {by}; \
-                 use another address or port, or delete that one"
-            ),
-            Self::Foreign { address, by } => format!(
-                "spec.addresses: {address} belongs to namespace {}, where VirtualService {by} uses it, and a VIP \
-                 belongs to one namespace; use another address",
-                by.namespace
-            ),
-        }
+impl<V> Default for Claims<V> {
+    fn default() -> Self {
+        Self(Ranges::default())
     }
 }
 
-/// Settles the contest that `key` is in: whoever has slices with a claim keeps it, else the oldest gets it, and of one
-/// age the first by name. Those that could not be programmed anyway (`eligible`) do not take part. Returns what `key`
-/// loses by.
-pub(crate) fn contest(
-    key: &Key,
-    vs: &VirtualService,
-    snapshot: &Snapshot,
-    eligible: impl Fn(&Key, &VirtualService) -> bool,
-) -> Option<Conflict> {
-    let claims = wanted(vs);
-    if !contested(key, &claims, snapshot) {
-        return None;
-    }
-    let rivals = rivals(key, vs, snapshot);
-    let mut taken = Taken::default();
-    // Whoever holds a claim, wanting it still or not, has it until its slices are gone.
-    for claim in rivals.iter().flat_map(|(_, wants)| wants) {
-        for holder in by_age(snapshot.holders(claim), snapshot) {
-            taken.take(*claim, holder);
-        }
-        for holder in by_age(snapshot.holders_of_address(claim.address), snapshot) {
-            taken.belong(claim.address, holder);
+impl<V: Ord> Claims<V> {
+    pub(crate) fn add(&mut self, claim: &Claim, value: V) {
+        if let Some((ground, range)) = claim.grounds() {
+            self.0.add(ground, range, (claim.clone(), value));
         }
     }
-    for (rival, wants) in rivals {
-        let Some(object) = snapshot.virtual_service(&rival) else { continue };
-        let conflict = taken.refuses(&rival, &wants);
-        if rival == *key {
-            return conflict;
-        }
-        if conflict.is_none() && eligible(&rival, object) {
-            wants.into_iter().for_each(|claim| taken.take(claim, &rival));
+
+    pub(crate) fn remove(&mut self, claim: &Claim, value: V) {
+        if let Some((ground, range)) = claim.grounds() {
+            self.0.remove(&ground, range, &(claim.clone(), value));
         }
     }
-    None
-}
 
-#[derive(Default)]
-struct Taken {
-    claims: HashMap<Claim, Key>,
-    namespaces: HashMap<IpAddr, Key>,
-}
-
-impl Taken {
-    fn take(&mut self, claim: Claim, by: &Key) {
-        self.claims.entry(claim).or_insert_with(|| by.clone());
-        self.belong(claim.address, by);
-    }
-
-    fn belong(&mut self, address: IpAddr, to: &Key) {
-        self.namespaces.entry(address).or_insert_with(|| to.clone());
-    }
-
-    fn refuses(&self, key: &Key, wants: &BTreeSet<Claim>) -> Option<Conflict> {
-        wants.iter().find_map(|claim| {
-            let taken = self.claims.get(claim).filter(|by| *by != key);
-            let foreign = self.namespaces.get(&claim.address);
-            let foreign = foreign.filter(|by| by.namespace != key.namespace);
-            match (taken, foreign) {
-                (_, Some(by)) => Some(Conflict::Foreign { address: claim.address, by: by.clone() }),
-                (Some(by), None) => Some(Conflict::Taken { claim: *claim, by: by.clone() }),
-                (None, None) => None,
-            }
-        })
+    pub(crate) fn overlapping<'a>(
+        &'a self,
+        claim: &Claim,
+    ) -> impl Iterator<Item = (&'a Claim, &'a V)> + use<'a, V> {
+        let grounds = claim.grounds();
+        let found = grounds.into_iter().flat_map(|(ground, range)| {
+            self.0.overlapping(&ground, range).map(|(_, (claim, value))| (claim, value)).collect::<Vec<_>>()
+        });
+        found
     }
 }
 
-/// Whether anybody else wants or has any of this: nearly always nobody, and then there is nothing to settle.
-fn contested(key: &Key, claims: &BTreeSet<Claim>, snapshot: &Snapshot) -> bool {
-    claims.iter().any(|claim| {
-        snapshot.wanting(claim).any(|k| k != key)
-            || snapshot.holders(claim).any(|k| k != key)
-            || snapshot.namespaces_of(claim.address).any(|n| n != key.namespace)
-    })
-}
-
-/// Everybody whose claims meet `key`'s, or meet those of somebody who is in already: by age, then by name.
-fn rivals(key: &Key, vs: &VirtualService, snapshot: &Snapshot) -> Vec<(Key, BTreeSet<Claim>)> {
-    let mut found = BTreeMap::from([(key.clone(), wanted(vs))]);
-    let mut open = vec![key.clone()];
-    while let Some(next) = open.pop() {
-        let claims = found.get(&next).cloned().unwrap_or_default();
-        let mut meet = BTreeSet::new();
-        for claim in &claims {
-            meet.extend(snapshot.wanting(claim).cloned());
-            if snapshot.namespaces_of(claim.address).any(|n| n != next.namespace) {
-                meet.extend(snapshot.using_address(claim.address).cloned());
-            }
-        }
-        for other in meet {
-            if let Some(object) = snapshot.virtual_service(&other)
-                && !found.contains_key(&other)
-            {
-                found.insert(other.clone(), wanted(object));
-                open.push(other);
-            }
-        }
-    }
-    let order = by_age(found.keys(), snapshot).into_iter().cloned().collect::<Vec<_>>();
-    order.into_iter().filter_map(|key| found.remove_entry(&key)).collect()
-}
-
-/// The oldest first; of one age, and those that are gone, in the order of their names.
-fn by_age<'a>(keys: impl Iterator<Item = &'a Key>, snapshot: &Snapshot) -> Vec<&'a Key> {
-    let mut keys: Vec<&Key> = keys.collect();
-    keys.sort_by_cached_key(|key| {
-        let created = snapshot.virtual_service(key).and_then(|vs| vs.creation_timestamp());
-        (created.is_none(), created, *key)
-    });
-    keys
-}
+#[cfg(test)]
+mod tests;

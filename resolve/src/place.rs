@@ -20,7 +20,7 @@ pub fn slice_name(service: &str, number: u32) -> String {
 }
 
 /// FNV-1a, 32 bits: the same in every build, which the standard library's hashers do not promise.
-fn fnv1a(text: &str) -> u32 {
+pub(crate) fn fnv1a(text: &str) -> u32 {
     text.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
 

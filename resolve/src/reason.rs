@@ -19,6 +19,10 @@ pub const INVALID: &str = "Invalid";
 pub const INVALID_SELECTOR: &str = "InvalidSelector";
 /// Another VirtualService has the VIP and port, or the VIP belongs to another namespace.
 pub const ADDRESS_CONFLICT: &str = "AddressConflict";
+/// Another VirtualService has the firewall mark.
+pub const MARK_CONFLICT: &str = "MarkConflict";
+/// All the firewall marks that we choose from are in use.
+pub const NO_FREE_MARK: &str = "NoFreeMark";
 /// A VIP is a node's own address.
 pub const NODE_ADDRESS: &str = "AddressOfNode";
 /// The DirectorGroup does not exist.
@@ -44,10 +48,13 @@ pub const OUTSIDE_REAL_SERVER_CIDRS: &str = "OutsideRealServerCIDRs";
 pub const ADDRESS_IS_VIP: &str = "AddressIsVIP";
 /// The server has none of the service's ports.
 pub const NO_PORT: &str = "NoPort";
-/// DR cannot translate ports.
+/// The server's port differs, and nothing can translate it.
 pub const PORT_MISMATCH: &str = "PortMismatch";
 /// Another RealServer stands for the same address and port.
 pub const DUPLICATE_ADDRESS: &str = "DuplicateAddress";
+
+/// The server is to be reached by NAT, and the service balances each datagram for itself.
+pub const ONE_PACKET_WITH_NAT: &str = "OnePacketWithNAT";
 
 /// The group has no director.
 pub const NO_DIRECTOR: &str = "NoDirector";

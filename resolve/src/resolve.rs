@@ -5,12 +5,11 @@ use crate::listing::listing;
 use crate::place::place;
 use crate::real_server::{Selection, select};
 use crate::status::settled;
-use crate::{DesiredSlice, Key, Resolution, Snapshot, Verdict, group, reason, selector};
-use ipnet::ipv4_mask_to_prefix;
-use lvs_crds::{
-    SlicePersistence, SliceService, VirtualService, VirtualServiceSlice, VirtualServiceSliceSpec,
-};
-use std::net::{IpAddr, Ipv4Addr};
+use crate::services::{prefix_of, services};
+use crate::{DesiredSlice, Key, Resolution, Snapshot, Verdict, group, mark, reason, selector};
+use ipnet::IpNet;
+use lvs_crds::{VirtualService, VirtualServiceSlice, VirtualServiceSliceSpec};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// What is to be made of one VirtualService; nothing if there is none of this name, or if it is being deleted: then
@@ -31,8 +30,10 @@ pub fn resolve(key: &Key, snapshot: &Snapshot) -> Option<Resolution> {
         },
         Some,
     );
+    let mark = vs.spec.firewall_mark.as_ref().and_then(|_| mark::mark(key, vs, snapshot));
+    let refusal = refusal.or_else(|| no_mark(vs, mark));
     let slices = match &refusal {
-        None => fresh(key, vs, &vips, selection.servers, snapshot),
+        None => fresh(key, vs, &vips, mark, selection.servers, snapshot),
         Some(refusal) if refusal.withdraws(key, snapshot) => Vec::new(),
         Some(_) => kept(key, snapshot),
     };
@@ -78,7 +79,7 @@ impl Refusal {
     fn verdict(self) -> Verdict {
         match self {
             Self::Own(reason, message) => Verdict::no(reason, message),
-            Self::Conflict(conflict) => Verdict::no(reason::ADDRESS_CONFLICT, conflict.message()),
+            Self::Conflict(conflict) => Verdict::no(conflict.reason(), conflict.message()),
         }
     }
 }
@@ -89,6 +90,17 @@ fn own_refusal(key: &Key, vs: &VirtualService, snapshot: &Snapshot) -> Option<Re
         let message =
             format!("spec.addresses: {bad:?} is no IP address; write one like 192.0.2.10");
         return Some(Refusal::Own(reason::INVALID, message));
+    }
+    let destinations = vs.spec.firewall_mark.iter().flat_map(|m| &m.destinations);
+    if let Some(bad) = destinations.clone().find(|n| n.parse::<IpNet>().is_err()) {
+        let message = format!(
+            "spec.firewallMark.destinations: {bad:?} is no network; write one like 198.51.100.0/24"
+        );
+        return Some(Refusal::Own(reason::INVALID, message));
+    }
+    if vs.spec.addresses.is_empty() && destinations.count() == 0 {
+        let message = "spec.addresses: there is none; give a VIP, or firewallMark.destinations";
+        return Some(Refusal::Own(reason::INVALID, message.to_owned()));
     }
     if let Some(netmask) = vs.spec.persistence.as_ref().and_then(|p| p.ipv4_netmask.as_ref())
         && prefix_of(netmask).is_none()
@@ -125,6 +137,14 @@ fn own_refusal(key: &Key, vs: &VirtualService, snapshot: &Snapshot) -> Option<Re
     })
 }
 
+/// Every mark of ours is in use: more services with marks than anybody has had yet.
+fn no_mark(vs: &VirtualService, mark: Option<i64>) -> Option<Refusal> {
+    (vs.spec.firewall_mark.is_some() && mark.is_none()).then(|| {
+        let message = "spec.firewallMark: every mark that is chosen from is in use; set firewallMark.mark";
+        Refusal::Own(reason::NO_FREE_MARK, message.to_owned())
+    })
+}
+
 fn resolved(vs: &VirtualService, selection: &Selection) -> Verdict {
     if let Err(error) = selector::check(&vs.spec.real_servers.selector) {
         let message = format!("spec.realServers.selector.{error}");
@@ -158,10 +178,11 @@ fn fresh(
     key: &Key,
     vs: &VirtualService,
     vips: &[IpAddr],
+    mark: Option<i64>,
     servers: Vec<lvs_crds::SliceRealServer>,
     snapshot: &Snapshot,
 ) -> Vec<DesiredSlice> {
-    let services = services(vs, vips);
+    let services = services(vs, vips, mark);
     let settled = settled(vs, snapshot);
     let placed = place(key, servers, snapshot.slices_of(key), settled);
     let desired = placed.into_iter().map(|(name, real_servers)| DesiredSlice {
@@ -171,7 +192,7 @@ fn fresh(
             generation: vs.metadata.generation.unwrap_or(0),
             director_group: vs.spec.director_group.clone(),
             services: services.clone(),
-            masquerade: false,
+            masquerade: vs.spec.nat.as_ref().is_some_and(|nat| nat.masquerade),
             real_servers,
         },
     });
@@ -184,33 +205,4 @@ fn kept(key: &Key, snapshot: &Snapshot) -> Vec<DesiredSlice> {
         spec: slice.spec.clone(),
     };
     snapshot.slices_of(key).map(keep).collect()
-}
-
-fn services(vs: &VirtualService, vips: &[IpAddr]) -> Vec<SliceService> {
-    let spec = &vs.spec;
-    let service = |vip: &IpAddr, port: &lvs_crds::ServicePort| SliceService {
-        address: vip.to_string(),
-        protocol: port.protocol,
-        port: port.port,
-        scheduler: spec.scheduler,
-        scheduler_flags: spec.scheduler_flags.clone(),
-        firewall_mark: None,
-        one_packet: spec.one_packet,
-        persistence: spec.persistence.as_ref().map(|persistence| SlicePersistence {
-            timeout_seconds: persistence.timeout_seconds,
-            engine: persistence.engine,
-            prefix_length: match vip {
-                IpAddr::V4(_) => {
-                    persistence.ipv4_netmask.as_deref().and_then(prefix_of).unwrap_or(32)
-                }
-                IpAddr::V6(_) => persistence.ipv6_prefix_length.unwrap_or(128),
-            },
-        }),
-    };
-    vips.iter().flat_map(|vip| spec.ports.iter().map(move |port| service(vip, port))).collect()
-}
-
-fn prefix_of(netmask: &str) -> Option<i32> {
-    let mask: Ipv4Addr = netmask.parse().ok()?;
-    ipv4_mask_to_prefix(mask).ok().filter(|prefix| *prefix > 0).map(i32::from)
 }

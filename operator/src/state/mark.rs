@@ -18,7 +18,7 @@ impl State {
         let old = self.snapshot.set_virtual_service(object);
         self.mark_service(&key);
         if old.is_none_or(|old| old.spec != spec) {
-            let wanted: BTreeSet<Claim> = wanted.union(&self.wanted(&key)).copied().collect();
+            let wanted: BTreeSet<Claim> = wanted.union(&self.wanted(&key)).cloned().collect();
             self.mark_rivals(&key, &wanted);
         }
     }
@@ -149,7 +149,7 @@ impl State {
         let mut rivals = BTreeSet::new();
         for claim in claims {
             rivals.extend(self.snapshot.wanting(claim).cloned());
-            let users = self.snapshot.using_address(claim.address);
+            let users = claim.vip().into_iter().flat_map(|vip| self.snapshot.using_address(vip));
             rivals.extend(users.filter(|k| k.namespace != key.namespace).cloned());
         }
         rivals.iter().filter(|rival| *rival != key).for_each(|rival| self.mark_service(rival));
@@ -159,7 +159,7 @@ impl State {
     fn mark_released(&mut self, old: Option<&VirtualServiceSlice>, key: &Key) {
         let Some(old) = old else { return };
         let now: BTreeSet<Claim> = self.snapshot.slice(key).map(|s| held(s)).unwrap_or_default();
-        let released: BTreeSet<Claim> = held(old).difference(&now).copied().collect();
+        let released: BTreeSet<Claim> = held(old).difference(&now).cloned().collect();
         let owner = Key::new(&key.namespace, &old.spec.virtual_service);
         self.mark_rivals(&owner, &released);
     }

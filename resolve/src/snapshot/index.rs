@@ -2,7 +2,7 @@
 //! concerns.
 
 use super::Snapshot;
-use crate::claim::{held, wanted};
+use crate::claim::{Claims, held, wanted};
 use crate::lookup::Lookup;
 use crate::{Claim, Key, NodeFacts, selector};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
@@ -17,7 +17,7 @@ type Label = (String, String, String);
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Index {
-    wanting: Lookup<Claim, Key>,
+    wanting: Claims<Key>,
     using_address: Lookup<IpAddr, Key>,
     by_group: Lookup<String, Key>,
     /// VirtualServices by one label that a real server must have, so that a real server finds who may select it.
@@ -29,9 +29,8 @@ pub(super) struct Index {
     reports_by_address: Lookup<IpAddr, String>,
     failing_on: Lookup<Key, String>,
     slices_of: Lookup<Key, Key>,
-    holders: Lookup<Claim, (Key, Origin)>,
+    holders: Claims<(Key, Origin)>,
     holders_by_address: Lookup<IpAddr, (Key, Claim, Origin)>,
-    held_by: Lookup<Key, (Claim, Origin)>,
     slices_on_node: Lookup<String, (Key, Key)>,
 }
 
@@ -41,8 +40,10 @@ type Origin = String;
 impl Index {
     pub(super) fn add_virtual_service(&mut self, key: &Key, object: &VirtualService) {
         for claim in wanted(object) {
-            self.using_address.add(claim.address, key.clone());
-            self.wanting.add(claim, key.clone());
+            if let Some(vip) = claim.vip() {
+                self.using_address.add(vip, key.clone());
+            }
+            self.wanting.add(&claim, key.clone());
         }
         self.by_group.add(object.spec.director_group.clone(), key.clone());
         match first_label(key, &object.spec.real_servers.selector) {
@@ -53,8 +54,10 @@ impl Index {
 
     pub(super) fn remove_virtual_service(&mut self, key: &Key, object: &VirtualService) {
         for claim in wanted(object) {
-            self.using_address.remove(&claim.address, key);
-            self.wanting.remove(&claim, key);
+            if let Some(vip) = claim.vip() {
+                self.using_address.remove(&vip, key);
+            }
+            self.wanting.remove(&claim, key.clone());
         }
         self.by_group.remove(&object.spec.director_group, key);
         match first_label(key, &object.spec.real_servers.selector) {
@@ -142,30 +145,35 @@ impl Index {
     }
 
     fn hold_as(&mut self, key: &Key, claim: &Claim, origin: &str) {
-        self.holders.add(*claim, (key.clone(), origin.to_owned()));
-        let entry = (key.clone(), *claim, origin.to_owned());
-        self.holders_by_address.add(claim.address, entry);
-        self.held_by.add(key.clone(), (*claim, origin.to_owned()));
+        self.holders.add(claim, (key.clone(), origin.to_owned()));
+        if let Some(vip) = claim.vip() {
+            let entry = (key.clone(), claim.clone(), origin.to_owned());
+            self.holders_by_address.add(vip, entry);
+        }
     }
 
     fn release_as(&mut self, key: &Key, claim: &Claim, origin: &str) {
-        self.holders.remove(claim, &(key.clone(), origin.to_owned()));
-        let entry = (key.clone(), *claim, origin.to_owned());
-        self.holders_by_address.remove(&claim.address, &entry);
-        self.held_by.remove(key, &(*claim, origin.to_owned()));
+        self.holders.remove(claim, (key.clone(), origin.to_owned()));
+        if let Some(vip) = claim.vip() {
+            let entry = (key.clone(), claim.clone(), origin.to_owned());
+            self.holders_by_address.remove(&vip, &entry);
+        }
     }
 }
 
 /// Looking up.
 impl Snapshot {
-    /// The VirtualServices that want this claim.
+    /// The VirtualServices that want this, or something that overlaps with it.
     pub fn wanting<'a>(&'a self, claim: &Claim) -> impl Iterator<Item = &'a Key> + use<'a> {
-        self.index.wanting.get(claim)
+        self.index.wanting.overlapping(claim).map(|(_, key)| key)
     }
 
-    /// The VirtualServices whose slices have this claim.
-    pub fn holders<'a>(&'a self, claim: &Claim) -> impl Iterator<Item = &'a Key> + use<'a> {
-        self.index.holders.get(claim).map(|(key, _)| key)
+    /// The VirtualServices whose slices have this, or something that overlaps with it, and what they have.
+    pub fn holders<'a>(
+        &'a self,
+        claim: &Claim,
+    ) -> impl Iterator<Item = (&'a Claim, &'a Key)> + use<'a> {
+        self.index.holders.overlapping(claim).map(|(claim, (key, _))| (claim, key))
     }
 
     /// The VirtualServices whose slices have this address.
@@ -174,11 +182,6 @@ impl Snapshot {
         address: IpAddr,
     ) -> impl Iterator<Item = &Key> + use<'_> {
         self.index.holders_by_address.get(&address).map(|(key, _, _)| key)
-    }
-
-    /// What a VirtualService's slices have.
-    pub fn held_by<'a>(&'a self, key: &Key) -> impl Iterator<Item = &'a Claim> + use<'a> {
-        self.index.held_by.get(key).map(|(claim, _)| claim)
     }
 
     /// The VirtualServices that want this VIP.
