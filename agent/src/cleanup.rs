@@ -5,7 +5,7 @@ mod tests;
 
 use crate::journal::{Change, Journal, JournalError, Made};
 use crate::kernel::{Done, Kernel, KernelError, Linux};
-use crate::state::Op;
+use crate::state::{Fixture, Op};
 use lvs_ipvs::Operation;
 use std::io::{self, Write};
 use std::path::Path;
@@ -53,8 +53,9 @@ pub fn run(state_dir: &Path, out: &mut dyn Write) -> Result<Cleaned, CleanupErro
 
 /// As [`run`], with a kernel and a journal.
 ///
-/// VIPs go first, so that no packet comes any more for what goes next: services with their destinations. Sysctls go back
-/// last: ARP stays silenced while a VIP is on `lo`.
+/// What draws packets goes first, VIPs above all; then the marks, so that no packet is marked for a service that has gone;
+/// then services with their destinations, then the other fixtures. Sysctls go back last: ARP stays silenced while a VIP is on
+/// `lo`.
 ///
 /// # Errors
 /// When `out` cannot be written; everything has been done by then.
@@ -69,7 +70,7 @@ pub fn cleanup(
         .iter()
         .map(|(made, _)| match made {
             Made::Sysctl(path) => journal.change(path).cloned(),
-            Made::Service(_) | Made::Address(_) => None,
+            Made::Service(_) | Made::Address(_) | Made::Fixture(_) => None,
         })
         .collect();
     let ops: Vec<Op> = things.iter().map(|(_, op)| op.clone()).collect();
@@ -79,7 +80,7 @@ pub fn cleanup(
     for (((made, _), change), result) in things.iter().zip(before).zip(results) {
         let result = match result {
             // With the module went its table.
-            Err(error) if error.is_no_ipvs() => {
+            Err(error) if error.is_without_module() => {
                 if let Err(error) = journal.forget(std::slice::from_ref(made)) {
                     tracing::warn!(%error, "the journal still names what has gone");
                 }
@@ -112,9 +113,12 @@ pub fn cleanup(
 
 fn in_order(journal: &Journal) -> Vec<Made> {
     let rank = |made: &Made| match made {
-        Made::Address(_) => 0,
-        Made::Service(_) => 1,
-        Made::Sysctl(_) => 2,
+        Made::Fixture(Fixture::LocalDelivery { .. }) => 0,
+        Made::Address(_) => 1,
+        Made::Fixture(Fixture::Mark { .. }) => 2,
+        Made::Service(_) => 3,
+        Made::Fixture(_) => 4,
+        Made::Sysctl(_) => 5,
     };
     let mut things: Vec<Made> = journal.ours().iter().cloned().collect();
     things.sort_by_key(rank);
@@ -126,6 +130,7 @@ fn undo(made: Made) -> Op {
         Made::Address(held) => Op::DelAddress(held),
         Made::Service(key) => Op::Ipvs(Operation::DelService(key)),
         Made::Sysctl(path) => Op::RestoreSysctl { path },
+        Made::Fixture(fixture) => Op::DelFixture(fixture),
     }
 }
 
@@ -134,6 +139,7 @@ fn name(made: &Made) -> String {
         Made::Address(held) => format!("address {} on {}", held.address, held.interface),
         Made::Service(key) => format!("service {key}"),
         Made::Sysctl(path) => format!("sysctl {path}"),
+        Made::Fixture(fixture) => fixture.to_string(),
     }
 }
 

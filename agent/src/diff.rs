@@ -8,9 +8,9 @@ mod tests;
 
 use crate::journal::Made;
 use crate::plan::{ARP_ANNOUNCE, ARP_IGNORE, LOOPBACK};
-use crate::state::{NodeState, Observed, Op, Ours, ServiceState};
+use crate::state::{Fixture, NodeState, Observed, Op, Ours, ServiceState};
 use lvs_ipvs::{Destination, Forwarding, Operation};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What is to be done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,9 +23,18 @@ pub struct Difference {
 
 /// Compares what should be with what is.
 ///
-/// Order: sysctls (`arp_ignore` must hold before a VIP appears on `lo`), addresses that go (a VIP that is released
-/// goes before its service), services, destinations that come or change, destinations that go, services that go,
-/// addresses that come (a VIP that is taken over has its service behind it), addresses that move, sysctls that go back.
+/// Order, so that at no moment a packet meets half of what it needs:
+/// - sysctls (`arp_ignore` must hold before a VIP appears on `lo`);
+/// - what draws packets here and goes: local delivery, then addresses;
+/// - what a packet needs on its way and comes: tunnels, masquerading, segment sizes;
+/// - services, destinations that come or change, destinations that go;
+/// - marks, those that go and those that come side by side, so that a change of a mark is one transaction; behind a mark
+///   that comes stands its service, and the service of a mark that goes stands still;
+/// - services that go;
+/// - what draws packets here and comes: addresses, then local delivery; then addresses that move;
+/// - what a packet needs on its way and goes;
+/// - sysctls that go back.
+///
 /// A change is made in place: connections live in services and destinations.
 pub fn diff(wanted: &NodeState, observed: &Observed, ours: &Ours) -> Difference {
     let mut difference = Difference::default();
@@ -35,6 +44,8 @@ pub fn diff(wanted: &NodeState, observed: &Observed, ours: &Ours) -> Difference 
             ops.push(Op::SetSysctl { path: path.clone(), value: value.clone() });
         }
     }
+    let mut fixtures = fixtures(wanted, observed, ours, &mut difference.foreign);
+    ops.append(&mut fixtures.undrawn);
     let (moving, leaving): (Vec<_>, Vec<_>) = observed
         .addresses
         .iter()
@@ -48,7 +59,8 @@ pub fn diff(wanted: &NodeState, observed: &Observed, ours: &Ours) -> Difference 
                 })
         });
     ops.extend(leaving.into_iter().cloned().map(Op::DelAddress));
-    services(wanted, observed, ours, &mut difference);
+    ops.append(&mut fixtures.before);
+    services(wanted, observed, ours, fixtures.marks, &mut difference);
     let ops = &mut difference.ops;
     for address in &wanted.addresses {
         if !observed.addresses.contains(address) {
@@ -57,7 +69,9 @@ pub fn diff(wanted: &NodeState, observed: &Observed, ours: &Ours) -> Difference 
             difference.foreign.push(Made::Address(address.clone()));
         }
     }
+    ops.append(&mut fixtures.drawn);
     ops.extend(moving.into_iter().cloned().map(Op::DelAddress));
+    ops.append(&mut fixtures.after);
     for path in observed.sysctls.keys() {
         if !wanted.sysctls.contains_key(path) && ours.contains(&Made::Sysctl(path.clone())) {
             ops.push(Op::RestoreSysctl { path: path.clone() });
@@ -66,7 +80,65 @@ pub fn diff(wanted: &NodeState, observed: &Observed, ours: &Ours) -> Difference 
     difference
 }
 
-fn services(wanted: &NodeState, observed: &Observed, ours: &Ours, difference: &mut Difference) {
+/// Fixtures' changes, by their place in the order.
+#[derive(Default)]
+struct Fixtures {
+    undrawn: Vec<Op>,
+    before: Vec<Op>,
+    marks: Vec<Op>,
+    drawn: Vec<Op>,
+    after: Vec<Op>,
+}
+
+fn fixtures(
+    wanted: &NodeState,
+    observed: &Observed,
+    ours: &Ours,
+    foreign: &mut Vec<Made>,
+) -> Fixtures {
+    let mut changes = Fixtures::default();
+    let coming = || wanted.fixtures.difference(&observed.fixtures);
+    let resized: BTreeSet<_> = coming()
+        .filter_map(|fixture| match fixture {
+            Fixture::SegmentSize { packets, .. } => Some(packets),
+            _ => None,
+        })
+        .collect();
+    for fixture in observed.fixtures.difference(&wanted.fixtures) {
+        if !ours.contains(&Made::Fixture(*fixture)) {
+            continue;
+        }
+        let place = match fixture {
+            Fixture::LocalDelivery { .. } => &mut changes.undrawn,
+            Fixture::Mark { .. } => &mut changes.marks,
+            // Another size comes in its place, at once.
+            Fixture::SegmentSize { packets, .. } if resized.contains(packets) => {
+                &mut changes.before
+            }
+            _ => &mut changes.after,
+        };
+        place.push(Op::DelFixture(*fixture));
+    }
+    for fixture in coming() {
+        let place = match fixture {
+            Fixture::LocalDelivery { .. } => &mut changes.drawn,
+            Fixture::Mark { .. } => &mut changes.marks,
+            _ => &mut changes.before,
+        };
+        place.push(Op::AddFixture(*fixture));
+    }
+    let standing = wanted.fixtures.intersection(&observed.fixtures).copied().map(Made::Fixture);
+    foreign.extend(standing.filter(|made| !ours.contains(made)));
+    changes
+}
+
+fn services(
+    wanted: &NodeState,
+    observed: &Observed,
+    ours: &Ours,
+    marks: Vec<Op>,
+    difference: &mut Difference,
+) {
     let none = BTreeMap::new();
     let found = observed.services.as_ref().unwrap_or(&none);
     let mut made = Vec::new();
@@ -95,8 +167,8 @@ fn services(wanted: &NodeState, observed: &Observed, ours: &Ours, difference: &m
         .keys()
         .filter(|key| !wanted.services.contains_key(key) && ours.contains(&Made::Service(**key)))
         .map(|key| Operation::DelService(*key));
-    let all = made.into_iter().chain(changed).chain(gone).chain(leaving);
-    difference.ops.extend(all.map(Op::Ipvs));
+    let staying = made.into_iter().chain(changed).chain(gone).map(Op::Ipvs);
+    difference.ops.extend(staying.chain(marks).chain(leaving.map(Op::Ipvs)));
 }
 
 fn destinations(

@@ -7,12 +7,13 @@
 //! The log belongs to one boot of the kernel and to one network namespace: what was made in another is gone, with the
 //! values that sysctls had before.
 
+mod fixture;
 mod line;
 mod store;
 #[cfg(test)]
 mod tests;
 
-use crate::state::HeldAddress;
+use crate::state::{Fixture, HeldAddress};
 use lvs_ipvs::ServiceKey;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -31,6 +32,8 @@ pub enum Made {
     Address(HeldAddress),
     /// A sysctl, by its path below `/proc/sys`.
     Sysctl(String),
+    /// A fixture.
+    Fixture(Fixture),
 }
 
 /// What goes into the journal before something is made.
@@ -47,6 +50,8 @@ pub enum Entry {
         /// What it was before, what it becomes, and what changes with it.
         change: Change,
     },
+    /// A fixture.
+    Fixture(Fixture),
 }
 
 impl Entry {
@@ -56,6 +61,7 @@ impl Entry {
             Self::Service(key) => Made::Service(*key),
             Self::Address(address) => Made::Address(address.clone()),
             Self::Sysctl { path, .. } => Made::Sysctl(path.clone()),
+            Self::Fixture(fixture) => Made::Fixture(*fixture),
         }
     }
 }
@@ -225,14 +231,16 @@ impl Journal {
                     Entry::Sysctl { path: path.clone(), change }
                 }
             },
-            Entry::Service(_) | Entry::Address(_) => entry.clone(),
+            Entry::Service(_) | Entry::Address(_) | Entry::Fixture(_) => entry.clone(),
         }
     }
 
     fn knows(&self, entry: &Entry) -> bool {
         match entry {
             Entry::Sysctl { path, change } => self.changes.get(path) == Some(change),
-            Entry::Service(_) | Entry::Address(_) => self.made.contains(&entry.made()),
+            Entry::Service(_) | Entry::Address(_) | Entry::Fixture(_) => {
+                self.made.contains(&entry.made())
+            }
         }
     }
 
@@ -253,6 +261,7 @@ impl Journal {
                     path: path.clone(),
                     change: self.changes.get(path).cloned().unwrap_or_default(),
                 },
+                Made::Fixture(fixture) => Entry::Fixture(*fixture),
             })
             .collect()
     }

@@ -8,6 +8,7 @@ mod changes;
 mod error;
 mod execute;
 pub mod fake;
+mod fixture_error;
 mod linux;
 mod ports;
 mod privilege;
@@ -17,11 +18,12 @@ pub mod table;
 pub(crate) use address::own as own_address;
 pub use changes::changes;
 pub use error::KernelError;
+pub use fixture_error::FixtureError;
 pub use linux::Linux;
 pub use privilege::require_net_admin;
 
 use crate::journal::{Journal, Made};
-use crate::state::{Facts, NodeState, Observed, Op, Ours};
+use crate::state::{Facts, Fixture, FixtureKind, NodeState, Observed, Op, Ours};
 use lvs_ipvs::{Forwarding, Operation, ServiceKey};
 use std::collections::BTreeSet;
 
@@ -60,8 +62,8 @@ pub trait Kernel: Send {
 pub enum Done {
     /// As asked.
     Changed,
-    /// The address stands already and is somebody else's: it serves, and it will not be removed.
-    ForeignAddress,
+    /// It stands already and is somebody else's: it serves, and it will not be removed.
+    Foreign,
     /// Somebody has changed the sysctl since: it stays as it is, and is no longer ours.
     TakenOver {
         /// Its value now.
@@ -78,6 +80,8 @@ pub struct Scope {
     pub addresses: bool,
     /// Sysctls, by their paths below `/proc/sys`.
     pub sysctls: BTreeSet<String>,
+    /// Sorts of fixtures. A node that wants and has none of a sort is not asked for it.
+    pub fixtures: BTreeSet<FixtureKind>,
 }
 
 /// Which services to read, with their destinations.
@@ -108,7 +112,13 @@ impl Scope {
             Made::Sysctl(path) => Some(path.clone()),
             _ => None,
         }));
-        Self { services: Services::All { exact: exact(wanted) }, addresses: true, sysctls }
+        let ours = ours.iter().filter_map(|made| match made {
+            Made::Fixture(fixture) => Some(fixture.kind()),
+            _ => None,
+        });
+        let fixtures = wanted.fixtures.iter().map(Fixture::kind).chain(ours).collect();
+        let services = Services::All { exact: exact(wanted) };
+        Self { services, addresses: true, sysctls, fixtures }
     }
 
     /// What `ops` have touched, for reading back after them.
@@ -121,7 +131,9 @@ impl Scope {
                     scope.sysctls.insert(path.clone());
                 }
                 Op::AddAddress(_) | Op::DelAddress(_) => scope.addresses = true,
-                Op::AddFixture(_) | Op::DelFixture(_) => {}
+                Op::AddFixture(fixture) | Op::DelFixture(fixture) => {
+                    scope.fixtures.insert(fixture.kind());
+                }
                 Op::Ipvs(operation) => services.extend(subject(operation)),
             }
         }
@@ -178,4 +190,10 @@ pub struct Requests {
     pub table_reads: u64,
     /// Reads and writes of sysctls.
     pub sysctls: u64,
+    /// Listings of our table of nftables, and transactions.
+    pub nftables: u64,
+    /// Tunnel devices and GUE ports.
+    pub links: u64,
+    /// Policy rules and their routes.
+    pub rules: u64,
 }

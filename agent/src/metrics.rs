@@ -65,7 +65,7 @@ impl Metrics {
         let registry = &mut self.registry;
         registry.register(
             "kernel_requests",
-            "Requests to the kernel: ipvs and route over netlink, table reads of /proc/net/ip_vs, sysctls",
+            "Requests to the kernel: ipvs, route, nftables, link (tunnels) and rule (policy routing) over netlink, table reads of /proc/net/ip_vs, sysctls",
             self.requests.clone(),
         );
         registry.register(
@@ -167,6 +167,9 @@ impl Metrics {
             ("route", requests.route),
             ("table_read", requests.table_reads),
             ("sysctl", requests.sysctls),
+            ("nftables", requests.nftables),
+            ("link", requests.links),
+            ("rule", requests.rules),
         ] {
             // The kernel counts for itself; the counter follows it.
             let counter = self.requests.get_or_create(&Kind { kind });

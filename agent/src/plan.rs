@@ -14,7 +14,7 @@ mod tests;
 pub use fragments::{Fragments, Touched};
 pub use real_server::LOOPBACK;
 
-use crate::state::{Facts, HeldAddress, ServiceState};
+use crate::state::{Facts, Fixture, HeldAddress, ServiceState};
 use lvs_crds::{
     DirectorGroup, DirectorRole, FailedRole, Forwarding, SliceRealServer, SliceService,
     VirtualServiceSlice,
@@ -77,8 +77,12 @@ pub struct Fragment {
     pub addresses: BTreeSet<HeldAddress>,
     /// Sysctls.
     pub sysctls: BTreeMap<String, String>,
+    /// Tunnels, marks and the like.
+    pub fixtures: BTreeSet<Fixture>,
     /// What is wrong before anything was tried.
     pub problems: Vec<Problem>,
+    /// What works, but not as well as it should.
+    pub warnings: Vec<Problem>,
 }
 
 /// Something that keeps a part from working, with what to do about it.

@@ -9,6 +9,7 @@ mod status;
 mod tests;
 mod thread;
 mod withhold;
+mod wording;
 mod world;
 
 use crate::admin;

@@ -68,7 +68,7 @@ fn all_changed(results: &Results) {
 fn reasons(results: &Results) -> Vec<&'static str> {
     let reason = |result: &Result<Done, KernelError>| match result {
         Ok(Done::Changed) => "ok",
-        Ok(Done::ForeignAddress) => "foreign",
+        Ok(Done::Foreign) => "foreign",
         Ok(Done::TakenOver { .. }) => "taken over",
         Err(error) => error.reason(),
     };

@@ -1,8 +1,8 @@
 use super::*;
 use crate::journal::{Identity, Made};
 use crate::kernel::fake::Fake;
-use crate::state::{Facts, HeldAddress, Interface};
-use lvs_ipvs::{Service, ServiceKey};
+use crate::state::{Facts, FixtureKind, HeldAddress, Interface, Packets, TunnelDevice};
+use lvs_ipvs::{Protocol, Service, ServiceKey};
 use tempfile::TempDir;
 
 const ARP_IGNORE: &str = "net/ipv4/conf/all/arp_ignore";
@@ -113,4 +113,51 @@ fn what_others_have_removed_is_no_failure() {
     fake.services = Some(std::collections::BTreeMap::new());
     fake.addresses.clear();
     assert_eq!(clean(&mut fake, &dir).0, Cleaned { done: 4, failed: 0 });
+}
+
+fn fixtures() -> [Fixture; 4] {
+    let packets = Packets {
+        destination: "192.168.0.10/32".parse().unwrap(),
+        protocol: Protocol::Tcp,
+        first_port: 80,
+        last_port: 90,
+    };
+    [
+        Fixture::Tunnel { device: TunnelDevice::Sit, local: [10, 0, 0, 1].into() },
+        Fixture::Mark { packets, mark: 7.try_into().unwrap() },
+        Fixture::Masquerade { packets },
+        Fixture::LocalDelivery { packets },
+    ]
+}
+
+#[test]
+fn fixtures_go_back_around_the_services_that_need_them() {
+    let dir = TempDir::new().unwrap();
+    let mut fake = used(&dir);
+    fake.execute(&fixtures().map(Op::AddFixture), &mut open(&dir));
+    let (cleaned, told) = clean(&mut fake, &dir);
+    assert_eq!(cleaned, Cleaned { done: 8, failed: 0 });
+    let lines: Vec<_> = told.lines().take(6).collect();
+    assert_eq!(
+        lines,
+        [
+            "local delivery of packets to 192.168.0.10/32 TCP/80-90: removed",
+            "address 192.168.0.10/32 on lo: removed",
+            "mark 7 on packets to 192.168.0.10/32 TCP/80-90: removed",
+            "service TCP 192.168.0.10:80: removed",
+            "sit tunnel at 10.0.0.1: removed",
+            "masquerading of packets to 192.168.0.10/32 TCP/80-90: removed",
+        ]
+    );
+    assert!(fake.fixtures.is_empty() && open(&dir).ours().is_empty());
+}
+
+#[test]
+fn without_nftables_what_stood_in_it_has_gone() {
+    let dir = TempDir::new().unwrap();
+    let mut fake = used(&dir);
+    fake.execute(&fixtures().map(Op::AddFixture), &mut open(&dir));
+    fake.lacking.insert(FixtureKind::Nftables);
+    assert_eq!(clean(&mut fake, &dir).0, Cleaned { done: 8, failed: 0 });
+    assert!(open(&dir).ours().is_empty());
 }

@@ -1,6 +1,6 @@
 use super::*;
 use crate::plan::IP_FORWARD;
-use crate::state::HeldAddress;
+use crate::state::{HeldAddress, Packets, TunnelDevice};
 use lvs_ipvs::{DestinationKey, Service, ServiceKey};
 use proptest::collection::{btree_map, btree_set};
 use proptest::prelude::*;
@@ -55,6 +55,14 @@ fn apply(
                 assert!(observed.addresses.remove(&address));
                 assert!(ours.remove(&Made::Address(address)));
             }
+            Op::AddFixture(fixture) => {
+                assert!(observed.fixtures.insert(fixture));
+                ours.insert(Made::Fixture(fixture));
+            }
+            Op::DelFixture(fixture) => {
+                assert!(observed.fixtures.remove(&fixture));
+                assert!(ours.remove(&Made::Fixture(fixture)));
+            }
             Op::Ipvs(Operation::NewService(service)) => {
                 let key = service.key;
                 let state = ServiceState { service, destinations: BTreeMap::new() };
@@ -86,6 +94,32 @@ fn apply(
     }
 }
 
+fn packets(port: u16) -> Packets {
+    Packets {
+        destination: "192.168.0.10/32".parse().unwrap(),
+        protocol: lvs_ipvs::Protocol::Tcp,
+        first_port: port,
+        last_port: port,
+    }
+}
+
+fn mark(port: u16, mark: u32) -> Fixture {
+    Fixture::Mark { packets: packets(port), mark: mark.try_into().unwrap() }
+}
+
+fn some_fixtures() -> [Fixture; 8] {
+    [
+        Fixture::Tunnel { device: TunnelDevice::Ipip, local: Ipv4Addr::new(10, 0, 0, 1).into() },
+        Fixture::Gue { family: lvs_ipvs::Family::V4, port: 6080 },
+        mark(80, 1),
+        mark(80, 2),
+        Fixture::Masquerade { packets: packets(80) },
+        Fixture::LocalDelivery { packets: packets(80) },
+        Fixture::SegmentSize { packets: packets(80), bytes: 1440 },
+        Fixture::SegmentSize { packets: packets(80), bytes: 1400 },
+    ]
+}
+
 const PATHS: [&str; 3] = [IP_FORWARD, ARP_IGNORE, ARP_ANNOUNCE];
 const HELD: [(&str, &str); 5] = [
     ("eth0", "192.168.0.10/24"),
@@ -110,15 +144,22 @@ prop_compose! {
 }
 
 prop_compose! {
+    fn fixtures()(of in btree_set(0..8_usize, 0..8)) -> BTreeSet<Fixture> {
+        of.into_iter().map(|index| some_fixtures()[index]).collect()
+    }
+}
+
+prop_compose! {
     fn wanted()(
         services in services(),
         addresses in addresses(),
         sysctls in btree_set(0..PATHS.len(), 0..PATHS.len()),
+        fixtures in fixtures(),
     ) -> NodeState {
         let value = |path: &str| if path == ARP_ANNOUNCE { "2" } else { "1" };
         let sysctls =
             sysctls.into_iter().map(|i| (PATHS[i].to_owned(), value(PATHS[i]).to_owned())).collect();
-        NodeState { services, addresses, sysctls }
+        NodeState { services, addresses, sysctls, fixtures }
     }
 }
 
@@ -128,15 +169,17 @@ prop_compose! {
         services in services(),
         addresses in addresses(),
         values in prop::collection::vec("[0-8]", PATHS.len()),
+        fixtures in fixtures(),
         seed in any::<u64>(),
     ) -> (Observed, Ours) {
         let sysctls: BTreeMap<_, _> =
             PATHS.iter().map(|path| (*path).to_owned()).zip(values).collect();
         let all = services.keys().copied().map(Made::Service)
             .chain(addresses.iter().cloned().map(Made::Address))
-            .chain(sysctls.keys().cloned().map(Made::Sysctl));
+            .chain(sysctls.keys().cloned().map(Made::Sysctl))
+            .chain(fixtures.iter().copied().map(Made::Fixture));
         let ours = all.enumerate().filter(|(i, _)| seed >> (i % 64) & 1 == 1).map(|(_, m)| m).collect();
-        (Observed { services: Some(services), addresses, sysctls }, ours)
+        (Observed { services: Some(services), addresses, sysctls, fixtures }, ours)
     }
 }
 
@@ -159,6 +202,7 @@ proptest! {
             }
         }
         prop_assert!(wanted.addresses.is_subset(&after.addresses));
+        prop_assert!(wanted.fixtures.is_subset(&after.fixtures));
         for (path, value) in &wanted.sysctls {
             prop_assert!(is_sufficient(path, value, &after.sysctls[path]));
         }
@@ -167,6 +211,7 @@ proptest! {
                 Made::Service(key) => wanted.services.contains_key(key),
                 Made::Address(address) => wanted.addresses.contains(address),
                 Made::Sysctl(path) => wanted.sysctls.contains_key(path),
+                Made::Fixture(fixture) => wanted.fixtures.contains(fixture),
             }, "{:?} is left over", made);
         }
         let again = diff(&wanted, &after, &ours_after);
@@ -187,6 +232,9 @@ proptest! {
                 prop_assert!(after.addresses.contains(address));
             }
         }
+        for fixture in &found.fixtures {
+            prop_assert!(ours.contains(&Made::Fixture(*fixture)) || after.fixtures.contains(fixture));
+        }
         for (path, value) in &found.sysctls {
             if !ours.contains(&Made::Sysctl(path.clone())) && !wanted.sysctls.contains_key(path) {
                 prop_assert_eq!(after.sysctls.get(path), Some(value));
@@ -196,20 +244,29 @@ proptest! {
 
     #[test]
     fn the_order_is_kept((found, ours) in found(), wanted in wanted()) {
+        let resized = |packets: &Packets| wanted.fixtures.difference(&found.fixtures).any(|new|
+            matches!(new, Fixture::SegmentSize { packets: same, .. } if same == packets));
         let rank = |op: &Op| match op {
             Op::SetSysctl { .. } => 0,
+            Op::DelFixture(Fixture::LocalDelivery { .. }) => 1,
+            Op::DelFixture(Fixture::SegmentSize { packets, .. }) if resized(packets) => 3,
+            Op::AddFixture(Fixture::LocalDelivery { .. }) => 12,
+            Op::DelFixture(Fixture::Mark { .. }) => 8,
+            Op::AddFixture(Fixture::Mark { .. }) => 9,
+            Op::AddFixture(_) => 4,
+            Op::DelFixture(_) => 14,
             Op::DelAddress(gone) => {
                 // One that moves within the same role goes after its successor has come.
                 let moves = gone.interface != LOOPBACK && wanted.addresses.iter().any(|new|
                     new.interface != LOOPBACK && new.address.addr() == gone.address.addr());
-                if moves { 7 } else { 1 }
+                if moves { 13 } else { 2 }
             }
-            Op::Ipvs(Operation::NewService(_) | Operation::SetService(_)) => 2,
-            Op::Ipvs(Operation::NewDestination { .. } | Operation::SetDestination { .. }) => 3,
-            Op::Ipvs(Operation::DelDestination { .. }) => 4,
-            Op::Ipvs(_) => 5,
-            Op::AddAddress(_) => 6,
-            Op::RestoreSysctl { .. } => 8,
+            Op::Ipvs(Operation::NewService(_) | Operation::SetService(_)) => 5,
+            Op::Ipvs(Operation::NewDestination { .. } | Operation::SetDestination { .. }) => 6,
+            Op::Ipvs(Operation::DelDestination { .. }) => 7,
+            Op::Ipvs(_) => 10,
+            Op::AddAddress(_) => 11,
+            Op::RestoreSysctl { .. } => 15,
         };
         let ops = diff(&wanted, &found, &ours).ops;
         prop_assert!(ops.is_sorted_by_key(rank), "{:?}", ops);
@@ -266,4 +323,25 @@ fn a_kernel_without_ipvs_is_asked_for_services_and_nothing_is_removed_from_it() 
     let ours = Ours::from([Made::Service(key(81))]);
     let ops = diff(&wanted, &Observed::default(), &ours).ops;
     assert!(matches!(ops.as_slice(), [Op::Ipvs(Operation::NewService(_))]));
+}
+
+#[test]
+fn another_mark_for_the_same_packets_is_one_run_of_changes_behind_its_service() {
+    let services = BTreeMap::from([(key(80), state(80, "rr", &BTreeMap::from([(1, 1)])))]);
+    let wanted = NodeState { services, fixtures: [mark(80, 2)].into(), ..NodeState::default() };
+    let observed = Observed { fixtures: [mark(80, 1)].into(), ..Observed::default() };
+    let ours = Ours::from([Made::Fixture(mark(80, 1))]);
+    let ops = diff(&wanted, &observed, &ours).ops;
+    assert_eq!(ops[2..], [Op::DelFixture(mark(80, 1)), Op::AddFixture(mark(80, 2))]);
+    assert!(matches!(ops[1], Op::Ipvs(Operation::NewDestination { .. })));
+}
+
+#[test]
+fn a_fixture_of_others_is_told_and_stays() {
+    let [tunnel, ..] = some_fixtures();
+    let wanted = NodeState { fixtures: [tunnel].into(), ..NodeState::default() };
+    let observed = Observed { fixtures: [tunnel].into(), ..Observed::default() };
+    let difference = diff(&wanted, &observed, &Ours::new());
+    assert_eq!((difference.ops, difference.foreign), (vec![], vec![Made::Fixture(tunnel)]));
+    assert_eq!(diff(&NodeState::default(), &observed, &Ours::new()), Difference::default());
 }

@@ -1,5 +1,6 @@
 //! The log's lines: JSON objects, one a line.
 
+use super::fixture::Thing as Fixture;
 use super::{Change, Entry, JournalError, Made};
 use crate::state::HeldAddress;
 use ipnet::IpNet;
@@ -56,6 +57,7 @@ pub(super) enum Thing {
     Mark { mark: NonZeroU32, ipv6: bool },
     Address { interface: String, address: IpNet },
     Sysctl(Sysctl),
+    Fixture(Fixture),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -80,6 +82,7 @@ impl Line {
                 given: change.given.clone(),
                 alongside: change.alongside.clone(),
             }),
+            Entry::Fixture(fixture) => Thing::Fixture(fixture.into()),
         })
     }
 
@@ -93,6 +96,7 @@ impl Line {
                 given: String::new(),
                 alongside: BTreeMap::new(),
             }),
+            Made::Fixture(fixture) => Thing::Fixture(fixture.into()),
         })
     }
 }
@@ -132,6 +136,7 @@ impl From<Thing> for Entry {
             Thing::Sysctl(Sysctl { path, previous, given, alongside }) => {
                 Self::Sysctl { path, change: Change { previous, given, alongside } }
             }
+            Thing::Fixture(fixture) => Self::Fixture(fixture.into()),
         }
     }
 }

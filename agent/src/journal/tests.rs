@@ -1,4 +1,5 @@
 use super::*;
+use crate::state::{Packets, TunnelDevice};
 use lvs_ipvs::{Family, Protocol};
 use proptest::prelude::*;
 use std::fs;
@@ -23,6 +24,7 @@ fn entry(made: &Made) -> Entry {
         Made::Service(key) => Entry::Service(*key),
         Made::Address(address) => Entry::Address(address.clone()),
         Made::Sysctl(path) => sysctl(path, "0", "1"),
+        Made::Fixture(fixture) => Entry::Fixture(*fixture),
     }
 }
 
@@ -227,4 +229,85 @@ proptest! {
         open(&dir).record(&[entry(&service(9))]).unwrap();
         prop_assert!(open(&dir).ours().contains(&service(9)));
     }
+}
+
+fn fixtures() -> Vec<Fixture> {
+    let packets = Packets {
+        destination: "2001:db8::/64".parse().unwrap(),
+        protocol: Protocol::Udp,
+        first_port: 20000,
+        last_port: 20999,
+    };
+    let devices = [
+        TunnelDevice::Ipip,
+        TunnelDevice::Sit,
+        TunnelDevice::Ip6tnl,
+        TunnelDevice::Gre,
+        TunnelDevice::Ip6gre,
+        TunnelDevice::GreChecksum,
+        TunnelDevice::Ip6greChecksum,
+    ];
+    let local = IpAddr::from([10, 0, 0, 1]);
+    let tunnels = devices.into_iter().map(|device| Fixture::Tunnel { device, local });
+    tunnels
+        .chain([
+            Fixture::Gue { family: Family::V4, port: 6080 },
+            Fixture::Gue { family: Family::V6, port: 6080 },
+            Fixture::Mark { packets, mark: NonZeroU32::MAX },
+            Fixture::Masquerade { packets },
+            Fixture::LocalDelivery { packets },
+            Fixture::SegmentSize { packets, bytes: 1380 },
+        ])
+        .collect()
+}
+
+#[test]
+fn every_fixture_is_there_after_a_restart_and_can_be_forgotten() {
+    let dir = TempDir::new().unwrap();
+    let mut journal = open(&dir);
+    let made: Vec<Made> = fixtures().into_iter().map(Made::Fixture).collect();
+    journal.record(&made.iter().map(entry).collect::<Vec<_>>()).unwrap();
+    drop(journal);
+    let mut journal = open(&dir);
+    assert_eq!(journal.ours(), &made.iter().cloned().collect());
+    journal.forget(&made).unwrap();
+    drop(journal);
+    assert!(open(&dir).ours().is_empty());
+}
+
+#[test]
+fn the_lines_of_fixtures_stay_as_they_are() {
+    let dir = TempDir::new().unwrap();
+    let picked: Vec<Entry> =
+        fixtures().into_iter().skip(5).step_by(2).map(Entry::Fixture).collect();
+    open(&dir).record(&picked).unwrap();
+    let text = fs::read_to_string(dir.path().join("journal")).unwrap();
+    let to =
+        r#""packets":{"destination":"2001:db8::/64","protocol":17,"first":20000,"last":20999}"#;
+    let lines: Vec<&str> = text.lines().skip(1).collect();
+    assert_eq!(
+        lines,
+        [
+            r#"{"add":{"fixture":{"tunnel":{"device":"gre-checksum","local":"10.0.0.1"}}}}"#
+                .to_owned(),
+            r#"{"add":{"fixture":{"gue":{"port":6080,"ipv6":false}}}}"#.to_owned(),
+            format!(r#"{{"add":{{"fixture":{{"mark":{{{to},"mark":4294967295}}}}}}}}"#),
+            format!(r#"{{"add":{{"fixture":{{"localDelivery":{{{to}}}}}}}}}"#),
+        ]
+    );
+}
+
+#[test]
+fn a_fixture_of_a_later_version_is_named_and_the_rest_read() {
+    let dir = TempDir::new().unwrap();
+    open(&dir).record(&[entry(&service(80))]).unwrap();
+    let path = dir.path().join("journal");
+    let mut text = fs::read_to_string(&path).unwrap();
+    text.push_str("{\"add\":{\"fixture\":{\"wormhole\":{\"to\":1}}}}\n");
+    text.push_str("{\"add\":{\"fixture\":{\"gue\":{\"port\":1,\"ipv6\":false,\"later\":2}}}}\n");
+    fs::write(&path, text).unwrap();
+    let journal = open(&dir);
+    assert_eq!(journal.problems().len(), 1);
+    let gue = Made::Fixture(Fixture::Gue { family: Family::V4, port: 1 });
+    assert_eq!(journal.ours(), &[service(80), gue].into());
 }

@@ -1,5 +1,6 @@
 //! What can go wrong with the kernel.
 
+use super::FixtureError;
 use crate::journal::JournalError;
 use crate::state::HeldAddress;
 use lvs_ipvs::{Errno, ServiceKey};
@@ -80,6 +81,15 @@ pub enum KernelError {
         #[source]
         source: io::Error,
     },
+    /// A fixture could not be made or removed.
+    #[error("{operation}: {source}")]
+    Fixture {
+        /// What was to be done, with which fixture.
+        operation: String,
+        /// Why not.
+        #[source]
+        source: FixtureError,
+    },
     /// The journal could not be written; the kernel was not touched.
     #[error("not done, because the journal cannot be written: {problem}")]
     Journal {
@@ -121,6 +131,7 @@ impl KernelError {
             Self::Route { .. } => "SocketFailed",
             Self::NoSuchSysctl { .. } => "NoSuchSysctl",
             Self::Sysctl { .. } => "SysctlRefused",
+            Self::Fixture { source, .. } => source.reason(),
             Self::Journal { .. } => "JournalFailed",
             Self::Withheld { .. } => "Withheld",
         }
@@ -131,11 +142,20 @@ impl KernelError {
         match self {
             Self::Ipvs(error) => error.errno(),
             Self::Address { errno, .. } => Some(*errno),
+            Self::Fixture { source, .. } => source.errno(),
             Self::Route { source, .. } | Self::Sysctl { source, .. } => {
                 source.raw_os_error().map(Errno)
             }
             _ => None,
         }
+    }
+
+    /// Whether the kernel lacks the module without which the thing in question cannot stand: it went with it.
+    pub fn is_without_module(&self) -> bool {
+        let lacks = |error: &FixtureError| {
+            matches!(error, FixtureError::NoNftables | FixtureError::NoModule { .. })
+        };
+        self.is_no_ipvs() || matches!(self, Self::Fixture { source, .. } if lacks(source))
     }
 
     /// Whether the kernel has no IPVS (now: a module may come later).

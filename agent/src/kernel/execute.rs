@@ -4,6 +4,7 @@
 //! one kind at once.
 
 mod addresses;
+mod fixtures;
 mod services;
 mod sysctls;
 #[cfg(test)]
@@ -134,6 +135,7 @@ impl<P: Ports> Batch<'_, P> {
         self.prepare_services(&mut entries);
         self.prepare_addresses(&mut entries);
         self.prepare_sysctls(&mut entries);
+        self.prepare_fixtures(&mut entries);
         let known: Vec<Entry> = entries.iter().map(|(_, entry)| entry).cloned().collect();
         let fresh: BTreeSet<Made> = known.iter().map(Entry::made).collect();
         self.fresh = fresh.difference(self.journal.ours()).cloned().collect();
@@ -158,7 +160,8 @@ impl<P: Ports> Batch<'_, P> {
             Some(Kind::Add) => self.add_addresses(&open),
             Some(Kind::Remove) => self.remove_addresses(&open),
             Some(Kind::Ipvs) => self.services(&open),
-            Some(Kind::Fixture) | None => {}
+            Some(Kind::Fixture) => self.fixtures(&open),
+            None => {}
         }
     }
 

@@ -3,9 +3,9 @@
 
 use super::execute::execute;
 use super::ports::{Direction, Ports, Standing};
-use super::{About, Done, Kernel, KernelError, Requests, Scope, Services};
+use super::{About, Done, FixtureError, Kernel, KernelError, Requests, Scope, Services};
 use crate::journal::{Journal, Made};
-use crate::state::{Facts, HeldAddress, Observed, Op, Ours, ServiceState};
+use crate::state::{Facts, Fixture, FixtureKind, HeldAddress, Observed, Op, Ours, ServiceState};
 use lvs_ipvs::{Errno, Error, Info, Operation, ServiceKey, Version};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -27,6 +27,12 @@ pub struct Fake {
     pub net_admin: bool,
     /// Whether it acknowledges everything and changes nothing.
     pub lying: bool,
+    /// Fixtures.
+    pub fixtures: BTreeSet<Fixture>,
+    /// Sorts of fixtures that it has no modules for.
+    pub lacking: BTreeSet<FixtureKind>,
+    /// Each call for fixtures with what was to happen at once: `true` to make, `false` to remove.
+    pub fixture_calls: Vec<Vec<(bool, Fixture)>>,
     /// Sysctls that cannot be written.
     pub read_only: BTreeSet<String>,
     requests: Requests,
@@ -68,6 +74,9 @@ impl Fake {
             facts,
             net_admin: true,
             lying: false,
+            fixtures: BTreeSet::new(),
+            lacking: BTreeSet::new(),
+            fixture_calls: Vec::new(),
             read_only: BTreeSet::new(),
             requests: Requests::default(),
         }
@@ -167,6 +176,45 @@ impl Fake {
     }
 }
 
+impl Fake {
+    /// nftables changes are counted by transaction, the others one by one.
+    fn count(&mut self, kind: FixtureKind) {
+        match kind {
+            FixtureKind::Nftables => self.requests.nftables += 1,
+            FixtureKind::Tunnel | FixtureKind::Gue => self.requests.links += 1,
+            FixtureKind::LocalDelivery => self.requests.rules += 1,
+        }
+    }
+
+    fn change_fixture(&mut self, way: Direction, fixture: Fixture) -> Result<(), FixtureError> {
+        let kind = fixture.kind();
+        if kind != FixtureKind::Nftables {
+            self.count(kind);
+        }
+        if !self.net_admin {
+            let operation = format!("{} {fixture}", way.verb());
+            return Err(FixtureError::Kernel { operation, errno: Errno::EPERM, message: None });
+        }
+        if self.lacking.contains(&kind) {
+            return Err(match fixture {
+                Fixture::Gue { .. } => FixtureError::NoModule { module: "fou".to_owned() },
+                Fixture::Tunnel { device, .. } => {
+                    FixtureError::NoModule { module: device.as_str().to_owned() }
+                }
+                _ => FixtureError::NoNftables,
+            });
+        }
+        if self.lying {
+            return Ok(());
+        }
+        match way {
+            Direction::Add => self.fixtures.insert(fixture),
+            Direction::Remove => self.fixtures.remove(&fixture),
+        };
+        Ok(())
+    }
+}
+
 impl Ports for Fake {
     fn apply(&mut self, operations: &[Operation]) -> Vec<Result<(), Error>> {
         operations.iter().map(|operation| self.apply_one(operation)).collect()
@@ -213,6 +261,28 @@ impl Ports for Fake {
         let names: BTreeSet<_> = self.sysctls.keys().filter_map(below).collect();
         Ok(names.into_iter().collect())
     }
+
+    fn fixtures(
+        &mut self,
+        kinds: &BTreeSet<FixtureKind>,
+    ) -> Result<BTreeSet<Fixture>, FixtureError> {
+        kinds.iter().for_each(|kind| self.count(*kind));
+        let asked = |fixture: &&Fixture| kinds.contains(&fixture.kind());
+        Ok(self.fixtures.iter().filter(asked).copied().collect())
+    }
+
+    fn change_fixtures(
+        &mut self,
+        changes: &[(Direction, Fixture)],
+    ) -> Vec<Result<(), FixtureError>> {
+        let kinds: BTreeSet<_> = changes.iter().map(|(_, fixture)| fixture.kind()).collect();
+        if kinds.contains(&FixtureKind::Nftables) {
+            self.count(FixtureKind::Nftables);
+        }
+        let call = changes.iter().map(|(way, fixture)| (*way == Direction::Add, *fixture));
+        self.fixture_calls.push(call.collect());
+        changes.iter().map(|(way, fixture)| self.change_fixture(*way, *fixture)).collect()
+    }
 }
 
 impl Kernel for Fake {
@@ -237,7 +307,8 @@ impl Kernel for Fake {
                 services
             }),
         };
-        let mut observed = Observed { services, ..Observed::default() };
+        let fixtures = Ports::fixtures(self, &scope.fixtures).unwrap_or_default();
+        let mut observed = Observed { services, fixtures, ..Observed::default() };
         if scope.addresses {
             observed.addresses = self.addresses.iter().cloned().collect();
         }

@@ -1,12 +1,16 @@
 //! The real kernel.
 
+mod fixtures;
+
 use super::execute::execute;
 use super::ports::{Direction, Ports, Standing};
 use super::rtnetlink::Rtnetlink;
-use super::{About, Done, Kernel, KernelError, Requests, Scope, Services, address, table};
+use super::{
+    About, Done, FixtureError, Kernel, KernelError, Requests, Scope, Services, address, table,
+};
 use crate::facts;
 use crate::journal::Journal;
-use crate::state::{Facts, HeldAddress, Observed, Op, Ours, ServiceState};
+use crate::state::{Facts, Fixture, FixtureKind, HeldAddress, Observed, Op, Ours, ServiceState};
 use lvs_ipvs::{Client, Destination, Error, Operation, Service, ServiceKey};
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::address::AddressMessage;
@@ -25,6 +29,7 @@ pub struct Linux {
     ipvs: Option<Client>,
     sysctls: PathBuf,
     requests: Requests,
+    fixtures: fixtures::Fixtures,
     /// As of the last [`Ports::standing`], which comes first in a batch.
     links: Vec<LinkMessage>,
     addresses: Vec<AddressMessage>,
@@ -56,7 +61,8 @@ impl Linux {
         let requests = Requests::default();
         let sysctls = sysctls.into();
         let (links, addresses) = (Vec::new(), Vec::new());
-        Ok(Self { route, ipvs: None, sysctls, requests, links, addresses })
+        let fixtures = fixtures::Fixtures::default();
+        Ok(Self { route, ipvs: None, sysctls, requests, fixtures, links, addresses })
     }
 
     /// Asks IPVS something; a connection that has become useless is opened anew next time.
@@ -259,6 +265,20 @@ impl Ports for Linux {
         let entries = fs::read_dir(self.sysctl(folder)?)?;
         Ok(entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect())
     }
+
+    fn fixtures(
+        &mut self,
+        kinds: &BTreeSet<FixtureKind>,
+    ) -> Result<BTreeSet<Fixture>, FixtureError> {
+        self.fixtures.standing(kinds)
+    }
+
+    fn change_fixtures(
+        &mut self,
+        changes: &[(Direction, Fixture)],
+    ) -> Vec<Result<(), FixtureError>> {
+        self.fixtures.change(changes)
+    }
 }
 
 fn listing(operation: &'static str) -> impl FnOnce(io::Error) -> KernelError {
@@ -306,6 +326,12 @@ impl Kernel for Linux {
                 observed.sysctls.insert(path.clone(), value);
             }
         }
+        if !scope.fixtures.is_empty() {
+            let listed = self.fixtures.standing(&scope.fixtures);
+            let operation = "list tunnels, marks and the like".to_owned();
+            observed.fixtures =
+                listed.map_err(|source| KernelError::Fixture { operation, source })?;
+        }
         Ok(observed)
     }
 
@@ -324,6 +350,6 @@ impl Kernel for Linux {
     }
 
     fn requests(&self) -> Requests {
-        Requests { route: self.route.sent(), ..self.requests }
+        Requests { route: self.route.sent(), ..self.fixtures.requests(self.requests) }
     }
 }

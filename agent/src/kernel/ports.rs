@@ -1,6 +1,7 @@
 //! What a kernel must be able to do, without any notion of whose it is; [`super::execute`] adds that.
 
-use crate::state::HeldAddress;
+use super::FixtureError;
+use crate::state::{Fixture, FixtureKind, HeldAddress};
 use lvs_ipvs::{Operation, ServiceKey};
 use std::collections::BTreeSet;
 use std::io;
@@ -30,9 +31,22 @@ pub(super) trait Ports {
 
     /// The names in a folder of sysctls, such as `net/ipv4/conf`.
     fn list_sysctls(&mut self, folder: &str) -> io::Result<Vec<String>>;
+
+    /// All fixtures of these kinds, whoever made them; none of a kind that the kernel has no module for.
+    fn fixtures(
+        &mut self,
+        kinds: &BTreeSet<FixtureKind>,
+    ) -> Result<BTreeSet<Fixture>, FixtureError>;
+
+    /// Makes and removes fixtures, a result each. The caller asks for removals before additions, and for all at once that
+    /// should happen at once. Removing what is not there succeeds.
+    fn change_fixtures(
+        &mut self,
+        changes: &[(Direction, Fixture)],
+    ) -> Vec<Result<(), FixtureError>>;
 }
 
-/// Which way an address changes.
+/// Which way an address or fixture changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Direction {
     Add,

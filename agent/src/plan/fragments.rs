@@ -2,7 +2,7 @@
 
 use super::{Fragment, Owner, Problem};
 use crate::journal::Made;
-use crate::state::{HeldAddress, NodeState};
+use crate::state::{Fixture, HeldAddress, NodeState};
 use lvs_ipvs::ServiceKey;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,6 +13,7 @@ pub struct Fragments {
     services: BTreeMap<ServiceKey, BTreeSet<Owner>>,
     addresses: BTreeMap<HeldAddress, BTreeSet<Owner>>,
     sysctls: BTreeMap<String, BTreeMap<Owner, String>>,
+    fixtures: BTreeMap<Fixture, BTreeSet<Owner>>,
     union: NodeState,
     destinations: usize,
     contested: BTreeSet<ServiceKey>,
@@ -28,12 +29,17 @@ pub struct Touched {
     pub addresses: BTreeSet<HeldAddress>,
     /// Sysctls.
     pub sysctls: BTreeSet<String>,
+    /// Fixtures.
+    pub fixtures: BTreeSet<Fixture>,
 }
 
 impl Touched {
     /// Whether nothing is touched.
     pub fn is_empty(&self) -> bool {
-        self.services.is_empty() && self.addresses.is_empty() && self.sysctls.is_empty()
+        self.services.is_empty()
+            && self.addresses.is_empty()
+            && self.sysctls.is_empty()
+            && self.fixtures.is_empty()
     }
 
     /// Whether a thing is touched.
@@ -42,6 +48,7 @@ impl Touched {
             Made::Service(key) => self.services.contains(key),
             Made::Address(address) => self.addresses.contains(address),
             Made::Sysctl(path) => self.sysctls.contains(path),
+            Made::Fixture(fixture) => self.fixtures.contains(fixture),
         }
     }
 
@@ -50,6 +57,7 @@ impl Touched {
         self.services.extend(other.services);
         self.addresses.extend(other.addresses);
         self.sysctls.extend(other.sysctls);
+        self.fixtures.extend(other.fixtures);
     }
 }
 
@@ -93,6 +101,14 @@ impl Fragments {
         for address in new.addresses.difference(&old.addresses) {
             changed.addresses.insert(address.clone());
             self.addresses.entry(address.clone()).or_default().insert(owner.clone());
+        }
+        for fixture in old.fixtures.difference(&new.fixtures) {
+            changed.fixtures.insert(*fixture);
+            drop_owner(&mut self.fixtures, fixture, owner);
+        }
+        for fixture in new.fixtures.difference(&old.fixtures) {
+            changed.fixtures.insert(*fixture);
+            self.fixtures.entry(*fixture).or_default().insert(owner.clone());
         }
         for path in old.sysctls.keys().filter(|path| !new.sysctls.contains_key(*path)) {
             changed.sysctls.insert(path.clone());
@@ -138,6 +154,13 @@ impl Fragments {
                 self.union.addresses.remove(address);
             }
         }
+        for fixture in &changed.fixtures {
+            if self.fixtures.contains_key(fixture) {
+                self.union.fixtures.insert(*fixture);
+            } else {
+                self.union.fixtures.remove(fixture);
+            }
+        }
         for path in &changed.sysctls {
             // Fragments do not disagree today; if they do, the larger value is the stricter one.
             match self.sysctls.get(path).and_then(|owners| owners.values().max()) {
@@ -166,6 +189,7 @@ impl Fragments {
             }
         }
         part.addresses = touched.addresses.intersection(&self.union.addresses).cloned().collect();
+        part.fixtures = touched.fixtures.intersection(&self.union.fixtures).copied().collect();
         for path in &touched.sysctls {
             if let Some(value) = self.union.sysctls.get(path) {
                 part.sysctls.insert(path.clone(), value.clone());
@@ -184,6 +208,7 @@ impl Fragments {
             Made::Sysctl(path) => {
                 self.sysctls.get(path).into_iter().flat_map(BTreeMap::keys).collect()
             }
+            Made::Fixture(fixture) => self.fixtures.get(fixture).into_iter().flatten().collect(),
         }
     }
 

@@ -142,7 +142,8 @@ fn flags_persistence_and_thresholds_reach_the_kernel_form() {
     let mut wanted = service(VIP, 80);
     wanted.scheduler = Scheduler::Sh;
     wanted.scheduler_flags = vec![SchedulerFlag::ShFallback, SchedulerFlag::ShPort];
-    wanted.persistence = Some(SlicePersistence { timeout_seconds: 300, prefix_length: 24, engine: None });
+    wanted.persistence =
+        Some(SlicePersistence { timeout_seconds: 300, prefix_length: 24, engine: None });
     let mut server = server("192.168.0.101", DR, 1, 80);
     (server.upper_threshold, server.lower_threshold) = (10, 5);
     let slice = slice("web", 1, &[wanted], &[server]);

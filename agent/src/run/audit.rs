@@ -5,7 +5,7 @@ use super::{faults, mirror};
 use crate::journal::Made;
 use crate::kernel::{Kernel, KernelError, Scope, Services};
 use crate::plan::Touched;
-use crate::state::Observed;
+use crate::state::{Fixture, Observed};
 use std::time::{Duration, Instant};
 
 /// How many findings the last drift's text names.
@@ -25,7 +25,11 @@ impl<K: Kernel> Engine<K> {
 
     /// Looks at what the kernel says has changed (addresses, interfaces, routes), and repairs it.
     pub(super) fn glance(&mut self, now: Duration) {
-        let scope = Scope { addresses: true, ..Scope::default() };
+        let mut scope = Scope { addresses: true, ..Scope::default() };
+        // They sort first: one look at the first tells whether there are any.
+        if let Some(tunnel @ Fixture::Tunnel { .. }) = self.fragments.union().fixtures.first() {
+            scope.fixtures.insert(tunnel.kind());
+        }
         let seen = self.kernel.observe(&scope).and_then(|read| {
             self.compare(&scope, read);
             self.refresh_facts()
@@ -54,6 +58,7 @@ impl<K: Kernel> Engine<K> {
         if scope.services == Services::None {
             new.services.clone_from(&self.mirror.services);
             new.sysctls.clone_from(&self.mirror.sysctls);
+            new.fixtures.clone_from(&self.mirror.fixtures);
         }
         mirror::absorb(&mut new, scope, read);
         let changed = mirror::changes(&self.mirror, &new);
@@ -111,6 +116,9 @@ impl<K: Kernel> Engine<K> {
         changed.sysctls.retain(|path| {
             union.sysctls.contains_key(path) || ours.contains(&Made::Sysctl(path.clone()))
         });
+        changed.fixtures.retain(|fixture| {
+            union.fixtures.contains(fixture) || ours.contains(&Made::Fixture(*fixture))
+        });
         changed
     }
 
@@ -127,6 +135,9 @@ impl<K: Kernel> Engine<K> {
             }
             Made::Sysctl(path) => {
                 !union.sysctls.contains_key(path) && !self.mirror.sysctls.contains_key(path)
+            }
+            Made::Fixture(fixture) => {
+                !union.fixtures.contains(fixture) && !self.mirror.fixtures.contains(fixture)
             }
         };
         let lost: Vec<Made> = self.journal.ours().iter().filter(is_lost).cloned().collect();

@@ -94,11 +94,16 @@ pub(super) fn touch(touched: &mut Touched, made: Made) {
         Made::Sysctl(path) => {
             touched.sysctls.insert(path);
         }
+        Made::Fixture(fixture) => {
+            touched.fixtures.insert(fixture);
+        }
     }
 }
 
 pub(super) fn things(touched: &Touched) -> impl Iterator<Item = Made> {
     let services = touched.services.iter().copied().map(Made::Service);
     let addresses = touched.addresses.iter().cloned().map(Made::Address);
-    services.chain(addresses).chain(touched.sysctls.iter().cloned().map(Made::Sysctl))
+    let fixtures = touched.fixtures.iter().copied().map(Made::Fixture);
+    let sysctls = touched.sysctls.iter().cloned().map(Made::Sysctl);
+    services.chain(addresses).chain(sysctls).chain(fixtures)
 }

@@ -22,7 +22,7 @@ pub(super) fn part(mirror: &Observed, touched: &Touched) -> Observed {
             .iter()
             .filter_map(|path| Some((path.clone(), mirror.sysctls.get(path)?.clone())))
             .collect(),
-        fixtures: std::collections::BTreeSet::new(),
+        fixtures: touched.fixtures.intersection(&mirror.fixtures).copied().collect(),
     }
 }
 
@@ -47,6 +47,10 @@ pub(super) fn absorb(mirror: &mut Observed, scope: &Scope, read: Observed) {
     if scope.addresses {
         mirror.addresses = read.addresses;
     }
+    if !scope.fixtures.is_empty() {
+        mirror.fixtures.retain(|fixture| !scope.fixtures.contains(&fixture.kind()));
+        mirror.fixtures.extend(read.fixtures);
+    }
     for path in &scope.sysctls {
         match read.sysctls.get(path) {
             Some(value) => mirror.sysctls.insert(path.clone(), value.clone()),
@@ -65,6 +69,7 @@ pub(super) fn changes(old: &Observed, new: &Observed) -> Touched {
     touched.services.extend(was.keys().filter(differing));
     touched.services.extend(is.keys().filter(|key| !was.contains_key(key)));
     touched.addresses.extend(old.addresses.symmetric_difference(&new.addresses).cloned());
+    touched.fixtures.extend(old.fixtures.symmetric_difference(&new.fixtures).copied());
     for path in old.sysctls.keys().chain(new.sysctls.keys()) {
         if old.sysctls.get(path) != new.sysctls.get(path) {
             touched.sysctls.insert(path.clone());
@@ -96,6 +101,10 @@ pub(super) fn describe(made: &Made, old: &Observed, new: &Observed) -> String {
             let value = |of: &Observed| of.sysctls.get(path).cloned().unwrap_or("absent".into());
             format!("sysctl {path} was {} instead of {}", value(new), value(old))
         }
+        Made::Fixture(fixture) if new.fixtures.contains(fixture) => {
+            format!("the {fixture} had come")
+        }
+        Made::Fixture(fixture) => format!("the {fixture} was gone"),
     }
 }
 

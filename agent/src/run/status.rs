@@ -4,10 +4,12 @@ use super::engine::Engine;
 use crate::journal::Made;
 use crate::kernel::Kernel;
 use crate::plan::{LOOPBACK, Owner};
+use crate::state::Fixture;
 use lvs_crds::{
     DirectorRole, FailedRole, Failure, HeldVip, KernelReport, LVSNodeStatus, MAX_REPORTED,
     Programmed, TableReport,
 };
+use lvs_ipvs::ServiceKey;
 use std::net::IpAddr;
 
 impl<K: Kernel> Engine<K> {
@@ -95,12 +97,15 @@ impl<K: Kernel> Engine<K> {
             let message = format!("service {key} is {holder}'s: choose another address or port");
             failure(Some(loser), FailedRole::Director, "AddressConflict", message)
         });
+        let is_mark = |key: &ServiceKey| matches!(key, ServiceKey::Mark { .. });
+        let directs_marks = self.fragments.union().services.keys().any(is_mark);
         let faults = self.faults.iter().flat_map(|(made, fault)| {
             let owners = self.fragments.owners(made);
             let owners =
                 if owners.is_empty() { vec![None] } else { owners.into_iter().map(Some).collect() };
             owners.into_iter().map(move |owner| {
-                let role = if owner.is_none() { FailedRole::Node } else { role(made) };
+                let role =
+                    if owner.is_none() { FailedRole::Node } else { role(made, directs_marks) };
                 failure(owner, role, &fault.reason, fault.message.clone())
             })
         });
@@ -112,9 +117,13 @@ impl<K: Kernel> Engine<K> {
     }
 }
 
-/// In which role a node needs a thing.
-fn role(made: &Made) -> FailedRole {
+/// In which role a node needs a thing; `directs_marks`: it is the director of a firewall-mark service.
+fn role(made: &Made, directs_marks: bool) -> FailedRole {
     match made {
+        Made::Fixture(
+            Fixture::Tunnel { .. } | Fixture::Gue { .. } | Fixture::SegmentSize { .. },
+        ) => FailedRole::RealServer,
+        Made::Fixture(Fixture::LocalDelivery { .. }) if !directs_marks => FailedRole::RealServer,
         Made::Address(held) if held.interface == LOOPBACK => FailedRole::RealServer,
         Made::Sysctl(path) if path.contains("/arp_") => FailedRole::RealServer,
         _ => FailedRole::Director,

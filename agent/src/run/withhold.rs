@@ -35,6 +35,7 @@ impl Withhold {
                 Made::Address(held) => {
                     withhold.left |= is_quiet(held) && !wanted.addresses.contains(held);
                 }
+                Made::Fixture(_) => {}
             }
         }
         if !services.is_empty() {

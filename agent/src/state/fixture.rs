@@ -107,6 +107,11 @@ impl Fixture {
             Self::LocalDelivery { .. } => FixtureKind::LocalDelivery,
         }
     }
+
+    /// Whether the kernel keeps nothing with it that tells whose it is. One that somebody else made serves as well, then.
+    pub const fn is_nameless(&self) -> bool {
+        matches!(self, Self::Gue { .. } | Self::LocalDelivery { .. })
+    }
 }
 
 impl TunnelDevice {

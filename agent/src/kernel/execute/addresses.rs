@@ -37,7 +37,7 @@ impl<P: Ports> Batch<'_, P> {
                         entries.push((index, Entry::Address(held.clone())));
                     }
                     (Direction::Add, true) if ours => self.settle(index, Ok(Done::Changed)),
-                    (Direction::Add, true) => self.settle(index, Ok(Done::ForeignAddress)),
+                    (Direction::Add, true) => self.settle(index, Ok(Done::Foreign)),
                     (Direction::Remove, true) => {}
                     (Direction::Remove, false) => {
                         self.gone.push(made);
@@ -59,7 +59,7 @@ impl<P: Ports> Batch<'_, P> {
                     let fresh = self.fresh.contains(&made);
                     self.unmade(made);
                     // It came since we looked, or stands with another prefix length (IPv6 knows one each).
-                    let done = if fresh { Done::ForeignAddress } else { Done::Changed };
+                    let done = if fresh { Done::Foreign } else { Done::Changed };
                     self.settle(index, Ok(done));
                 }
                 Err(error) => {

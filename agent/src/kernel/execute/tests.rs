@@ -1,7 +1,9 @@
 use crate::journal::{Identity, Journal, Made};
 use crate::kernel::fake::Fake;
 use crate::kernel::{Done, Kernel, KernelError, Scope};
-use crate::state::{Facts, HeldAddress, Interface, NodeState, Op};
+use crate::state::{
+    Facts, Fixture, FixtureKind, HeldAddress, Interface, NodeState, Op, Packets, TunnelDevice,
+};
 use lvs_ipvs::{Destination, DestinationKey, Forwarding, Operation, Service, ServiceKey};
 use std::net::{IpAddr, Ipv4Addr};
 use tempfile::TempDir;
@@ -72,7 +74,7 @@ fn all_changed(results: &[Result<Done, KernelError>]) -> bool {
 fn reasons(results: &[Result<Done, KernelError>]) -> Vec<&'static str> {
     let reason = |result: &Result<Done, KernelError>| match result {
         Ok(Done::Changed) => "ok",
-        Ok(Done::ForeignAddress) => "foreign",
+        Ok(Done::Foreign) => "foreign",
         Ok(Done::TakenOver { .. }) => "taken over",
         Err(error) => error.reason(),
     };
@@ -130,7 +132,7 @@ fn a_foreign_address_is_left_and_never_removed() {
     let mut fake = node();
     let own = held("eth0", "192.168.0.1/24");
     let results = fake.execute(&[Op::AddAddress(own.clone())], &mut journal);
-    assert_eq!(results[0].as_ref().unwrap(), &Done::ForeignAddress);
+    assert_eq!(results[0].as_ref().unwrap(), &Done::Foreign);
     let log = std::fs::read_to_string(dir.path().join("journal")).unwrap();
     assert!(!log.contains("192.168.0.1/24"), "after a crash it would be taken for ours: {log}");
     let results = fake.execute(&[Op::DelAddress(own.clone())], &mut journal);
@@ -299,4 +301,81 @@ fn a_kernel_that_lies_is_seen_by_reading_back() {
     let observed = fake.observe(&Scope::touched(&ops, &NodeState::default())).unwrap();
     assert_eq!(observed.services, Some([].into()));
     assert_eq!(observed.addresses.len(), 1);
+}
+
+fn mark(number: u32) -> Fixture {
+    let packets = Packets {
+        destination: "192.168.0.10/32".parse().unwrap(),
+        protocol: lvs_ipvs::Protocol::Tcp,
+        first_port: 80,
+        last_port: 80,
+    };
+    Fixture::Mark { packets, mark: number.try_into().unwrap() }
+}
+
+fn tunnel() -> Fixture {
+    Fixture::Tunnel { device: TunnelDevice::Ipip, local: [192, 168, 0, 1].into() }
+}
+
+#[test]
+fn fixtures_are_journaled_before_and_changed_in_one_call() {
+    let (_dir, mut journal) = journal();
+    let mut fake = node();
+    assert!(all_changed(&fake.execute(&[Op::AddFixture(mark(1))], &mut journal)));
+    assert_eq!(journal.ours(), &[Made::Fixture(mark(1))].into());
+    let ops = [Op::DelFixture(mark(1)), Op::AddFixture(mark(2))];
+    assert!(all_changed(&fake.execute(&ops, &mut journal)));
+    assert_eq!(fake.fixture_calls[1], [(false, mark(1)), (true, mark(2))]);
+    assert_eq!(journal.ours(), &[Made::Fixture(mark(2))].into());
+    journal.break_for_test();
+    let results = fake.execute(&[Op::AddFixture(tunnel())], &mut journal);
+    assert_eq!(reasons(&results), ["JournalFailed"]);
+    assert_eq!(fake.fixtures, [mark(2)].into());
+}
+
+#[test]
+fn a_foreign_fixture_is_refused_and_a_nameless_one_serves() {
+    let (_dir, mut journal) = journal();
+    let mut fake = node();
+    let gue = Fixture::Gue { family: lvs_ipvs::Family::V4, port: 6080 };
+    fake.fixtures = [tunnel(), gue].into();
+    let before = fake.fixtures.clone();
+    let ops = [Op::AddFixture(tunnel()), Op::AddFixture(gue), Op::DelFixture(tunnel())];
+    let results = fake.execute(&ops, &mut journal);
+    assert_eq!(reasons(&results), ["ForeignFixture", "foreign", "ForeignFixture"]);
+    let message = results[0].as_ref().unwrap_err().to_string();
+    assert!(message.contains("add ipip tunnel at 192.168.0.1"), "{message}");
+    assert_eq!(fake.fixtures, before);
+    assert!(journal.ours().is_empty());
+}
+
+#[test]
+fn a_missing_module_is_named_and_nothing_stays_in_the_journal() {
+    let (_dir, mut journal) = journal();
+    let mut fake = node();
+    fake.lacking = [FixtureKind::Gue, FixtureKind::Nftables].into();
+    let gue = Fixture::Gue { family: lvs_ipvs::Family::V4, port: 6080 };
+    let results = fake.execute(&[gue, mark(1), tunnel()].map(Op::AddFixture), &mut journal);
+    assert_eq!(reasons(&results), ["ModuleMissing", "NoNftables", "ok"]);
+    let message = results[0].as_ref().unwrap_err().to_string();
+    assert!(message.contains("GUE at UDP port 6080") && message.contains("fou"), "{message}");
+    assert_eq!(journal.ours(), &[Made::Fixture(tunnel())].into());
+}
+
+#[test]
+fn fixtures_are_read_back_by_their_sorts_and_a_node_without_any_is_not_asked() {
+    let (_dir, mut journal) = journal();
+    let mut fake = node();
+    fake.lying = true;
+    let ops = [Op::AddFixture(mark(1))];
+    assert!(all_changed(&fake.execute(&ops, &mut journal)));
+    let scope = Scope::touched(&ops, &NodeState::default());
+    assert_eq!(scope.fixtures, [FixtureKind::Nftables].into());
+    assert!(fake.observe(&scope).unwrap().fixtures.is_empty());
+    let nothing = Scope::audit(&NodeState::default(), &[].into());
+    assert!(nothing.fixtures.is_empty());
+    let ours = [Made::Fixture(tunnel())].into();
+    let wanted = NodeState { fixtures: [mark(1)].into(), ..NodeState::default() };
+    let all = Scope::audit(&wanted, &ours).fixtures;
+    assert_eq!(all, [FixtureKind::Tunnel, FixtureKind::Nftables].into());
 }
