@@ -6,6 +6,7 @@ mod real_server;
 mod selector;
 #[cfg(test)]
 mod tests;
+mod tunnel;
 mod virtual_service;
 
 use serde_json::{Map, Value};
@@ -61,14 +62,14 @@ const fn reject(
 /// # Panics
 /// On a table that is not well-formed: an error in this crate's tests.
 pub fn all() -> Vec<Case> {
-    let tables = [
+    let tables: [(_, _, &[&[Row]]); 4] = [
         ("VirtualService", virtual_service::BASE, virtual_service::ROWS),
-        ("VirtualService", virtual_service::BASE, selector::ROWS),
-        ("RealServer", real_server::BASE, real_server::ROWS),
-        ("DirectorGroup", director_group::BASE, director_group::ROWS),
+        ("VirtualService", virtual_service::BASE, &[selector::ROWS, tunnel::ROWS]),
+        ("RealServer", real_server::BASE, &[real_server::ROWS, tunnel::ROWS]),
+        ("DirectorGroup", director_group::BASE, &[director_group::ROWS, director_group::SETTINGS]),
     ];
-    let build = |(kind, base, rows): (&str, &str, &'static [Row])| -> Vec<Case> {
-        rows.iter().map(|row| row.build(kind, base)).collect()
+    let build = |(kind, base, rows): (&str, &str, &[&[Row]])| -> Vec<Case> {
+        rows.iter().flat_map(|rows| rows.iter()).map(|row| row.build(kind, base)).collect()
     };
     tables.into_iter().flat_map(build).collect()
 }

@@ -64,7 +64,8 @@ pub struct DirectorGroupSpec {
     pub real_server_cidrs: Vec<String>,
 
     /// How long IPVS remembers a connection on which nothing happens, in seconds (ipvsadm `--set`). There is one set for the
-    /// whole node: of two groups with a common director the older one's counts. Default: the kernel's own, 900, 120 and 300.
+    /// whole node: of two groups with a common director the older one's counts. A change holds for connections from their next
+    /// packet on. Default: the kernel's own, tcp 900, tcpFin 120 and udp 300.
     ///
     /// Example: `{tcp: 7200}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -105,11 +106,14 @@ pub struct Sysctls {
     /// memory and time. Default: on where it is needed (`nat.masquerade`, FTP with NAT), else untouched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conntrack: Option<bool>,
-    /// `conn_reuse_mode`: what a new connection from an address and port in use before meets, as a bit mask, 0 to 3. 0: the
-    /// old entry. 1: it is scheduled anew. 2: anew once the old one is closing. Default: untouched (the kernel's is 1), but 0 on
-    /// kernels older than 5.9 with `conntrack`, where 1 delays such a connection by a second.
+    /// `conn_reuse_mode`: where a new connection (SYN) goes that comes from a client's address and port whose former
+    /// connection is still in the table. 0: to the former one's real server. 1: to one scheduled anew, if the former is closed
+    /// (TIME_WAIT; by DR and TUN the director never sees it get there). 2: anew also if the former is closing (FIN_WAIT) by DR
+    /// or TUN, so that new real servers fill up under many short connections of few clients. Connections by `persistence` stay
+    /// where they are. Default: untouched (the kernel's is 1), but 0 on kernels older than 5.9 with `conntrack`, where 1 delays
+    /// such a connection by a second.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0, max = 3))]
+    #[schemars(range(min = 0, max = 2))]
     pub conn_reuse_mode: Option<i32>,
     /// `expire_nodest_conn`: a connection whose real server was taken out ends with its next packet, so that the client
     /// connects anew; otherwise its packets vanish until a timeout. Default: true.
@@ -130,29 +134,32 @@ pub struct Sysctls {
     /// untouched (off).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schedule_icmp: Option<bool>,
-    /// `nat_icmp_send`: with NAT, a client whose reply packet comes for no known connection is told by ICMP. Default: untouched
-    /// (off).
+    /// `nat_icmp_send`: with NAT, a real server whose packet belongs to no known connection is told by ICMP (port unreachable),
+    /// so that it can end its side. Default: untouched (off).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nat_icmp_send: Option<bool>,
-    /// `pmtu_disc`: with TUN, a packet that does not fit into the tunnel is answered by "fragmentation needed", so that the
-    /// client sends smaller ones. Default: untouched (on).
+    /// `pmtu_disc`: a packet with DF that does not fit into the path to the real server, tunnel headers included, is answered by
+    /// ICMP "fragmentation needed", so that the client sends smaller ones. Off, TUN sends such packets in fragments. Default:
+    /// untouched (on).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pmtu_disc: Option<bool>,
-    /// `drop_entry`: defence against floods; 0 never, 1 and 2 when memory is short, 3 always: random entries are dropped.
-    /// Default: untouched (0).
+    /// `drop_entry`: defence against SYN floods, which drops random half-open connections from the table. 0: never. 1: when
+    /// memory is short; the kernel itself then turns it to 2, and back. 3: always. Default: untouched (0).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 3))]
     pub drop_entry: Option<i32>,
-    /// `drop_packet`: the same, dropping packets. Default: untouched (0).
+    /// `drop_packet`: defence against floods, which drops a part of all packets before they are balanced. 0 to 3 as with
+    /// `dropEntry`. Default: untouched (0).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 3))]
     pub drop_packet: Option<i32>,
-    /// `secure_tcp`: the same, with shorter timeouts for half-open connections. Default: untouched (0).
+    /// `secure_tcp`: defence against SYN floods by a stricter table of TCP states with shorter timeouts. 0 to 3 as with
+    /// `dropEntry`. Default: untouched (0).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 3))]
     pub secure_tcp: Option<i32>,
-    /// `run_estimation`: the kernel computes rates for each service and server. Off spares CPU with tens of thousands of them;
-    /// rates then read 0. Default: untouched (on).
+    /// `run_estimation`: the kernel computes rates (connections, packets and bytes a second) for each service and real server.
+    /// Off spares CPU with tens of thousands of them; the rates then stand still, the totals go on. Default: untouched (on).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run_estimation: Option<bool>,
 }

@@ -30,15 +30,17 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "camelCase")]
 pub struct RealServerSpec {
     /// The server's IP address, without prefix length: the one that the director sends to (ipvsadm `-r`). It need not be in
-    /// the cluster, nor run Linux. It serves the VIPs of its own address family. Give either `address` or `nodeName`.
+    /// the cluster, nor run Linux. It serves the VIPs of its own address family; by TUN those of the other one too, where a
+    /// VirtualService has none of its own. Give either `address` or `nodeName`.
     ///
     /// Example: 192.168.0.101.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub address: Option<String>,
 
-    /// The Kubernetes node that is the server, by its name; its InternalIP of each family is used. With DR the agent on that
-    /// node puts the VIP on `lo` and sets the ARP sysctls. Give either `address` or `nodeName`.
+    /// The Kubernetes node that is the server, by its name; its InternalIP of each family is used. With DR and TUN the
+    /// agent on that node puts the VIP on `lo` and sets the ARP sysctls, and for TUN makes the tunnel device. Give either
+    /// `address` or `nodeName`.
     ///
     /// Example: worker-1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -46,7 +48,7 @@ pub struct RealServerSpec {
     pub node_name: Option<String>,
 
     /// Ports of this server that differ from the VirtualService's `targetPort` or `port`, by the name of the VirtualService's
-    /// port. Only where its forwarding is NAT. Default: none differ.
+    /// port. Only where it is reached by NAT, and not by VirtualServices with `firewallMark`. Default: none differ.
     ///
     /// Example: `[{name: http, port: 8080}]`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -60,12 +62,14 @@ pub struct RealServerSpec {
     #[schemars(range(min = 0, max = 65535))]
     pub weight: i32,
 
-    /// Overrides, for this server, how VirtualServices forward: NAT, DR or TUN; see `virtualservice.spec.forwarding`. Default:
-    /// as the VirtualService says.
+    /// Overrides, for this server, how VirtualServices forward: NAT, DR or TUN; see `virtualservice.spec.forwarding`. One
+    /// service may have real servers of all three. Not NAT where the VirtualService has `onePacket`. Default: as the
+    /// VirtualService says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forwarding: Option<Forwarding>,
 
-    /// Overrides, for this server, what TUN packets are wrapped in. Default: as the VirtualService says.
+    /// Overrides, for this server, what its packets are wrapped in where it is reached by TUN, as a whole: what is left out
+    /// here has its default, not the VirtualService's value. Default: as the VirtualService says.
     ///
     /// Example: `{type: gre}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

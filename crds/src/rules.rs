@@ -12,12 +12,13 @@ mod real_server;
 mod selector;
 #[cfg(test)]
 mod tests;
+mod tunnel;
 mod virtual_service;
 
 pub(crate) use object_meta::check as check_metadata;
 
 use crate::structure;
-use crate::{DirectorGroup, RealServer, VirtualService};
+use crate::{DirectorGroup, RealServer, Tunnel, VirtualService};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     JSONSchemaProps, ValidationRule,
 };
@@ -92,10 +93,16 @@ pub(crate) fn attach(kind: &str, root: &mut JSONSchemaProps) {
     match kind {
         "VirtualService" => {
             object_meta::limit_name(root, virtual_service::MAX_NAME);
-            attach_all(virtual_service::RULES, "spec", root);
+            for rules in virtual_service::RULES {
+                attach_all(rules, "spec", root);
+            }
+            attach_all(tunnel::RULES, "spec.tunnel", root);
             selector::attach("spec.realServers.selector", root);
         }
-        "RealServer" => attach_all(real_server::RULES, "spec", root),
+        "RealServer" => {
+            attach_all(real_server::RULES, "spec", root);
+            attach_all(tunnel::RULES, "spec.tunnel", root);
+        }
         "DirectorGroup" => {
             attach_all(director_group::RULES, "spec", root);
             selector::attach("spec.nodeSelector", root);
@@ -142,7 +149,10 @@ pub(crate) trait CheckRules {
 
 impl CheckRules for VirtualService {
     fn check_rules(&self, found: &mut Vec<Violation>) {
-        check(virtual_service::RULES, "spec", &self.spec, found);
+        for rules in virtual_service::RULES {
+            check(rules, "spec", &self.spec, found);
+        }
+        check_tunnel(self.spec.tunnel.as_ref(), found);
         selector::check(&self.spec.real_servers.selector, "spec.realServers.selector", found);
     }
 }
@@ -150,6 +160,13 @@ impl CheckRules for VirtualService {
 impl CheckRules for RealServer {
     fn check_rules(&self, found: &mut Vec<Violation>) {
         check(real_server::RULES, "spec", &self.spec, found);
+        check_tunnel(self.spec.tunnel.as_ref(), found);
+    }
+}
+
+fn check_tunnel(tunnel: Option<&Tunnel>, found: &mut Vec<Violation>) {
+    if let Some(tunnel) = tunnel {
+        check(tunnel::RULES, "spec.tunnel", tunnel, found);
     }
 }
 

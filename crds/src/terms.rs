@@ -215,9 +215,12 @@ pub const GUE_PORT: i32 = 6080;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Tunnel {
-    /// ipip: the packet in another IP header, 20 bytes (40 with IPv6), which every system can unwrap. gue: in UDP, 28 bytes
-    /// (48), which networks and network cards spread over paths and queues like any UDP. gre: with a GRE header, 24 bytes
-    /// (44). Default: ipip.
+    /// The wrapping, and the bytes that it takes from the path's MTU over IPv4 (over IPv6). Default: ipip.
+    ///
+    /// - ipip: another IP header, 20 bytes (40), which every system can unwrap.
+    /// - gue: IP, UDP and GUE headers, 32 bytes (52), which networks and network cards spread over paths and queues as they do
+    ///   any UDP. A real server needs the kernel module fou.
+    /// - gre: IP and GRE headers, 24 bytes (44); 4 more with `checksum: csum`.
     #[serde(rename = "type", default)]
     pub kind: TunnelType,
 
@@ -226,8 +229,12 @@ pub struct Tunnel {
     #[schemars(range(min = 1, max = 65535))]
     pub port: Option<i32>,
 
-    /// Checksum of the outer header: nocsum, csum, or for gue also remcsum (the inner checksum is computed by the receiver,
-    /// "remote checksum offload"); not with `type: ipip`. Default: nocsum.
+    /// Checksum of the outer UDP or GRE header; not with `type: ipip`. Default: nocsum. Example: csum.
+    ///
+    /// - nocsum: none; the packet inside has its own.
+    /// - csum: the sender computes it, the receiver checks it.
+    /// - remcsum: for gue only, "remote checksum offload": the outer checksum stands for the inner one, which the receiver
+    ///   restores, so that a network card can compute it. Takes up to 8 bytes more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checksum: Option<TunnelChecksum>,
 }

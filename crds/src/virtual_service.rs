@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
     namespaced,
     status = "VirtualServiceStatus",
     doc = "A VirtualService balances the connections that clients open to a virtual IP (VIP) over real servers, by Linux Virtual Server (IPVS) in the kernel of a director. It is what `ipvsadm -A` adds.",
-    printcolumn = r#"{"name": "ADDRESS", "type": "string", "jsonPath": ".spec['addresses','firewallMark.destinations'][0]", "description": "The first VIP, and the first network that is balanced besides"}"#,
+    printcolumn = r#"{"name": "ADDRESS", "type": "string", "jsonPath": ".spec['addresses','firewallMark.destinations'][0]", "description": "The first VIP, or where there is none the first network that is balanced"}"#,
     printcolumn = r#"{"name": "PORTS", "type": "string", "jsonPath": ".status.display.ports", "description": "Protocols and ports at the VIPs"}"#,
     printcolumn = r#"{"name": "SCHEDULER", "type": "string", "jsonPath": ".spec.scheduler", "description": "How a real server is picked"}"#,
     printcolumn = r#"{"name": "FORWARDING", "type": "string", "jsonPath": ".spec.forwarding", "description": "How packets reach the real servers"}"#,
@@ -38,8 +38,8 @@ pub struct VirtualServiceSpec {
     /// length. The active director holds them on its interface; with which prefix, and on which interface, is the
     /// DirectorGroup's `networks`. A VIP is an address of its own: no node may have it.
     ///
-    /// With `firewallMark` there may be more, at most 16, which count as one service; and none where its `destinations` say
-    /// what is balanced.
+    /// With `firewallMark` there may be more, at most 16, which are one service; and none at all where its `destinations` say
+    /// what is balanced. Without it, at least one is needed.
     ///
     /// Example: `[192.168.0.10]`, or `[192.168.0.10, "2001:db8::10"]`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -48,7 +48,7 @@ pub struct VirtualServiceSpec {
 
     /// The ports to balance at the VIPs. Each protocol and port is an IPVS service of its own in the kernel (ipvsadm
     /// `-A -t VIP:port`); all of them share scheduler, persistence and real servers. With `firewallMark` all ports together
-    /// are one service.
+    /// are one service. No two entries of a protocol may have a port in common.
     ///
     /// Example: `[{port: 80}]`, or `[{name: http, port: 80}, {name: https, port: 443}]`.
     #[schemars(length(min = 1, max = 64))]
@@ -56,8 +56,10 @@ pub struct VirtualServiceSpec {
 
     /// Makes one service of all addresses and ports (ipvsadm `-f`): the director marks their packets, and IPVS balances the
     /// mark. With `persistence` a client then meets one real server on all ports: HTTP and HTTPS together, FTP with its
-    /// passive ports. Default: off, each protocol and port is a service of its own. `firewallMark: {}` turns it on with a
-    /// mark of our choice.
+    /// passive ports. Also for what IPVS has no other word for: a range of ports (`endPort`), several VIPs as one, and
+    /// transparent caches (`destinations`). It cannot translate ports. The two address families stay two services.
+    /// Default: off, each protocol and port is a service of its own. `firewallMark: {}` turns it on with a mark of our
+    /// choice.
     ///
     /// Example: `{}`, or `{mark: 80}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -88,9 +90,11 @@ pub struct VirtualServiceSpec {
 
     /// Options of the scheduler (ipvsadm `--sched-flags`). Default: none.
     ///
-    /// - shFallback, mhFallback (for sh, mh): when the hash leads to a server that is unavailable (weight 0), go to another
-    ///   one. Without it that client's connections are refused.
+    /// - shFallback, mhFallback (for sh, mh): when the hash leads to a server that takes no new connections (weight 0, or at
+    ///   its upperThreshold), go to another one. Without it that client's connections are refused.
     /// - shPort, mhPort (for sh, mh): hash the client's port too, so that one client's connections are spread.
+    ///
+    /// A flag belongs to the scheduler that its name begins with, and is refused with another.
     ///
     /// Example: `scheduler: mh` with `schedulerFlags: [mhFallback]`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -109,25 +113,31 @@ pub struct VirtualServiceSpec {
     ///   server needs nothing special, whatever its system. The director carries the traffic of both directions. With
     ///   `nat.masquerade` the real servers need not route through the director.
     /// - TUN: tunnelling. The director wraps the packet, unchanged, in another one to the real server (`tunnel`), which
-    ///   unwraps it and answers the client itself. Real servers may be in other networks than the director; they hold the VIP
-    ///   as with DR, and TUN cannot translate ports either.
+    ///   unwraps it and answers the client itself. Real servers may be in other networks than the director, even in those of
+    ///   the other address family; they hold the VIP as with DR, and need a tunnel device, which our agent makes on nodes
+    ///   that it runs on. TUN cannot translate ports either, and the wrapping takes room: see `tunnel`.
     #[serde(default)]
     pub forwarding: Forwarding,
 
-    /// What packets are wrapped in, with TUN. Default: `{type: ipip}`.
+    /// What packets to TUN real servers are wrapped in (ipvsadm `--tun-type`); a RealServer may override it for itself. It
+    /// concerns only those, whether TUN by `forwarding` here or by their own. Default: `{type: ipip}`.
     ///
     /// Example: `{type: gue, port: 6080, checksum: csum}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tunnel: Option<Tunnel>,
 
-    /// How NAT real servers are reached. Default: they see the client's address, and route their replies through the
+    /// How NAT real servers are reached. It concerns only those, whether NAT by `forwarding` here or by their own; DR and TUN
+    /// real servers always see the client. Default: they see the client's address, and route their replies through the
     /// director.
+    ///
+    /// Example: `{masquerade: true}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nat: Option<Nat>,
 
     /// Balances each UDP datagram for itself (ipvsadm `--ops`), where otherwise those of one client address and port go to
-    /// one real server: for DNS, RADIUS and the like, where a few clients send much. All ports have to be UDP; and not with
-    /// NAT, since the replies would leave with the real server's address. Default: false.
+    /// one real server: for DNS, RADIUS and the like, where a few clients send much. No connection is kept in the table. All
+    /// ports have to be UDP; and not with NAT, since the replies would leave with the real server's address. With
+    /// `persistence` a datagram goes where its client (or, with the engine sip, its call) went before. Default: false.
     #[serde(default, skip_serializing_if = "is_false")]
     pub one_packet: bool,
 
@@ -176,18 +186,20 @@ pub struct ServicePort {
     #[serde(default)]
     pub protocol: Protocol,
 
-    /// The port at which clients reach the VIP, 1 to 65535; or 0 for every port of the VIP that no other service has, which
-    /// needs `persistence`. A protocol and port occurs once. Example: 80.
+    /// The port at which clients reach the VIP, 1 to 65535. 0 stands for every port of the VIP that no other service has, and
+    /// each reaches the real server as it is; it needs `persistence`, or `firewallMark`. Example: 80.
     #[schemars(range(min = 0, max = 65535))]
     pub port: i32,
 
-    /// The last port of a range that begins with `port`; only with `firewallMark`. Default: the one port. Example: 20999.
+    /// The last port of a range that begins with `port`, 1 to 65535 and at least `port`; only with `firewallMark`. Default:
+    /// `port` alone. Example: 20999, with `port: 20000`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 65535))]
     pub end_port: Option<i32>,
 
     /// The port on which the real servers listen, 1 to 65535, if it is another one; a RealServer may name its own. Only
-    /// `forwarding: NAT` can translate ports, and not with `firewallMark`. Default: `port`. Example: 8080.
+    /// `forwarding: NAT` can translate ports; not with `firewallMark`, where a real server is asked on the port that the
+    /// client asked for. Default: `port`. Example: 8080.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 65535))]
     pub target_port: Option<i32>,
@@ -204,19 +216,24 @@ pub struct Persistence {
     pub timeout_seconds: i32,
 
     /// IPv4 clients whose addresses are equal under this mask count as one (ipvsadm `-M`), so that a crowd behind several
-    /// proxies of one network stays together. Default: 255.255.255.255, each address for itself. Example: 255.255.255.0.
+    /// proxies of one network stays together. Only where an IPv4 address is balanced. Default: 255.255.255.255, each address
+    /// for itself. Example: 255.255.255.0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub ipv4_netmask: Option<String>,
 
-    /// IPv6 clients whose addresses agree in this many leading bits count as one, 1 to 128 (ipvsadm `-M` with `-6`). Default:
-    /// 128, each address for itself. Example: 64.
+    /// IPv6 clients whose addresses agree in this many leading bits count as one, 1 to 128 (ipvsadm `-M` with `-6`). Only where
+    /// an IPv6 address is balanced. Default: 128, each address for itself. Example: 64.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 128))]
     pub ipv6_prefix_length: Option<i32>,
 
-    /// What besides the address makes a client (ipvsadm `--pe`): sip, the Call-ID of a SIP message, so that the messages of
-    /// one call meet one real server wherever they come from. All ports have to be UDP, usually 5060. Default: nothing.
+    /// What besides the address makes a client (ipvsadm `--pe`). Default: nothing.
+    ///
+    /// - sip: the Call-ID of a SIP message. Each call of a client address (or network, by `ipv4Netmask`) is balanced for
+    ///   itself, and its messages meet one real server, whatever port they come from. All ports have to be UDP, usually 5060;
+    ///   a datagram that begins a connection and has no Call-ID is dropped. Where a proxy sends many calls from one port, set
+    ///   `onePacket` too, or they all follow the first. A director needs the kernel module ip_vs_pe_sip.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub engine: Option<PersistenceEngine>,
 }
@@ -225,19 +242,22 @@ pub struct Persistence {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FirewallMark {
-    /// The mark, 1 to 4294967295. IPVS compares the whole of it. Default: one that no other VirtualService has, the same on
-    /// all directors; status shows it. Example: 80.
+    /// The mark, 1 to 4294967295. IPVS compares the whole of it, so it cannot share a packet's mark with anybody else's bits.
+    /// Default: one that no other VirtualService of the DirectorGroup has, the same on all its directors; status.firewallMark
+    /// shows it. Example: 80.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub mark: Option<i64>,
 
     /// Managed: directors mark packets to the addresses (or `destinations`) and ports by a rule of their own in nftables, and
-    /// take it back with the service. External: somebody else sets `mark`, by whatever rules. Default: Managed.
+    /// take it back with the service. External: somebody else sets `mark`, which then has to be given, by whatever rules, on
+    /// each director and before IPVS sees the packet; addresses and ports then only say what the VIPs are. Default: Managed.
     #[serde(default)]
     pub rules: MarkRules,
 
     /// Networks whose packets, passing through the director, are balanced too, whoever they are meant for: for a cluster of
-    /// transparent caches. The director takes what goes to these ports there as its own. Default: none.
+    /// transparent caches. The director takes what goes to these ports there as its own, and clients have to route through
+    /// it. Each without bits beyond its prefix length. Default: none.
     ///
     /// Example: `[0.0.0.0/0]`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -250,8 +270,8 @@ pub struct FirewallMark {
 #[serde(rename_all = "camelCase")]
 pub struct Nat {
     /// The director puts its own address in place of the client's, so that replies come back to it whatever the real servers'
-    /// routes are, and a real server can be a client of its own VIP. Real servers then do not see who the client is.
-    /// Default: false.
+    /// routes are, and a real server can be a client of its own VIP. Real servers then do not see who the client is. Only NAT
+    /// real servers are concerned. Default: false.
     #[serde(default)]
     pub masquerade: bool,
 }

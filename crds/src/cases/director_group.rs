@@ -12,6 +12,7 @@ const CIDR: &str = "spec.networks[0].cidr";
 const INTERFACE: &str = "spec.networks[0].interface";
 const NO_INTERFACE: &str = "not the name of a network interface";
 const GATEWAY: &str = "spec.natGateways[0].address";
+const TOO_LONG: &str = "at most 2147483, which is 24 days";
 const REAL_SERVERS: &str = "spec.realServerCIDRs[0]";
 
 pub(super) const ROWS: &[Row] = &[
@@ -212,6 +213,78 @@ pub(super) const ROWS: &[Row] = &[
         "an unknown field",
         &[("spec.realServerCidrs", r#"["10.0.0.0/24"]"#)],
         "spec.realServerCidrs",
+        "unknown field",
+    ),
+];
+
+/// Timeouts and sysctls.
+pub(super) const SETTINGS: &[Row] = &[
+    accept("no timeout, spelled out", &[("spec.timeouts", "{}")]),
+    accept("timeouts", &[("spec.timeouts", r#"{"tcp": 7200, "tcpFin": 60, "udp": 30}"#)]),
+    accept(
+        "the longest timeouts",
+        &[("spec.timeouts", r#"{"tcp": 2147483, "tcpFin": 2147483, "udp": 2147483}"#)],
+    ),
+    reject(
+        "timeout 0",
+        &[("spec.timeouts.tcp", "0")],
+        "spec.timeouts.tcp",
+        "should be greater than or equal to 1",
+    ),
+    reject(
+        "a TCP timeout too long",
+        &[("spec.timeouts.tcp", "2147484")],
+        "spec.timeouts.tcp",
+        TOO_LONG,
+    ),
+    reject(
+        "a FIN timeout too long",
+        &[("spec.timeouts.tcpFin", "2147484")],
+        "spec.timeouts.tcpFin",
+        TOO_LONG,
+    ),
+    reject(
+        "a UDP timeout too long",
+        &[("spec.timeouts.udp", "2147484")],
+        "spec.timeouts.udp",
+        TOO_LONG,
+    ),
+    reject(
+        "a timeout with a unit",
+        &[("spec.timeouts.tcp", r#""2h""#)],
+        "spec.timeouts.tcp",
+        "must be of type integer",
+    ),
+    accept("no sysctl, spelled out", &[("spec.sysctls", "{}")]),
+    accept(
+        "sysctls",
+        &[(
+            "spec.sysctls",
+            r#"{"conntrack": true, "connReuseMode": 2, "sloppyTcp": false, "dropEntry": 3}"#,
+        )],
+    ),
+    reject(
+        "a sysctl switched on by a number",
+        &[("spec.sysctls.conntrack", "1")],
+        "spec.sysctls.conntrack",
+        "must be of type boolean",
+    ),
+    reject(
+        "a reuse mode that is none",
+        &[("spec.sysctls.connReuseMode", "3")],
+        "spec.sysctls.connReuseMode",
+        "should be less than or equal to 2",
+    ),
+    reject(
+        "a defence that is none",
+        &[("spec.sysctls.dropEntry", "4")],
+        "spec.sysctls.dropEntry",
+        "should be less than or equal to 3",
+    ),
+    reject(
+        "a sysctl of the kernel's spelling",
+        &[("spec.sysctls.sloppy_tcp", "true")],
+        "spec.sysctls.sloppy_tcp",
         "unknown field",
     ),
 ];

@@ -162,6 +162,7 @@ pub(super) const ROWS: &[Row] = &[
     ),
     // The rest.
     accept("forwarding of its own", &[("spec.forwarding", r#""NAT""#)]),
+    accept("a tunnel of its own", &[("spec.forwarding", r#""TUN""#)]),
     reject(
         "forwarding in lower case",
         &[("spec.forwarding", r#""dr""#)],

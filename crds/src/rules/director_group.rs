@@ -2,13 +2,19 @@
 
 use super::net::{Cidr, cidr, is_global_unicast};
 use super::{Rule, blame_if, blame_items, names};
-use crate::DirectorGroupSpec;
+use crate::{DirectorGroupSpec, Timeouts};
 use std::collections::HashSet;
 
 /// As [`names::is_interface`] says.
 const INTERFACE: &str = "self.matches('^[!-.0-9;-~]{1,15}$') && self != '.' && self != '..'";
 const INTERFACE_MESSAGE: &str = "not the name of a network interface; write one such as eth0: at most 15 \
                                  characters, no '/', ':' or space";
+
+/// The kernel multiplies by HZ, at most 1000, in an int (ip_vs_set_timeout, net/netfilter/ipvs/ip_vs_ctl.c). Not the
+/// schema's `maximum`: the API server would print it as 2.147483e+06.
+const MAX_TIMEOUT: i32 = i32::MAX / 1000;
+const TIMEOUT: &str = "self <= 2147483";
+const TIMEOUT_MESSAGE: &str = "more than the kernel takes; at most 2147483, which is 24 days";
 
 pub(super) const RULES: &[Rule<DirectorGroupSpec>] = &[
     Rule {
@@ -135,7 +141,32 @@ pub(super) const RULES: &[Rule<DirectorGroupSpec>] = &[
             })
         },
     },
+    Rule {
+        at: "timeouts.tcp",
+        blames: "",
+        cel: TIMEOUT,
+        message: TIMEOUT_MESSAGE,
+        broken: |spec| blame_if(too_long(spec, |t| t.tcp), "timeouts.tcp"),
+    },
+    Rule {
+        at: "timeouts.tcpFin",
+        blames: "",
+        cel: TIMEOUT,
+        message: TIMEOUT_MESSAGE,
+        broken: |spec| blame_if(too_long(spec, |t| t.tcp_fin), "timeouts.tcpFin"),
+    },
+    Rule {
+        at: "timeouts.udp",
+        blames: "",
+        cel: TIMEOUT,
+        message: TIMEOUT_MESSAGE,
+        broken: |spec| blame_if(too_long(spec, |t| t.udp), "timeouts.udp"),
+    },
 ];
+
+fn too_long(spec: &DirectorGroupSpec, timeout: impl Fn(&Timeouts) -> Option<i32>) -> bool {
+    spec.timeouts.as_ref().and_then(timeout).is_some_and(|seconds| seconds > MAX_TIMEOUT)
+}
 
 fn networks(spec: &DirectorGroupSpec, broken: impl Fn(&str) -> bool) -> Vec<String> {
     blame_items("networks", &spec.networks, ".cidr", |n| broken(&n.cidr))

@@ -47,48 +47,108 @@ fn selector() -> impl Strategy<Value = LabelSelector> {
     })
 }
 
+fn tunnel() -> impl Strategy<Value = Option<Tunnel>> {
+    let of = |(kind, port, checksum): (TunnelType, i32, Option<TunnelChecksum>)| Tunnel {
+        kind,
+        port: (kind == TunnelType::Gue).then_some(port),
+        checksum: checksum.filter(|c| match kind {
+            TunnelType::Ipip => false,
+            TunnelType::Gue => true,
+            TunnelType::Gre => *c != TunnelChecksum::Remcsum,
+        }),
+    };
+    let checksum = proptest::option::of(select(TunnelChecksum::ALL));
+    proptest::option::of((select(TunnelType::ALL), 1..=65535i32, checksum).prop_map(of))
+}
+
+fn v4_network() -> impl Strategy<Value = String> {
+    (0..=32u32, any::<u32>()).prop_map(|(length, bits)| {
+        let mask = u32::MAX.checked_shl(32 - length).unwrap_or(0);
+        format!("{}/{length}", Ipv4Addr::from_bits(bits & mask))
+    })
+}
+
+fn firewall_mark() -> impl Strategy<Value = Option<FirewallMark>> {
+    let mark = proptest::option::of(1..=i64::from(u32::MAX));
+    let destinations = vec(v4_network(), 0..3);
+    let of = |(mark, external, destinations): (Option<i64>, bool, Vec<String>)| FirewallMark {
+        mark,
+        rules: match external && mark.is_some() {
+            true => MarkRules::External,
+            false => MarkRules::Managed,
+        },
+        destinations,
+    };
+    proptest::option::of((mark, any::<bool>(), destinations).prop_map(of))
+}
+
+fn persistence() -> impl Strategy<Value = Option<Persistence>> {
+    let of = |(timeout_seconds, bits, length, sip): (i32, u32, i32, bool)| Persistence {
+        timeout_seconds,
+        ipv4_netmask: Some(Ipv4Addr::from_bits(u32::MAX << (32 - bits)).to_string()),
+        ipv6_prefix_length: Some(length),
+        engine: sip.then_some(PersistenceEngine::Sip),
+    };
+    proptest::option::of((1..=2_678_400i32, 1..=32u32, 1..=128i32, any::<bool>()).prop_map(of))
+}
+
+/// Any fields, of which those are then left out that do not go together.
 fn virtual_service() -> impl Strategy<Value = VirtualService> {
     let ports = btree_set(1..=65535i32, 1..6);
-    let persistence = proptest::option::of((1..=2_678_400i32, 1..=32u32));
     let choice = (select(Scheduler::ALL), select(Forwarding::ALL), select(Protocol::ALL));
-    (label(), label(), addresses(), ports, persistence, choice, selector()).prop_map(
+    let flags = (proptest::option::of(any::<bool>()), any::<bool>(), any::<bool>());
+    let meta = (label(), label(), selector());
+    (meta, addresses(), ports, persistence(), choice, firewall_mark(), tunnel(), flags).prop_map(
         |(
-            name,
-            namespace,
-            addresses,
+            (name, namespace, selector),
+            mut addresses,
             ports,
-            persistence,
+            mut persistence,
             (scheduler, forwarding, protocol),
-            selector,
+            firewall_mark,
+            tunnel,
+            (masquerade, one_packet, all_ports),
         )| {
-            let v4 = addresses.iter().any(|a| a.contains('.'));
+            let marked = firewall_mark.is_some();
+            let destinations = firewall_mark.iter().flat_map(|m| &m.destinations).count();
+            if destinations > 0 && all_ports {
+                addresses.clear();
+            } else if marked {
+                addresses.extend(["198.51.100.1".to_owned(), "198.51.100.2".to_owned()]);
+            }
+            let v4 = destinations > 0 || addresses.iter().any(|a| a.contains('.'));
+            let v6 = addresses.iter().any(|a| a.contains(':'));
+            if let Some(persistence) = &mut persistence {
+                persistence.ipv4_netmask.take_if(|_| !v4);
+                persistence.ipv6_prefix_length.take_if(|_| !v6);
+                persistence.engine.take_if(|_| protocol != Protocol::UDP);
+            }
             let port = |(index, port): (usize, i32)| ServicePort {
                 name: Some(format!("p{index}")),
                 protocol,
                 port,
-                end_port: None,
-                target_port: (forwarding == Forwarding::NAT).then_some(65536 - port),
+                end_port: (marked && all_ports).then_some(port),
+                target_port: (forwarding == Forwarding::NAT && !marked).then_some(65536 - port),
             };
-            let persistence = persistence.map(|(timeout_seconds, bits)| Persistence {
-                timeout_seconds,
-                ipv4_netmask: v4.then(|| Ipv4Addr::from_bits(u32::MAX << (32 - bits)).to_string()),
-                ipv6_prefix_length: None,
-                engine: None,
-            });
+            let mut ports: Vec<_> = ports.into_iter().enumerate().map(port).collect();
+            if all_ports && (marked || persistence.is_some()) {
+                let all =
+                    ServicePort { port: 0, end_port: None, target_port: None, ..ports.remove(0) };
+                ports = vec![all];
+            }
+            let own = |flag: &&SchedulerFlag| flag.scheduler() == scheduler;
             let spec = VirtualServiceSpec {
                 addresses,
-                ports: ports.into_iter().enumerate().map(port).collect(),
+                ports,
+                firewall_mark,
                 scheduler,
-                scheduler_flags: match scheduler {
-                    Scheduler::Sh => vec![SchedulerFlag::ShPort, SchedulerFlag::ShFallback],
-                    Scheduler::Mh => vec![SchedulerFlag::MhFallback],
-                    _ => Vec::new(),
-                },
-                firewall_mark: None,
+                scheduler_flags: SchedulerFlag::ALL.iter().filter(own).copied().collect(),
                 forwarding,
-                tunnel: None,
-                nat: None,
-                one_packet: false,
+                tunnel,
+                nat: masquerade.map(|masquerade| Nat { masquerade }),
+                one_packet: one_packet
+                    && protocol == Protocol::UDP
+                    && forwarding != Forwarding::NAT,
                 persistence,
                 real_servers: RealServers { selector },
                 director_group: "edge".to_owned(),
@@ -109,8 +169,10 @@ fn real_server() -> impl Strategy<Value = RealServer> {
     let ports = btree_map(proptest::option::of(label()), 1..=65535i32, 0..4);
     let thresholds = proptest::option::of((1..=i32::MAX, any::<bool>()));
     let state = prop_oneof![Just(RealServerState::Enabled), Just(RealServerState::Disabled)];
-    (label(), place, ports, 0..=65535i32, thresholds, state).prop_map(
-        |(name, (address, node_name), ports, weight, thresholds, state)| {
+    let forwarding = proptest::option::of(select(Forwarding::ALL));
+    let how = (forwarding, tunnel());
+    (label(), place, ports, 0..=65535i32, how, thresholds, state).prop_map(
+        |(name, (address, node_name), ports, weight, (forwarding, tunnel), thresholds, state)| {
             let spec = RealServerSpec {
                 address,
                 node_name,
@@ -119,8 +181,8 @@ fn real_server() -> impl Strategy<Value = RealServer> {
                     .map(|(name, port)| RealServerPort { name, port })
                     .collect(),
                 weight,
-                forwarding: (weight % 2 == 0).then_some(Forwarding::NAT),
-                tunnel: None,
+                forwarding,
+                tunnel,
                 upper_threshold: thresholds.map(|(upper, _)| upper),
                 lower_threshold: thresholds.and_then(|(upper, both)| both.then_some(upper)),
                 state,
@@ -132,6 +194,30 @@ fn real_server() -> impl Strategy<Value = RealServer> {
     )
 }
 
+fn settings() -> impl Strategy<Value = (Option<Timeouts>, Option<Sysctls>)> {
+    let timeout = || proptest::option::of(1..=2_147_483i32);
+    let timeouts = (timeout(), timeout(), timeout());
+    let timeouts = timeouts.prop_map(|(tcp, tcp_fin, udp)| Timeouts { tcp, tcp_fin, udp });
+    let switches = vec(proptest::option::of(any::<bool>()), 9);
+    let numbers = (0..=2i32, vec(proptest::option::of(0..=3i32), 3));
+    let sysctls = (switches, numbers).prop_map(|(switches, (reuse, modes))| Sysctls {
+        conntrack: switches[0],
+        conn_reuse_mode: Some(reuse),
+        expire_nodest_conn: switches[1],
+        expire_quiescent_template: switches[2],
+        sloppy_tcp: switches[3],
+        sloppy_sctp: switches[4],
+        schedule_icmp: switches[5],
+        nat_icmp_send: switches[6],
+        pmtu_disc: switches[7],
+        drop_entry: modes[0],
+        drop_packet: modes[1],
+        secure_tcp: modes[2],
+        run_estimation: switches[8],
+    });
+    (proptest::option::of(timeouts), proptest::option::of(sysctls))
+}
+
 fn director_group() -> impl Strategy<Value = DirectorGroup> {
     let cidr = (1..=32u32, any::<u32>()).prop_map(|(length, bits)| {
         format!("{}/{length}", Ipv4Addr::from_bits(bits & (u32::MAX << (32 - length))))
@@ -140,8 +226,9 @@ fn director_group() -> impl Strategy<Value = DirectorGroup> {
     let networks = btree_map(cidr.clone(), interface.clone(), 0..4);
     let gateway = (v4(), 31..=32u8).prop_map(|(address, length)| format!("{address}/{length}"));
     let gateways = proptest::option::of((gateway, interface));
-    (label(), selector(), proptest::option::of(selector()), networks, gateways, vec(cidr, 0..4))
-        .prop_map(|(name, nodes, namespaces, networks, gateways, cidrs)| {
+    let namespaces = proptest::option::of(selector());
+    (label(), selector(), namespaces, networks, gateways, vec(cidr, 0..4), settings()).prop_map(
+        |(name, nodes, namespaces, networks, gateways, cidrs, (timeouts, sysctls))| {
             let network = |(cidr, interface)| Network { cidr, interface };
             let gateway = |(address, interface)| NatGateway { address, interface };
             let spec = DirectorGroupSpec {
@@ -150,11 +237,12 @@ fn director_group() -> impl Strategy<Value = DirectorGroup> {
                 networks: networks.into_iter().map(network).collect(),
                 nat_gateways: gateways.into_iter().map(gateway).collect(),
                 real_server_cidrs: cidrs,
-                timeouts: None,
-                sysctls: None,
+                timeouts,
+                sysctls,
             };
             DirectorGroup::new(&name, spec)
-        })
+        },
+    )
 }
 
 fn object() -> impl Strategy<Value = Object> {
