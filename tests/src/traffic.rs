@@ -23,7 +23,7 @@ use std::net::SocketAddr;
 use anyhow::{Context as _, ensure};
 
 pub use client::{Client, Held};
-pub use many::{Connections, Met, shares};
+pub use many::{Connections, Met, by_server, shares};
 pub use server::Server;
 
 /// What a server says of one request.

@@ -54,7 +54,10 @@ impl Farm {
     #[track_caller]
     fn build(count: usize, six: bool) -> Farm {
         let (outside, inside) = (Link::new("outside"), Link::new("inside"));
-        let client = Node::new("client").on(&outside, "eth0", "192.168.0.50/24 2001:db8::50/64");
+        // A local route is enough to receive; to speak from such an address IPv6 wants this besides.
+        let client = Node::new("client")
+            .on(&outside, "eth0", "192.168.0.50/24 2001:db8::50/64")
+            .sysctl("net.ipv6.ip_nonlocal_bind", "1");
         client.ip("route add local 172.20.0.0/16 dev lo\nroute add local 2001:db8:50::/48 dev lo");
         let director = Node::new("director")
             .on(&outside, "eth0", "192.168.0.1/24 2001:db8::1/64")
@@ -75,7 +78,8 @@ impl Farm {
             programs.push(Server::udp(&node, &address, &name));
             nodes.push(node);
         }
-        let agent = Standalone::start(&director);
+        // An audit's own requests would be counted among those of a change.
+        let agent = Standalone::start_with(&director, &["--audit-interval", "10m"]);
         Farm {
             client,
             director,
@@ -150,9 +154,10 @@ impl Farm {
 
     /// The running service's `VIP:PORT`.
     pub fn address(&self) -> String {
+        let port = if self.spec.contains("{port: 0") { 0 } else { self.port };
         match self.six {
-            true => format!("[{}]:{}", Farm::VIP_SIX, self.port),
-            false => format!("{}:{}", Farm::VIP, self.port),
+            true => format!("[{}]:{port}", Farm::VIP_SIX),
+            false => format!("{}:{port}", Farm::VIP),
         }
     }
 

@@ -65,12 +65,17 @@ impl Client<'_> {
         self.each_from(sources, |client| client.connect(server)?.ask())
     }
 
-    /// As [`Client::met_from`], with one UDP datagram each.
+    /// As [`Client::met_from`], with this UDP datagram from each.
     ///
     /// # Errors
     /// At the first that fails in another way than by being refused.
-    pub fn met_from_udp(&self, sources: &[impl Display], server: &str) -> anyhow::Result<Vec<Met>> {
-        self.each_from(sources, |client| exchange(&client.udp_socket(server)?, b"?\n"))
+    pub fn met_from_udp(
+        &self,
+        sources: &[impl Display],
+        server: &str,
+        datagram: &[u8],
+    ) -> anyhow::Result<Vec<Met>> {
+        self.each_from(sources, |client| exchange(&client.udp_socket(server)?, datagram))
     }
 
     fn each_from(
@@ -103,6 +108,15 @@ impl Client<'_> {
             all.iter().map(|datagram| Ok(exchange(&socket, datagram.as_ref())?.server)).collect()
         })
     }
+}
+
+/// How many of them met which server; `refused` is one of them.
+pub fn by_server(met: &[Met]) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for server in met {
+        *counts.entry(server.clone().unwrap_or_else(|| "refused".to_owned())).or_default() += 1;
+    }
+    counts
 }
 
 /// What a director without a server for a connection answers: an ICMP error.

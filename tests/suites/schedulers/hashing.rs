@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 
 use lvs_tests::bed::{Guest, in_guest};
 use lvs_tests::scenario::Farm;
-use lvs_tests::traffic::Met;
+use lvs_tests::traffic::{Met, by_server};
 
 use crate::model::{SourceHash, idle};
 
@@ -25,14 +25,6 @@ fn clients(count: usize) -> Vec<Ipv4Addr> {
 
 fn sources(clients: &[Ipv4Addr]) -> Vec<String> {
     clients.iter().map(|client| format!("{client}:0")).collect()
-}
-
-fn by_server(met: &[Met]) -> BTreeMap<String, usize> {
-    let mut counts = BTreeMap::new();
-    for server in met {
-        *counts.entry(server.clone().unwrap_or_else(|| "refused".to_owned())).or_default() += 1;
-    }
-    counts
 }
 
 #[test]
