@@ -118,6 +118,12 @@ fn kubectl_explains_what_lvs_is(cluster: &ControlPlane) -> anyhow::Result<()> {
     let weight = explain("realserver.spec.weight")?;
     assert!(weight.contains("Default: 1") && weight.contains("<integer>"), "{weight}");
     assert!(explain("directorgroup.spec.natGateways")?.contains("10.0.0.234/24"));
+    let tunnel = explain("realserver.spec.tunnel.type")?;
+    assert!(tunnel.contains("- gue: ") && tunnel.contains("32 bytes"), "{tunnel}");
+    let mark = explain("virtualservice.spec.firewallMark")?;
+    for part in ["ipvsadm `-f`", "destinations", "rules", "4294967295", "Default: off"] {
+        assert!(mark.contains(part), "{part}: {mark}");
+    }
     Ok(())
 }
 
@@ -214,6 +220,11 @@ fn kubectl_get_lvs_reads_like_ipvsadm(cluster: &ControlPlane) -> anyhow::Result<
     cluster.apply(
         "{apiVersion: kube-lvs.io/v1alpha1, kind: LVSNode, metadata: {name: node-a}, spec: {}}",
     )?;
+    cluster.apply(
+        "{apiVersion: kube-lvs.io/v1alpha1, kind: VirtualService, metadata: {name: cache}, spec: {\
+         ports: [{port: 80}], firewallMark: {destinations: [0.0.0.0/0]}, realServers: {selector: {}}}}",
+    )?;
+    status("virtualservice/cache", json!({"firewallMark": 80}))?;
     status(
         "lvsnode/node-a",
         json!({
@@ -234,6 +245,7 @@ fn kubectl_get_lvs_reads_like_ipvsadm(cluster: &ControlPlane) -> anyhow::Result<
             "virtualservice.kube-lvs.io/plain 192.168.0.200 TCP/80 wlc DR node-a 1/2 True",
             // Nothing has resolved it, and still its line says what it is.
             "virtualservice.kube-lvs.io/shared 192.168.0.201 rr DR",
+            "virtualservice.kube-lvs.io/cache 0.0.0.0/0 wlc DR",
             "NAME ADDRESS WEIGHT FORWARDING STATE SERVICES AGE",
             "realserver.kube-lvs.io/plain 192.168.0.101 1 Enabled plain",
             "NAME DIRECTORS READY AGE",
@@ -248,6 +260,9 @@ fn kubectl_get_lvs_reads_like_ipvsadm(cluster: &ControlPlane) -> anyhow::Result<
             Err(format!("{missing:?} are not in:\n{shown}"))
         }
     });
+    let wide = cluster.kubectl(&["get", "lvsvs", "cache", "-o", "wide"])?;
+    let words: Vec<_> = wide.split_whitespace().collect();
+    assert!(words.contains(&"MARK") && words.contains(&"80"), "{wide}");
     Ok(())
 }
 
