@@ -177,6 +177,8 @@ pub struct About {
     pub release: String,
     /// IPVS, where the kernel has it.
     pub ipvs: Option<lvs_ipvs::Info>,
+    /// Whether IPVS fits the number of its buckets to that of the connections: kernels of 2026 on.
+    pub resizes: bool,
 }
 
 /// Requests sent to the kernel since the start.

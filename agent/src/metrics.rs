@@ -38,6 +38,8 @@ pub struct Metrics {
     version: Gauge,
     size: Family<Kind, Gauge>,
     failures: Gauge,
+    connections: Gauge,
+    buckets: Gauge,
     reports: Family<OperationLabels, Counter>,
 }
 
@@ -53,6 +55,8 @@ impl Default for Metrics {
             version: Gauge::default(),
             size: Family::default(),
             failures: Gauge::default(),
+            connections: Gauge::default(),
+            buckets: Gauge::default(),
             reports: Family::default(),
         };
         metrics.register();
@@ -101,6 +105,16 @@ impl Metrics {
             self.size.clone(),
         );
         registry.register("failures", "What could not be programmed", self.failures.clone());
+        registry.register(
+            "connections",
+            "Connections of all destinations in IPVS's table, foreign ones too, at the last audit",
+            self.connections.clone(),
+        );
+        registry.register(
+            "connection_table_buckets",
+            "Buckets of IPVS's table of connections",
+            self.buckets.clone(),
+        );
         registry.register(
             "reports",
             "Reports written to the API server or the status file, by result",
@@ -155,6 +169,9 @@ impl Metrics {
         self.version.set(version.unwrap_or(0));
         self.failures.set(i64::from(status.failure_count));
         let table = status.table.clone().unwrap_or_default();
+        self.connections.set(table.connections);
+        let buckets = status.kernel.as_ref().and_then(|kernel| kernel.connection_table_size);
+        self.buckets.set(i64::from(buckets.unwrap_or(0)));
         for (kind, size) in [
             ("services", table.services),
             ("destinations", table.destinations),

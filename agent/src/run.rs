@@ -3,6 +3,7 @@
 mod audit;
 mod engine;
 mod faults;
+mod fill;
 mod mirror;
 mod status;
 #[cfg(test)]
@@ -65,6 +66,19 @@ pub struct Published {
     pub synced: bool,
     /// The node does what is known to be wanted.
     pub ready: bool,
+}
+
+impl Published {
+    /// Takes the place of what was told before; returns whether anybody must hear of it at once. The number of
+    /// connections alone changes all the time, and goes along with the next report.
+    fn replace(&mut self, new: Self) -> bool {
+        if let (Some(old), Some(new)) = (&mut self.status.table, &new.status.table) {
+            old.connections = new.connections;
+        }
+        let news = *self != new;
+        *self = new;
+        news
+    }
 }
 
 /// Why an agent cannot run.

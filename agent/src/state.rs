@@ -53,6 +53,8 @@ pub struct Observed {
     pub sysctls: BTreeMap<String, String>,
     /// Fixtures of the kinds that were asked for, foreign ones too where the kernel does not tell them apart.
     pub fixtures: BTreeSet<Fixture>,
+    /// Connections in IPVS's table, of foreign services too; `None` where the whole table was not read.
+    pub connections: Option<u64>,
 }
 
 /// What the node is, besides what the agent makes of it.

@@ -4,8 +4,10 @@
 
 mod audit;
 mod cold;
+mod connections;
 mod wide;
 
 pub use audit::{Audit, audit};
 pub use cold::{Cold, cold_programming};
+pub use connections::{Filled, Filling, Flows};
 pub use wide::{Latency, Wide};

@@ -179,7 +179,8 @@ prop_compose! {
             .chain(sysctls.keys().cloned().map(Made::Sysctl))
             .chain(fixtures.iter().copied().map(Made::Fixture));
         let ours = all.enumerate().filter(|(i, _)| seed >> (i % 64) & 1 == 1).map(|(_, m)| m).collect();
-        (Observed { services: Some(services), addresses, sysctls, fixtures }, ours)
+        let services = Some(services);
+        (Observed { services, addresses, sysctls, fixtures, connections: None }, ours)
     }
 }
 

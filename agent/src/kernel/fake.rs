@@ -35,6 +35,8 @@ pub struct Fake {
     pub fixture_calls: Vec<Vec<(bool, Fixture)>>,
     /// Sysctls that cannot be written.
     pub read_only: BTreeSet<String>,
+    /// Connections in the IPVS table.
+    pub connections: u64,
     requests: Requests,
 }
 
@@ -78,6 +80,7 @@ impl Fake {
             lacking: BTreeSet::new(),
             fixture_calls: Vec::new(),
             read_only: BTreeSet::new(),
+            connections: 0,
             requests: Requests::default(),
         }
     }
@@ -309,6 +312,9 @@ impl Kernel for Fake {
         };
         let fixtures = Ports::fixtures(self, &scope.fixtures).unwrap_or_default();
         let mut observed = Observed { services, fixtures, ..Observed::default() };
+        if matches!(scope.services, Services::All { .. }) {
+            observed.connections = Some(self.connections);
+        }
         if scope.addresses {
             observed.addresses = self.addresses.iter().cloned().collect();
         }
@@ -326,7 +332,8 @@ impl Kernel for Fake {
 
     fn about(&mut self) -> Result<About, KernelError> {
         let info = Info { version: Version(0x01_02_01), connection_table_size: 4096 };
-        Ok(About { release: "6.12.0-fake".to_owned(), ipvs: self.services.as_ref().map(|_| info) })
+        let ipvs = self.services.as_ref().map(|_| info);
+        Ok(About { release: "6.12.0-fake".to_owned(), ipvs, resizes: false })
     }
 
     fn requests(&self) -> Requests {

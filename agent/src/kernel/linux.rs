@@ -37,6 +37,8 @@ pub struct Linux {
 
 /// Not `/proc/net`, which is the namespace of the process's first thread.
 const TABLE: &str = "/proc/thread-self/net/ip_vs";
+/// There where IPVS's tables grow and shrink by themselves: ip_vs_status_show in net/netfilter/ipvs/ip_vs_ctl.c.
+const STATUS: &str = "/proc/thread-self/net/ip_vs_status";
 const SYSCTLS: &str = "/proc/sys";
 /// From how many services on existence is asked by one listing of all.
 const FEW: usize = 16;
@@ -110,11 +112,13 @@ impl Linux {
     fn all_services(
         &mut self,
         exact: &BTreeSet<ServiceKey>,
+        connections: &mut Option<u64>,
     ) -> Result<BTreeMap<ServiceKey, ServiceState>, Error> {
         let entries = self.ipvs(Client::services)?;
         // Where the file is hidden, netlink tells the same, a listing a service.
         let mut table = fs::read_to_string(TABLE).map(|text| table::parse(&text)).ok();
         self.requests.table_reads += 1;
+        *connections = table.as_ref().map(|table| table.connections);
         let mut services = BTreeMap::new();
         for entry in entries {
             let key = entry.service.key;
@@ -304,10 +308,11 @@ impl Kernel for Linux {
     }
 
     fn observe(&mut self, scope: &Scope) -> Result<Observed, KernelError> {
+        let mut connections = None;
         let services = match &scope.services {
             Services::None => Ok(BTreeMap::new()),
             Services::These(keys) => self.some_services(keys),
-            Services::All { exact } => self.all_services(exact),
+            Services::All { exact } => self.all_services(exact, &mut connections),
         };
         let mut observed = Observed {
             services: match services {
@@ -315,6 +320,7 @@ impl Kernel for Linux {
                 Err(Error::NoIpvs) => None,
                 Err(error) => return Err(error.into()),
             },
+            connections,
             ..Observed::default()
         };
         if scope.addresses {
@@ -346,7 +352,8 @@ impl Kernel for Linux {
             Err(Error::NoIpvs) => None,
             Err(error) => return Err(error.into()),
         };
-        Ok(About { release: release.trim().to_owned(), ipvs })
+        let resizes = Path::new(STATUS).exists();
+        Ok(About { release: release.trim().to_owned(), ipvs, resizes })
     }
 
     fn requests(&self) -> Requests {

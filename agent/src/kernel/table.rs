@@ -15,6 +15,9 @@ pub struct Table {
     pub destinations: BTreeMap<ServiceKey, Vec<Destination>>,
     /// Services of which a line was not understood, or that stand in the file twice.
     pub doubtful: BTreeSet<ServiceKey>,
+    /// Connections of all destinations, those of firewall marks and doubtful services too. Persistence templates, and
+    /// connections whose destination is gone, are not in it.
+    pub connections: u64,
 }
 
 /// Reads the file's text. What is not understood makes a service doubtful, or absent.
@@ -23,6 +26,7 @@ pub fn parse(text: &str) -> Table {
     let mut current: Option<(ServiceKey, Vec<Destination>)> = None;
     for line in text.lines() {
         if let Some(rest) = line.strip_prefix("  -> ") {
+            table.connections += connections(rest);
             let Some((key, destinations)) = current.as_mut() else { continue };
             match destination(rest) {
                 Some(destination) => destinations.push(destination),
@@ -81,6 +85,13 @@ fn destination(line: &str) -> Option<Destination> {
     };
     let weight = words.next()?.parse().ok()?;
     Some(Destination::new(DestinationKey { address, port }, forwarding, weight))
+}
+
+/// The last two words, ActiveConn and InActConn. The kernel's counters may be seen below 0 for a moment: they are
+/// changed apart.
+fn connections(line: &str) -> u64 {
+    let counts = line.split_ascii_whitespace().skip(3).take(2);
+    counts.filter_map(|count| count.parse::<u32>().ok()).map(u64::from).sum()
 }
 
 /// `C0A80065:0050` or `[2001:0db8:0000:0000:0000:0000:0000:0065]:0050`

@@ -43,6 +43,9 @@ impl<K: Kernel> Engine<K> {
     fn look(&mut self) -> Result<(), KernelError> {
         let scope = Scope::audit(self.fragments.union(), self.journal.ours());
         let read = self.kernel.observe(&scope)?;
+        let buckets = self.about.ipvs.as_ref().map(|info| info.connection_table_size);
+        let buckets = buckets.filter(|_| !self.about.resizes);
+        self.fill.see(read.connections.unwrap_or_default(), buckets);
         self.compare(&scope, read);
         self.uncertain = false;
         self.forget_lost();

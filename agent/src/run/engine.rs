@@ -1,6 +1,7 @@
 //! The heart of the loop: what is dirty is planned, compared with the mirror, carried out, read back and judged.
 
 use super::faults::Faults;
+use super::fill::Fill;
 use super::mirror;
 use super::withhold::{WITHHELD, Withhold};
 use super::wording::{describe, foreign, log, reading, subject, told, undoes};
@@ -28,6 +29,7 @@ pub(super) struct Engine<K> {
     pub(super) mirror: Observed,
     pub(super) faults: Faults,
     pub(super) drift: DriftReport,
+    pub(super) fill: Fill,
     pub(super) metrics: Arc<Metrics>,
     pub(super) dirty: BTreeSet<Owner>,
     pub(super) touched: Touched,
@@ -62,6 +64,7 @@ impl<K: Kernel> Engine<K> {
             mirror,
             faults: Faults::default(),
             drift: DriftReport::default(),
+            fill: Fill::default(),
             metrics,
             dirty: BTreeSet::new(),
             touched: Touched::default(),

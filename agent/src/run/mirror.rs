@@ -23,6 +23,7 @@ pub(super) fn part(mirror: &Observed, touched: &Touched) -> Observed {
             .filter_map(|path| Some((path.clone(), mirror.sysctls.get(path)?.clone())))
             .collect(),
         fixtures: touched.fixtures.intersection(&mirror.fixtures).copied().collect(),
+        connections: None,
     }
 }
 

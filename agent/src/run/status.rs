@@ -49,10 +49,10 @@ impl<K: Kernel> Engine<K> {
                 union.addresses.len()
                     - failed(|made| matches!(made, Made::Address(_))).min(union.addresses.len()),
             ),
-            connections: 0,
+            connections: i64::try_from(self.fill.connections()).unwrap_or(i64::MAX),
         };
         LVSNodeStatus {
-            warnings: Vec::new(),
+            warnings: self.fill.warning().into_iter().collect(),
             agent_version: env!("CARGO_PKG_VERSION").to_owned(),
             report_time: None,
             kernel: Some(KernelReport {

@@ -1,5 +1,7 @@
 //! The loop against a kernel in memory.
 
+mod fill;
+
 use super::engine::Engine;
 use crate::input::{Update, slice_name};
 use crate::journal::{Identity, Journal, Made};

@@ -72,9 +72,5 @@ fn publish<K: Kernel>(engine: &Engine<K>, published: &watch::Sender<Published>) 
     let status = engine.status();
     engine.metrics.state(&status, engine.kernel.requests());
     let new = Published { status, synced: engine.synced(), ready: engine.ready() };
-    published.send_if_modified(|old| {
-        let changed = *old != new;
-        *old = new;
-        changed
-    });
+    published.send_if_modified(|old| old.replace(new));
 }

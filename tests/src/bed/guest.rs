@@ -24,6 +24,7 @@ pub struct Guest {
     pub(super) control_plane: bool,
     pub(super) making_seed: bool,
     pub(super) without: Vec<String>,
+    pub(super) parameters: Vec<String>,
 }
 
 impl Guest {
@@ -37,6 +38,7 @@ impl Guest {
             control_plane: false,
             making_seed: false,
             without: Vec::new(),
+            parameters: Vec::new(),
         }
     }
 
@@ -78,6 +80,12 @@ impl Guest {
     /// Debian's kernel as if it had been built without this module, such as `ip_vs` or `ip_vs_lblcr`.
     pub fn without_module(mut self, module: &str) -> Guest {
         self.without.push(module.into());
+        self
+    }
+
+    /// A word on the kernel's command line, such as a parameter of a built-in module: `ip_vs.conn_tab_bits=20`.
+    pub fn parameter(mut self, word: &str) -> Guest {
+        self.parameters.push(word.into());
         self
     }
 

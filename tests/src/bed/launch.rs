@@ -100,6 +100,7 @@ impl Launch<'_> {
             || asked == "guest"
             || self.guest.virtual_time
             || self.guest.kernel == Kernel::Debian
+            || !self.guest.parameters.is_empty()
         {
             return Ok(false);
         }
@@ -202,6 +203,7 @@ impl Launch<'_> {
         );
         command.arg(format!("BED_DIR={shown}"));
         command.args(if self.guest.virtual_time { &["time-travel=inf-cpu"][..] } else { &[] });
+        command.args(&self.guest.parameters);
         command.env_clear().envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
         command.env("HOME", folder).env("TMPDIR", memory_folder()?);
         let console = File::create(folder.join("console"))?;

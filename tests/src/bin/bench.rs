@@ -5,14 +5,18 @@ use std::time::Duration;
 
 use anyhow::bail;
 use lvs_tests::bed::{Guest, inside, show_command};
-use lvs_tests::bench::{self, Wide, cold_programming};
+use lvs_tests::bench::{self, Filling, Wide, cold_programming};
 
 /// Each in a guest of its own.
-const PARTS: [&str; 3] = ["cold", "change", "audit"];
+const PARTS: [&str; 4] = ["cold", "change", "audit", "connections"];
 /// How often the small table is programmed; the one in the middle is printed.
 const ROUNDS: usize = 5;
 /// How many changes are made through the API server.
 const CHANGES: u16 = 1_000;
+/// Sizes of the table of connections, as powers of two: the kernel's default and the largest of Linux 6.12.
+const TABLE_BITS: [u8; 2] = [12, 20];
+/// How many connections are in it. The first is what the others are compared with.
+const CONNECTIONS: [u32; 5] = [1_000, 10_000, 32_768, 100_000, 1_000_000];
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
@@ -20,6 +24,7 @@ fn main() -> anyhow::Result<()> {
         (true, ["cold"]) => cold(),
         (true, ["change"]) => change(),
         (true, ["audit"]) => audit(),
+        (true, ["connections"]) => connections(),
         (false, []) => PARTS.iter().try_for_each(|part| outside(part)),
         (false, [part]) if PARTS.contains(part) => outside(part),
         _ => bail!(
@@ -32,8 +37,17 @@ fn main() -> anyhow::Result<()> {
 fn outside(part: &str) -> anyhow::Result<()> {
     let guest = if part == "change" { Guest::control_plane() } else { Guest::kernel() };
     let guest = guest.memory("3G").limit(Duration::from_secs(1800));
+    if part != "connections" {
+        return boot(&guest, part);
+    }
+    TABLE_BITS.iter().try_for_each(|bits| {
+        boot(&guest.clone().parameter(&format!("ip_vs.conn_tab_bits={bits}")), part)
+    })
+}
+
+fn boot(guest: &Guest, part: &str) -> anyhow::Result<()> {
     let command: Vec<OsString> = vec![std::env::current_exe()?.into(), part.into()];
-    match show_command(&guest, command)? {
+    match show_command(guest, command)? {
         0 => Ok(()),
         status => bail!("{part} failed with status {status}: its output is above"),
     }
@@ -81,6 +95,30 @@ fn audit() -> anyhow::Result<()> {
     println!("time                    {:>10}", milliseconds(audit.time));
     println!("requests to the kernel  {:>10.1}", audit.requests);
     Ok(())
+}
+
+fn connections() -> anyhow::Result<()> {
+    let mut filling = Filling::new()?;
+    filling.program()?;
+    let measured = filling.measure(&CONNECTIONS)?;
+    let Some(first) = measured.first() else { return Ok(()) };
+    println!(
+        "\nTCP connections in a table of {} buckets, and a packet of one of them beside its time at {}",
+        first.buckets, first.connections
+    );
+    println!("connections  a bucket  bytes each   opening    packet   ratio");
+    for filled in &measured {
+        let (load, each) = (filled.load(), filled.bytes / filled.connections);
+        let (opening, packet) = (microseconds(filled.opening), microseconds(filled.packet));
+        let ratio = filled.packet.as_secs_f64() / first.packet.as_secs_f64();
+        let count = filled.connections;
+        println!("{count:>11} {load:>9.2} {each:>11} {opening:>9} {packet:>9} {ratio:>7.2}");
+    }
+    Ok(())
+}
+
+fn microseconds(time: Duration) -> String {
+    format!("{:.2} us", time.as_secs_f64() * 1e6)
 }
 
 fn milliseconds(time: Duration) -> String {

@@ -68,6 +68,19 @@ fn a_service_with_a_strange_line_is_doubtful_and_no_other() {
 }
 
 #[test]
+fn connections_of_all_destinations_are_counted_whatever_they_belong_to() {
+    let text = "IP Virtual Server version 1.2.1 (size=4096)\n\
+                Prot LocalAddress:Port Scheduler Flags\n  \
+                -> RemoteAddress:Port Forward Weight ActiveConn InActConn\n\
+                TCP  C0A8000A:0050 rr \n  \
+                -> C0A80065:0050      Route   1      3000000000 7         \n\
+                FWM  00000007 rr \n  \
+                -> C0A80065:0000      Route   1      40         500       \n  \
+                -> C0A80066:0000      Beamed  1      2          -1        \n";
+    assert_eq!(parse(text).connections, 3_000_000_549);
+}
+
+#[test]
 fn a_service_that_stands_twice_is_doubtful() {
     let table = parse("TCP  C0A8000A:0050 rr \nTCP  C0A8000A:0050 rr \n");
     assert_eq!(table.doubtful.len(), 1);

@@ -1,0 +1,77 @@
+//! Many connections at once: the director holds them, and its agent says how many, and when their table is too small.
+
+use std::time::Duration;
+
+use lvs_tests::bed::{Guest, in_guest};
+use lvs_tests::bench::Filling;
+use lvs_tests::eventually;
+use lvs_tests::scenario::{Cluster, director_group, metric, real_server, virtual_service};
+use serde_json::Value;
+
+/// How long the agent may take to look and to report: reports come at least every 30 s.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Far more than eight times the 4096 buckets.
+const MANY: u32 = 100_000;
+
+#[test]
+fn the_agent_tells_connections_and_long_chains_and_does_not_report_for_the_number_alone() {
+    let guest = Guest::control_plane().virtual_time().limit(Duration::from_secs(300));
+    in_guest(guest, || -> anyhow::Result<()> {
+        let mut filling = Filling::new()?;
+        let director = filling.director.clone();
+        let mut cluster = Cluster::start_with(&["--audit-interval", "500ms"]);
+        cluster.add_director(&director);
+        cluster.apply(&director_group("default", "nodeSelector: {}"));
+        for host in 101..=110 {
+            let spec = format!("address: 10.2.0.{host}");
+            cluster.apply(&real_server(&format!("rs{host}"), "web", &spec));
+        }
+        cluster.apply(&virtual_service("web", "addresses: [192.168.0.10], forwarding: DR"));
+        cluster.wait_for("virtualservice/web", "Programmed");
+
+        let status = || -> Value {
+            let text = cluster.kubectl("get lvsnode director -o json").expect("the LVSNode");
+            serde_json::from_str::<Value>(&text).expect("JSON")["status"].take()
+        };
+        let reported = || status()["table"]["connections"].as_u64().unwrap_or_default();
+        let counted = || metric(&director, "lvs_agent_connections");
+        assert_eq!(status()["kernel"]["connectionTableSize"], 4096);
+        assert_eq!(metric(&director, "lvs_agent_connection_table_buckets"), 4096.0);
+
+        filling.fill(1_000)?;
+        eventually("1000 are counted", PATIENCE, counted, |count| *count == 1_000.0);
+        eventually("1000 are reported", PATIENCE, reported, |count| *count == 1_000);
+        assert_eq!(status()["warnings"], Value::Null);
+        // A report has just been written, and the next is due in 30 s.
+        let reports = metric(&director, "lvs_agent_reports_total");
+        for connections in [2_000, 3_000, 4_000] {
+            filling.fill(connections)?;
+            let wanted = f64::from(connections);
+            eventually("they are counted", PATIENCE, counted, |count| *count == wanted);
+        }
+        assert_eq!(metric(&director, "lvs_agent_reports_total"), reports);
+
+        filling.fill(MANY)?;
+        let warned = |status: &Value| status["warnings"][0]["reason"] == "LongConnectionChains";
+        let status = eventually("long chains are told", PATIENCE, status, warned);
+        let message = status["warnings"][0]["message"].as_str().unwrap_or_default();
+        assert!(message.contains("conn_tab_bits=20"), "{message}");
+        eventually("all are reported", PATIENCE, reported, |count| *count == u64::from(MANY));
+        let listed = director.sh("grep -c ESTABLISHED /proc/net/ip_vs_conn")?;
+        assert_eq!(listed.trim(), MANY.to_string(), "entries in the kernel's own list");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_kernel_started_with_conn_tab_bits_20_has_a_table_of_that_size() {
+    let guest = Guest::kernel().memory("3G").parameter("ip_vs.conn_tab_bits=20");
+    in_guest(guest, || -> anyhow::Result<()> {
+        let mut filling = Filling::new()?;
+        filling.program()?;
+        let measured = filling.measure(&[1_000, MANY])?;
+        assert_eq!(measured.last().map(|last| last.connections), Some(u64::from(MANY)));
+        assert!(measured.iter().all(|filled| filled.buckets == 1 << 20), "{measured:?}");
+        Ok(())
+    });
+}
