@@ -26,7 +26,7 @@ test: ## every test, on a real kernel and a real API server; one with: make test
 lint: ## formatting, clippy, licences
 	@tests/lint.sh
 
-bench: ## cold programming beside ipvsadm, API change to kernel, audit cost
+bench: ## cold programming beside ipvsadm, API change to kernel, audit cost, a million connections
 	@tests/prepare.sh bench
 	@cargo bench -q -p lvs-ipvs
 	@"$${CARGO_TARGET_DIR:-target}"/release/lvs-bench
