@@ -4,8 +4,8 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use lvs_tests::bed::{Guest, in_guest};
-use lvs_tests::scenario::{Farm, director_group};
-use lvs_tests::traffic::{by_server, shares};
+use lvs_tests::scenario::{Farm, director_group, virtual_service};
+use lvs_tests::traffic::{Client, Server, by_server, shares};
 
 /// Longer than a closed connection's entry lives (120 s), which would hold the template.
 const WINDOW: Duration = Duration::from_secs(200);
@@ -26,6 +26,7 @@ fn a_client_meets_its_server_again() {
         it_is_remembered_for_the_window_and_then_forgotten(&mut farm)?;
         it_is_remembered_while_a_connection_is_open(&mut farm)?;
         a_netmask_makes_one_client_of_a_network(&mut farm)?;
+        port_0_is_every_port_that_no_other_service_has(&mut farm)?;
         it_keeps_coming_to_a_drained_server_unless_templates_expire(&mut farm)
     });
 }
@@ -82,6 +83,29 @@ fn a_netmask_makes_one_client_of_a_network(farm: &mut Farm) -> anyhow::Result<()
     Ok(())
 }
 
+fn port_0_is_every_port_that_no_other_service_has(farm: &mut Farm) -> anyhow::Result<()> {
+    for (number, node) in farm.nodes().to_vec().iter().enumerate() {
+        farm.keep(Server::tcp(node, &format!("10.0.0.{}:8081", 101 + number), node.name()));
+    }
+    let [one, other] = ["8080", "8081"].map(|port| format!("{}:{port}", Farm::VIP));
+    let clients = sources("172.20.1.", 1..10);
+    farm.serve("scheduler: rr, persistence: {}, ports: [{port: 0}]", &[1, 1, 1]);
+    let met = farm.client.met_from(&clients, &one)?;
+    assert_eq!(by_server(&met), shares([("rs1", 3), ("rs2", 3), ("rs3", 3)]));
+    assert_eq!(farm.client.met_from(&clients, &other)?, met, "one server on both ports");
+
+    // The exact port wins, and its clients are not the others'.
+    let exact = "forwarding: NAT, scheduler: rr, ports: [{port: 8081}]";
+    let exact = virtual_service("exact", &format!("addresses: [{}], {exact}", Farm::VIP));
+    farm.beside(&exact.replace("app: exact", "app: web"));
+    let client = Client::new(&farm.client).from("172.20.1.1:0");
+    assert_eq!(client.shares(&other, 6)?, shares([("rs1", 2), ("rs2", 2), ("rs3", 2)]));
+    assert_eq!(farm.client.met_from(&clients, &one)?, met, "the other ports stay");
+    farm.beside("");
+    assert_eq!(farm.client.met_from(&clients, &other)?, met, "back among all ports");
+    Ok(())
+}
+
 #[test]
 fn a_prefix_length_makes_one_client_of_an_ipv6_network() {
     in_guest(Guest::kernel().virtual_time(), || -> anyhow::Result<()> {
@@ -135,4 +159,54 @@ fn it_keeps_coming_to_a_drained_server_unless_templates_expire(
         held.assert_alive("weight 0");
     }
     Ok(())
+}
+
+/// A request as a SIP client sends it, with this Call-ID (RFC 3261, 20.8).
+fn invite(call: &str) -> Vec<u8> {
+    let text = format!(
+        "INVITE sip:bob@example.com SIP/2.0\r\nVia: SIP/2.0/UDP 192.168.0.50:5060;branch=z9hG4bK776asdhds\r\n\
+         Max-Forwards: 70\r\nTo: Bob <sip:bob@example.com>\r\nFrom: Alice <sip:alice@example.com>;tag=1928301774\r\n\
+         Call-ID: {call}@client.example.com\r\nCSeq: 314159 INVITE\r\nContent-Length: 0\r\n\r\n"
+    );
+    text.into_bytes()
+}
+
+#[test]
+#[ignore = "the agent does not plan engines yet"]
+fn a_sip_call_meets_one_server() {
+    in_guest(Guest::kernel().virtual_time(), || -> anyhow::Result<()> {
+        let mut farm = Farm::new(3);
+        let udp = "scheduler: rr, ports: [{port: PORT, protocol: UDP, targetPort: 8080}]";
+        let client = farm.client.clone();
+        let client = Client::new(&client);
+        let ports: Vec<_> =
+            (0..9).map(|number| format!("192.168.0.50:{}", 30_000 + number)).collect();
+
+        // By address alone the client is one, whatever it says.
+        let sip = farm.serve(&format!("{udp}, persistence: {{}}"), &[1, 1, 1]);
+        for call in ["a", "b", "c"] {
+            let met = by_server(&client.met_from_udp(&ports[..3], &sip, &invite(call))?);
+            assert_eq!(met.len(), 1, "{call}: {met:?}");
+        }
+        let sip = farm.serve(&format!("{udp}, persistence: {{engine: sip}}"), &[1, 1, 1]);
+        let mut calls = Vec::new();
+        for (number, call) in ["a", "b", "c"].into_iter().enumerate() {
+            let ports = &ports[3 * number..3 * number + 3];
+            let met = by_server(&client.met_from_udp(ports, &sip, &invite(call))?);
+            assert_eq!(met.len(), 1, "{call}, from three ports: {met:?}");
+            calls.extend(met.into_keys());
+        }
+        calls.sort();
+        assert_eq!(calls, ["rs1", "rs2", "rs3"], "a call each");
+
+        // The address counts besides (ip_vs_sip_ct_match), as far as the mask goes.
+        let two = ["172.20.1.1:0", "172.20.1.2:0", "172.20.1.3:0"];
+        let apart = by_server(&client.met_from_udp(&two, &sip, &invite("d"))?);
+        assert_eq!(apart.len(), 3, "{apart:?}");
+        let netmask = "{engine: sip, ipv4Netmask: 255.255.255.0}";
+        let sip = farm.serve(&format!("{udp}, persistence: {netmask}"), &[1, 1, 1]);
+        let together = by_server(&client.met_from_udp(&two, &sip, &invite("d"))?);
+        assert_eq!(together.len(), 1, "{together:?}");
+        Ok(())
+    });
 }
