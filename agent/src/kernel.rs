@@ -10,9 +10,10 @@ mod execute;
 pub mod fake;
 mod fixture_error;
 mod linux;
+mod netlink;
+mod nftables;
 mod ports;
 mod privilege;
-mod rtnetlink;
 pub mod table;
 
 pub(crate) use address::own as own_address;
@@ -20,6 +21,8 @@ pub use changes::changes;
 pub use error::KernelError;
 pub use fixture_error::FixtureError;
 pub use linux::Linux;
+pub use nftables::Nftables;
+pub use ports::Direction;
 pub use privilege::require_net_admin;
 
 use crate::journal::{Journal, Made};
@@ -192,7 +195,8 @@ pub struct Requests {
     pub table_reads: u64,
     /// Reads and writes of sysctls.
     pub sysctls: u64,
-    /// Listings of our table of nftables, and transactions.
+    /// Messages to nftables: one that asks for our table, seven more that list what is in it; one a change, besides the two
+    /// that frame a transaction.
     pub nftables: u64,
     /// Tunnel devices and GUE ports.
     pub links: u64,

@@ -13,6 +13,7 @@ packages=(
   iproute2 util-linux        # namespaces, veth, nsenter, taskset
   procps busybox-static      # the guest's pid 1 and its power-off
   ipvsadm                    # to read tables as an admin would, and to be measured against
+  nftables                   # the same of nftables
   tcpdump iputils-arping     # to see packets and ask who has an address
   kmod user-mode-linux       # Debian's own modular kernel: what a node without IPVS, or without a scheduler, looks like
   openssl curl ca-certificates

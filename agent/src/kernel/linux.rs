@@ -3,8 +3,8 @@
 mod fixtures;
 
 use super::execute::execute;
+use super::netlink::Rtnetlink;
 use super::ports::{Direction, Ports, Standing};
-use super::rtnetlink::Rtnetlink;
 use super::{
     About, Done, FixtureError, Kernel, KernelError, Requests, Scope, Services, address, table,
 };

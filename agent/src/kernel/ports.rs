@@ -48,8 +48,10 @@ pub(super) trait Ports {
 
 /// Which way an address or fixture changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Direction {
+pub enum Direction {
+    /// It shall stand.
     Add,
+    /// It shall not stand.
     Remove,
 }
 

@@ -1,13 +1,15 @@
 //! Fixtures on the real kernel: which module of ours has which.
 
 use crate::kernel::ports::Direction;
-use crate::kernel::{FixtureError, Requests};
+use crate::kernel::{FixtureError, Nftables, Requests};
 use crate::state::{Fixture, FixtureKind};
 use std::collections::BTreeSet;
 
 /// Both opened when they are first needed: a node that has no fixtures pays nothing.
 #[derive(Debug, Default)]
-pub(super) struct Fixtures {}
+pub(super) struct Fixtures {
+    nftables: Nftables,
+}
 
 impl Fixtures {
     /// What stands of these kinds; nothing of a kind that the kernel has no module for.
@@ -15,8 +17,11 @@ impl Fixtures {
         &mut self,
         kinds: &BTreeSet<FixtureKind>,
     ) -> Result<BTreeSet<Fixture>, FixtureError> {
-        let _ = kinds;
-        Ok(BTreeSet::new())
+        let mut standing = BTreeSet::new();
+        if kinds.contains(&FixtureKind::Nftables) {
+            standing.extend(self.nftables.standing()?);
+        }
+        Ok(standing)
     }
 
     /// Makes and removes, a result each; all that is nftables' in one transaction.
@@ -24,9 +29,14 @@ impl Fixtures {
         &mut self,
         changes: &[(Direction, Fixture)],
     ) -> Vec<Result<(), FixtureError>> {
-        let missing = |(_, fixture): &(Direction, Fixture)| {
+        let of_nftables = |change: &&(Direction, Fixture)| change.1.kind() == FixtureKind::Nftables;
+        let asked: Vec<_> = changes.iter().filter(of_nftables).copied().collect();
+        let mut results = self.nftables.change(&asked).into_iter();
+        let result = |(_, fixture): &(Direction, Fixture)| {
             Err(match fixture.kind() {
-                FixtureKind::Nftables => FixtureError::NoNftables,
+                FixtureKind::Nftables => {
+                    return results.next().unwrap_or(Err(FixtureError::NoNftables));
+                }
                 FixtureKind::Tunnel => FixtureError::NoModule { module: "ip_tunnel".to_owned() },
                 FixtureKind::Gue => FixtureError::NoModule { module: "fou".to_owned() },
                 FixtureKind::LocalDelivery => {
@@ -34,11 +44,11 @@ impl Fixtures {
                 }
             })
         };
-        changes.iter().map(missing).collect()
+        changes.iter().map(result).collect()
     }
 
     /// `requests` with what was asked about fixtures.
     pub(super) fn requests(&self, requests: Requests) -> Requests {
-        requests
+        Requests { nftables: self.nftables.sent(), ..requests }
     }
 }

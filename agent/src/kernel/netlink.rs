@@ -1,13 +1,16 @@
-//! rtnetlink, blocking: listings, and many changes in one send.
+//! Netlink, blocking: listings, many changes in one send, and transactions.
 
 use netlink_packet_core::{
-    NLM_F_ACK, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NetlinkBuffer, NetlinkHeader,
-    NetlinkMessage, NetlinkPayload,
+    NLM_F_ACK, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NetlinkBuffer, NetlinkDeserializable,
+    NetlinkHeader, NetlinkMessage, NetlinkPayload, NetlinkSerializable,
 };
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_sys::protocols::NETLINK_ROUTE;
 use netlink_sys::{Socket, SocketAddr};
+use nix::sys::socket::{setsockopt, sockopt};
+use std::collections::BTreeMap;
 use std::io;
+use std::marker::PhantomData;
 use std::net::UdpSocket;
 use std::os::fd::AsFd as _;
 use std::time::Duration;
@@ -23,26 +26,40 @@ const BATCH: usize = 64;
 /// How often a listing is tried while what it lists keeps changing.
 const ATTEMPTS: usize = 4;
 
+/// The messages of one netlink protocol.
+pub(super) trait Protocol: NetlinkSerializable + NetlinkDeserializable + Clone {
+    /// The protocol's number.
+    const NUMBER: isize;
+}
+
+impl Protocol for RouteNetlinkMessage {
+    const NUMBER: isize = NETLINK_ROUTE;
+}
+
+/// rtnetlink.
+pub(super) type Rtnetlink = Netlink<RouteNetlinkMessage>;
+
 /// A socket of the network namespace of the thread that opened it.
 #[derive(Debug)]
-pub(super) struct Rtnetlink {
+pub(super) struct Netlink<M> {
     socket: Socket,
     sequence: u32,
     sent: u64,
     incoming: Vec<u8>,
+    messages: PhantomData<M>,
 }
 
 /// What one message says about a request.
-enum Answer {
-    Item(RouteNetlinkMessage),
+enum Answer<M> {
+    Item(M),
     /// 0: done.
     End(i32),
     Other,
 }
 
-impl Rtnetlink {
+impl<M: Protocol> Netlink<M> {
     pub(super) fn open() -> io::Result<Self> {
-        let mut socket = Socket::new(NETLINK_ROUTE)?;
+        let mut socket = Socket::new(M::NUMBER)?;
         socket.bind_auto()?;
         // A connected socket takes messages from the kernel alone, not from other processes.
         socket.connect(&SocketAddr::new(0, 0))?;
@@ -52,7 +69,7 @@ impl Rtnetlink {
         let timer = UdpSocket::from(socket.as_fd().try_clone_to_owned()?);
         timer.set_read_timeout(Some(ANSWER_TIMEOUT))?;
         timer.set_write_timeout(Some(ANSWER_TIMEOUT))?;
-        Ok(Self { socket, sequence: 0, sent: 0, incoming: Vec::new() })
+        Ok(Self { socket, sequence: 0, sent: 0, incoming: Vec::new(), messages: PhantomData })
     }
 
     /// Requests sent so far.
@@ -61,12 +78,18 @@ impl Rtnetlink {
     }
 
     /// All objects of a kind. What cannot be decoded is left out: one strange object hides no other.
-    pub(super) fn list(
+    pub(super) fn list(&mut self, request: &M) -> io::Result<Vec<M>> {
+        self.gather(request, &mut |item| Some(item))
+    }
+
+    /// What `pick` makes of all objects of a kind; only that is kept, however long the listing is.
+    pub(super) fn gather<T>(
         &mut self,
-        request: &RouteNetlinkMessage,
-    ) -> io::Result<Vec<RouteNetlinkMessage>> {
+        request: &M,
+        pick: &mut dyn FnMut(M) -> Option<T>,
+    ) -> io::Result<Vec<T>> {
         for _ in 0..ATTEMPTS {
-            match self.list_once(request) {
+            match self.gather_once(request, NLM_F_DUMP, pick) {
                 Ok(Some(items)) => return Ok(items),
                 Ok(None) => {}
                 // Datagrams got lost; the rest of the listing is passed over by its sequence number.
@@ -77,12 +100,21 @@ impl Rtnetlink {
         Err(io::Error::other("what was listed kept changing"))
     }
 
-    fn list_once(
+    /// The one object that a request names.
+    pub(super) fn get(&mut self, request: &M) -> io::Result<Option<M>> {
+        let items = self.gather_once(request, NLM_F_ACK, &mut |item| Some(item))?;
+        Ok(items.unwrap_or_default().pop())
+    }
+
+    /// `None` when what was listed changed meanwhile.
+    fn gather_once<T>(
         &mut self,
-        request: &RouteNetlinkMessage,
-    ) -> io::Result<Option<Vec<RouteNetlinkMessage>>> {
+        request: &M,
+        flags: u16,
+        pick: &mut dyn FnMut(M) -> Option<T>,
+    ) -> io::Result<Option<Vec<T>>> {
         let mut datagram = Vec::new();
-        let sequence = self.push(&mut datagram, request.clone(), NLM_F_DUMP);
+        let sequence = self.push(&mut datagram, request.clone(), flags);
         self.send(&datagram)?;
         let (mut items, mut end, mut interrupted) = (Vec::new(), None, false);
         while end.is_none() {
@@ -92,7 +124,7 @@ impl Rtnetlink {
                 }
                 interrupted |= header.flags & NLM_F_DUMP_INTR != 0;
                 match answer {
-                    Answer::Item(item) => items.push(item),
+                    Answer::Item(item) => items.extend(pick(item)),
                     Answer::End(code) => end = Some(code),
                     Answer::Other => {}
                 }
@@ -108,7 +140,7 @@ impl Rtnetlink {
     /// Makes changes in order, a result each; one that fails stops no other.
     pub(super) fn change(
         &mut self,
-        requests: impl IntoIterator<Item = (RouteNetlinkMessage, u16)>,
+        requests: impl IntoIterator<Item = (M, u16)>,
     ) -> Vec<io::Result<()>> {
         let mut requests = requests.into_iter().peekable();
         let mut results = Vec::new();
@@ -133,6 +165,43 @@ impl Rtnetlink {
         results
     }
 
+    /// Sends messages that the kernel takes as one: the first one opens and the last one closes the transaction, and the last
+    /// but one is acknowledged. The errors, by the places of the messages that they are about.
+    pub(super) fn transact(
+        &mut self,
+        messages: impl IntoIterator<Item = (M, u16)>,
+    ) -> io::Result<BTreeMap<usize, i32>> {
+        let mut datagram = Vec::new();
+        let first = self.sequence.wrapping_add(1);
+        let mut count: usize = 0;
+        for (message, flags) in messages {
+            self.push(&mut datagram, message, flags);
+            count += 1;
+        }
+        // It has to fit the send buffer whole (netlink_sendmsg: EMSGSIZE). Where this is refused, small ones still do.
+        let room = datagram.len().saturating_mul(2).max(QUEUE_BYTES);
+        if let Err(error) = setsockopt(&self.socket.as_fd(), sockopt::SndBufForce, &room) {
+            tracing::debug!(%error, "the send buffer keeps its size");
+        }
+        self.send(&datagram)?;
+        let mut errors = BTreeMap::new();
+        let mut answered = false;
+        while !answered {
+            self.receive(|header, answer| {
+                let place = header.sequence_number.wrapping_sub(first);
+                let place = usize::try_from(place).unwrap_or(usize::MAX);
+                if let (Answer::End(code), true) = (answer, place < count) {
+                    // What is about the whole (nfnetlink_rcv_batch) names the first message.
+                    answered |= place == 0 || place.saturating_add(2) == count;
+                    if code != 0 {
+                        errors.insert(place, code);
+                    }
+                }
+            })?;
+        }
+        Ok(errors)
+    }
+
     fn exchange(
         &mut self,
         datagram: &[u8],
@@ -152,7 +221,7 @@ impl Rtnetlink {
         Ok(())
     }
 
-    fn push(&mut self, datagram: &mut Vec<u8>, request: RouteNetlinkMessage, flags: u16) -> u32 {
+    fn push(&mut self, datagram: &mut Vec<u8>, request: M, flags: u16) -> u32 {
         self.sequence = self.sequence.wrapping_add(1);
         self.sent += 1;
         let mut header = NetlinkHeader::default();
@@ -180,7 +249,7 @@ impl Rtnetlink {
     }
 
     /// Reads one datagram.
-    fn receive(&mut self, mut each: impl FnMut(&NetlinkHeader, Answer)) -> io::Result<()> {
+    fn receive(&mut self, mut each: impl FnMut(&NetlinkHeader, Answer<M>)) -> io::Result<()> {
         self.incoming.clear();
         self.incoming.reserve(RECEIVE_BYTES);
         loop {
@@ -196,7 +265,7 @@ impl Rtnetlink {
         while let Ok(length) = NetlinkBuffer::new_checked(&rest).map(|message| message.length()) {
             let Ok(length) = usize::try_from(length) else { break };
             let Some(message) = rest.get(..length) else { break };
-            match NetlinkMessage::<RouteNetlinkMessage>::deserialize(message) {
+            match NetlinkMessage::<M>::deserialize(message) {
                 Ok(message) => {
                     let (header, payload) = message.into_parts();
                     let answer = match payload {
@@ -207,7 +276,7 @@ impl Rtnetlink {
                     };
                     each(&header, answer);
                 }
-                Err(error) => tracing::debug!(%error, "an rtnetlink message was not understood"),
+                Err(error) => tracing::debug!(%error, "a netlink message was not understood"),
             }
             rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
         }

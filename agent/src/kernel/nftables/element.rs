@@ -1,0 +1,128 @@
+//! Fixtures as elements of our sets.
+
+use super::message::{Attributes, Kind, Message, View};
+use super::ruleset::{Part, TABLE, Value, message};
+use crate::state::{Fixture, Packets};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use lvs_ipvs::{Family, Protocol};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::num::NonZeroU32;
+
+/// The message that adds or removes a fixture's element. `None` for what is no fixture of this table, or has a protocol
+/// that does not fit into a packet.
+pub(super) fn request(kind: Kind, fixture: &Fixture) -> Option<Message> {
+    let part = Part::of(fixture)?;
+    let (packets, value) = match fixture {
+        // Marks are in host byte order (nft_meta_set_eval), options of TCP in the network's.
+        Fixture::Mark { packets, mark } => (packets, mark.get().to_ne_bytes().to_vec()),
+        Fixture::SegmentSize { packets, bytes } => (packets, bytes.to_be_bytes().to_vec()),
+        Fixture::Masquerade { packets } => (packets, Vec::new()),
+        Fixture::Tunnel { .. } | Fixture::Gue { .. } | Fixture::LocalDelivery { .. } => {
+            return None;
+        }
+    };
+    let (first, last) = (packets.destination.network(), packets.destination.broadcast());
+    let data = |value: &[u8]| Attributes::new().bytes(1, value);
+    // NFTA_SET_ELEM_KEY, _KEY_END, _DATA
+    let element = Attributes::new()
+        .nest(1, &data(&key(first, packets.protocol, packets.first_port)?))
+        .nest(10, &data(&key(last, packets.protocol, packets.last_port)?));
+    let element = match part.value() {
+        Value::Mark | Value::Size if kind == Kind::NewElement => element.nest(2, &data(&value)),
+        _ => element,
+    };
+    let list = Attributes::new().nest(1, &element);
+    Some(message(kind, of_set(part.set(Family::of(&first))).nest(3, &list)))
+}
+
+/// The family of the packets that a fixture of this table is about.
+pub(super) fn family(fixture: &Fixture) -> Family {
+    match fixture {
+        Fixture::Mark { packets, .. }
+        | Fixture::Masquerade { packets }
+        | Fixture::SegmentSize { packets, .. }
+        | Fixture::LocalDelivery { packets } => Family::of(&packets.destination.addr()),
+        _ => Family::V4,
+    }
+}
+
+/// `NFTA_SET_ELEM_LIST_TABLE`, `_SET`
+pub(super) fn of_set(set: &str) -> Attributes {
+    Attributes::new().text(1, TABLE).text(2, set)
+}
+
+fn key(address: IpAddr, protocol: Protocol, port: u16) -> Option<Vec<u8>> {
+    let mut key = match address {
+        IpAddr::V4(address) => address.octets().to_vec(),
+        IpAddr::V6(address) => address.octets().to_vec(),
+    };
+    let protocol = u8::try_from(protocol.number()).ok()?;
+    key.extend([protocol, 0, 0, 0]);
+    key.extend(port.to_be_bytes());
+    key.extend([0, 0]);
+    Some(key)
+}
+
+/// The fixtures in one message of a listing. What we cannot have written is left out.
+pub(super) fn fixtures(part: Part, family: Family, attributes: View<'_>) -> Vec<Fixture> {
+    let elements = attributes.nest(3).into_iter().flatten();
+    elements.filter_map(|(_, element)| fixture(part, family, View(element))).collect()
+}
+
+fn fixture(part: Part, family: Family, element: View<'_>) -> Option<Fixture> {
+    let data = |kind| element.nest(kind)?.bytes(1);
+    let from = data(1)?;
+    let (first, protocol, first_port) = split(family, from)?;
+    // Without an end, an element is its beginning alone.
+    let (last, last_protocol, last_port) = split(family, data(10).unwrap_or(from))?;
+    if protocol != last_protocol {
+        return None;
+    }
+    let packets = Packets {
+        destination: network(first, last)?,
+        protocol: Protocol::from_number(protocol.into()),
+        first_port,
+        last_port,
+    };
+    Some(match part {
+        Part::Marks => {
+            let mark = u32::from_ne_bytes(data(2)?.try_into().ok()?);
+            Fixture::Mark { packets, mark: NonZeroU32::new(mark)? }
+        }
+        Part::Masquerade => Fixture::Masquerade { packets },
+        Part::SegmentSizes => {
+            Fixture::SegmentSize { packets, bytes: u16::from_be_bytes(data(2)?.try_into().ok()?) }
+        }
+    })
+}
+
+fn split(family: Family, key: &[u8]) -> Option<(IpAddr, u8, u16)> {
+    let (address, rest) = match family {
+        Family::V4 => {
+            let (octets, rest) = key.split_first_chunk::<4>()?;
+            (IpAddr::from(Ipv4Addr::from(*octets)), rest)
+        }
+        Family::V6 => {
+            let (octets, rest) = key.split_first_chunk::<16>()?;
+            (IpAddr::from(Ipv6Addr::from(*octets)), rest)
+        }
+    };
+    let [protocol, _, _, _, high, low, ..] = rest else { return None };
+    Some((address, *protocol, u16::from_be_bytes([*high, *low])))
+}
+
+/// The network that begins and ends there.
+fn network(first: IpAddr, last: IpAddr) -> Option<IpNet> {
+    let net = match (first, last) {
+        (IpAddr::V4(first), IpAddr::V4(last)) => {
+            let differing = first.to_bits() ^ last.to_bits();
+            IpNet::V4(Ipv4Net::new(first, u8::try_from(differing.leading_zeros()).ok()?).ok()?)
+        }
+        (IpAddr::V6(first), IpAddr::V6(last)) => {
+            let differing = first.to_bits() ^ last.to_bits();
+            IpNet::V6(Ipv6Net::new(first, u8::try_from(differing.leading_zeros()).ok()?).ok()?)
+        }
+        _ => return None,
+    };
+    (net.network() == first && net.broadcast() == last).then_some(net)
+}

@@ -1,0 +1,270 @@
+//! Our table: its parts, and the messages that make and remove them.
+//!
+//! `nft list table inet kube-lvs` shows it, with a comment for each rule.
+
+use super::message::{Attributes, INET, Kind, Message};
+use super::rule::{Expressions, Side, Tuple};
+use crate::state::Fixture;
+use lvs_ipvs::Family;
+use netlink_packet_core::{NLM_F_APPEND, NLM_F_CREATE};
+
+/// The table; everything in it is ours.
+pub(super) const TABLE: &str = "kube-lvs";
+/// Counts packets that came for a marked service with a mark of somebody else's.
+pub(super) const FOREIGN: &str = "foreign";
+/// `NFT_OBJECT_COUNTER`
+pub(super) const COUNTER_OBJECT: u32 = 1;
+
+/// `enum nf_inet_hooks`
+#[derive(Clone, Copy, Debug)]
+enum Hook {
+    LocalIn = 1,
+    LocalOut = 3,
+    PostRouting = 4,
+}
+
+/// `NF_IP_PRI_MANGLE`: before IPVS, which takes packets from LOCAL_IN at 98 and from LOCAL_OUT at -99 (`ip_vs_ops4`).
+const MANGLE: i32 = -150;
+/// `NF_IP_PRI_NAT_SRC`
+const NAT_SOURCE: i32 = 100;
+
+/// What stands and falls together. They are apart so that a node gets no connection tracking for a mark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Part {
+    Marks,
+    Masquerade,
+    SegmentSizes,
+}
+
+/// What a set maps its keys to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Value {
+    Nothing,
+    /// 32 bits in host byte order.
+    Mark,
+    /// 16 bits in network byte order.
+    Size,
+}
+
+struct Chain {
+    name: &'static str,
+    kind: &'static str,
+    hook: Hook,
+    priority: i32,
+    /// Each with a comment, by which it is known again: a rule that changes needs another one.
+    rules: Vec<(&'static str, Attributes)>,
+}
+
+const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
+
+impl Part {
+    pub(super) const ALL: [Part; 3] = [Part::Marks, Part::Masquerade, Part::SegmentSizes];
+
+    /// The part that a fixture is in.
+    pub(super) fn of(fixture: &Fixture) -> Option<Part> {
+        match fixture {
+            Fixture::Mark { .. } => Some(Part::Marks),
+            Fixture::Masquerade { .. } => Some(Part::Masquerade),
+            Fixture::SegmentSize { .. } => Some(Part::SegmentSizes),
+            Fixture::Tunnel { .. } | Fixture::Gue { .. } | Fixture::LocalDelivery { .. } => None,
+        }
+    }
+
+    pub(super) fn value(self) -> Value {
+        match self {
+            Part::Marks => Value::Mark,
+            Part::Masquerade => Value::Nothing,
+            Part::SegmentSizes => Value::Size,
+        }
+    }
+
+    /// The set of its keys.
+    pub(super) fn set(self, family: Family) -> &'static str {
+        match (self, family) {
+            (Part::Marks, Family::V4) => "marks4",
+            (Part::Marks, Family::V6) => "marks6",
+            (Part::Masquerade, Family::V4) => "masquerade4",
+            (Part::Masquerade, Family::V6) => "masquerade6",
+            (Part::SegmentSizes, Family::V4) => "segment-sizes4",
+            (Part::SegmentSizes, Family::V6) => "segment-sizes6",
+        }
+    }
+
+    pub(super) fn sets(self) -> [(Family, &'static str); 2] {
+        FAMILIES.map(|family| (family, self.set(family)))
+    }
+
+    /// The chain and comment of each rule, as they are while the part is whole.
+    pub(super) fn rules(self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        self.chains().into_iter().flat_map(|chain| {
+            chain.rules.into_iter().map(move |(comment, _)| (chain.name, comment))
+        })
+    }
+
+    fn chains(self) -> Vec<Chain> {
+        match self {
+            Part::Marks => {
+                let mark = |rule: Expressions, family| {
+                    rule.key(family, Side::Destination).set_mark(self.set(family))
+                };
+                let foreign = |family| {
+                    let rule = Expressions::of(family).not_from_loopback().marked();
+                    mark(rule, family).count(FOREIGN).done()
+                };
+                // The rest, and what `foreign` has marked: it gets the same mark again.
+                let any = |family| mark(Expressions::of(family), family).done();
+                let rules = vec![
+                    ("count foreign marks, IPv4", foreign(Family::V4)),
+                    ("count foreign marks, IPv6", foreign(Family::V6)),
+                    ("mark, IPv4", any(Family::V4)),
+                    ("mark, IPv6", any(Family::V6)),
+                ];
+                let local = rules.iter().skip(2).cloned().collect();
+                vec![
+                    filter("mark-input", Hook::LocalIn, rules),
+                    // From the node's own clients. What IPVS has sent on comes by here too, with our mark: not counted.
+                    filter("mark-output", Hook::LocalOut, local),
+                ]
+            }
+            Part::Masquerade => {
+                // IPVS alters the tuple of the replies of what it sends by NAT, and of nothing else
+                // (ip_vs_update_conntrack): direct routing and tunnels keep the client's address.
+                let rule = |family| {
+                    let set = self.set(family);
+                    Expressions::of(family)
+                        .tuple_key(family, Tuple::Original, Side::Destination)
+                        .within(set)
+                        .tuple_key(family, Tuple::Reply, Side::Source)
+                        .not_within(set)
+                        .masquerade()
+                        .done()
+                };
+                let rules = vec![
+                    ("masquerade, IPv4", rule(Family::V4)),
+                    ("masquerade, IPv6", rule(Family::V6)),
+                ];
+                let (name, hook) = ("masquerade", Hook::PostRouting);
+                vec![Chain { name, kind: "nat", hook, priority: NAT_SOURCE, rules }]
+            }
+            Part::SegmentSizes => {
+                let rule = |family| {
+                    let rule = Expressions::default().syn().only(family).key(family, Side::Source);
+                    rule.lower_segment_size(self.set(family)).done()
+                };
+                let rules = vec![
+                    ("segment size, IPv4", rule(Family::V4)),
+                    ("segment size, IPv6", rule(Family::V6)),
+                ];
+                vec![filter("segment-size", Hook::LocalOut, rules)]
+            }
+        }
+    }
+
+    /// What makes the part, without elements.
+    pub(super) fn creation(self) -> Vec<(Message, u16)> {
+        let mut messages = Vec::new();
+        if self == Part::Marks {
+            // NFTA_OBJ_TABLE, _NAME, _TYPE, and empty _DATA: a counter begins with 0.
+            let counter = named(FOREIGN).number(3, COUNTER_OBJECT).nest(4, &Attributes::new());
+            messages.push((message(Kind::NewObject, counter), NLM_F_CREATE));
+        }
+        for (id, (family, name)) in (1..).zip(self.sets()) {
+            messages
+                .push((message(Kind::NewSet, set(name, family, self.value(), id)), NLM_F_CREATE));
+        }
+        for chain in self.chains() {
+            messages.push((message(Kind::NewChain, chain.creation()), NLM_F_CREATE));
+            for (comment, expressions) in &chain.rules {
+                // NFTA_RULE_TABLE, _CHAIN, _EXPRESSIONS, _USERDATA
+                let rule = Attributes::new().text(1, TABLE).text(2, chain.name);
+                let rule = rule.nest(4, expressions).bytes(7, &user_data(comment));
+                messages.push((message(Kind::NewRule, rule), NLM_F_CREATE | NLM_F_APPEND));
+            }
+        }
+        messages
+    }
+
+    /// What removes the part, whatever is in it.
+    pub(super) fn removal(self) -> Vec<(Message, u16)> {
+        let mut messages = Vec::new();
+        for chain in self.chains() {
+            // With its rules (nf_tables_delchain), which lets go of the sets. NFTA_CHAIN_TABLE, _NAME
+            let chain = Attributes::new().text(1, TABLE).text(3, chain.name);
+            messages.push((message(Kind::DelChain, chain), 0));
+        }
+        for (_, name) in self.sets() {
+            messages.push((message(Kind::DelSet, named(name)), 0));
+        }
+        if self == Part::Marks {
+            let counter = named(FOREIGN).number(3, COUNTER_OBJECT);
+            messages.push((message(Kind::DelObject, counter), 0));
+        }
+        messages
+    }
+}
+
+impl Chain {
+    fn creation(&self) -> Attributes {
+        let hook = Attributes::new()
+            .number(1, self.hook as u32)
+            .number(2, u32::from_be_bytes(self.priority.to_be_bytes()));
+        // NFTA_CHAIN_TABLE, _NAME, _HOOK, _TYPE
+        Attributes::new().text(1, TABLE).text(3, self.name).nest(4, &hook).text(7, self.kind)
+    }
+}
+
+fn filter(name: &'static str, hook: Hook, rules: Vec<(&'static str, Attributes)>) -> Chain {
+    Chain { name, kind: "filter", hook, priority: MANGLE, rules }
+}
+
+/// A set of address, protocol and port, each from .. to.
+fn set(name: &str, family: Family, value: Value, id: u32) -> Attributes {
+    // nft's own numbers for types (enum datatypes in its datatype.h), for it to show keys as what they are.
+    let (address, length) = match family {
+        Family::V4 => (7, 4),
+        Family::V6 => (8, 16),
+    };
+    let (protocol, port, mark) = (12, 13, 19);
+    let key_type = (address << 12) | (protocol << 6) | port;
+    // NFT_SET_INTERVAL | NFT_SET_CONCAT, NFT_SET_MAP
+    let flags = 0x4 | 0x80 | if value == Value::Nothing { 0 } else { 0x8 };
+    // NFTA_SET_DESC_CONCAT: a list of NFTA_SET_FIELD_LEN. A field's room in the key is a multiple of four.
+    let fields = [length, 1, 2].into_iter().fold(Attributes::new(), |fields, length| {
+        fields.nest(1, &Attributes::new().number(1, length))
+    });
+    let description = Attributes::new().nest(2, &fields);
+    let set = named(name).number(3, flags).number(4, key_type).number(5, length + 8);
+    let set = match value {
+        Value::Nothing => set,
+        Value::Mark => set.number(6, mark).number(7, 4).bytes(13, &host_order()),
+        Value::Size => set.number(6, port).number(7, 2),
+    };
+    set.nest(9, &description).number(10, id)
+}
+
+/// For nft to show marks as numbers of this machine (libnftnl's `NFTNL_UDATA_SET_DATABYTEORDER`; 1 is the host's order).
+fn host_order() -> Vec<u8> {
+    [&[1, 4][..], &1_u32.to_ne_bytes()].concat()
+}
+
+/// NFTA_SET_TABLE and _NAME, which for objects have the same numbers.
+pub(super) fn named(name: &str) -> Attributes {
+    Attributes::new().text(1, TABLE).text(2, name)
+}
+
+pub(super) fn message(kind: Kind, attributes: Attributes) -> Message {
+    Message { kind, family: INET, attributes }
+}
+
+/// A comment as nft writes it (libnftnl's `NFTNL_UDATA_RULE_COMMENT`): type 0, length, text with NUL.
+fn user_data(comment: &str) -> Vec<u8> {
+    let length = u8::try_from(comment.len() + 1).unwrap_or(u8::MAX);
+    [&[0, length], comment.as_bytes(), &[0]].concat()
+}
+
+/// The comment in a rule's user data.
+pub(super) fn comment(user_data: &[u8]) -> Option<&str> {
+    let [0, length, rest @ ..] = user_data else { return None };
+    let text = rest.get(..usize::from(*length))?.split(|byte| *byte == 0).next()?;
+    std::str::from_utf8(text).ok()
+}
