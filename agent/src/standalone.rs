@@ -189,6 +189,21 @@ impl Standalone {
         }
     }
 
+    /// Groups' statuses speak of each other and of the node's report; their members do not change by that, so the engine
+    /// need not know.
+    fn refresh_groups(&mut self, now: &Time) {
+        let names: Vec<String> =
+            self.snapshot.director_groups().map(|(name, _)| name.clone()).collect();
+        for name in names {
+            let Some(resolution) = resolve_group(&name, &self.snapshot) else { continue };
+            let status = director_group_status(&name, &resolution, &self.snapshot, now);
+            let Some(group) = self.snapshot.director_group(&name) else { continue };
+            let mut group = DirectorGroup::clone(group);
+            group.status = Some(status);
+            self.snapshot.set_director_group(group);
+        }
+    }
+
     fn generation(&mut self, name: &ObjectName, same: bool) -> i64 {
         let generation = self.generations.entry(name.clone()).or_insert(0);
         if !same || *generation == 0 {
@@ -261,6 +276,7 @@ impl Standalone {
             server.status = Some(real_server_status(key, reports, &self.snapshot, now));
             objects.real_servers.push(server);
         }
+        self.refresh_groups(now);
         objects.groups =
             self.snapshot.director_groups().map(|(_, group)| DirectorGroup::clone(group)).collect();
         objects.node = self.snapshot.lvs_node(&self.node).map(|node| LVSNode::clone(node));

@@ -15,6 +15,11 @@ pub const DEGRADED: &str = "Degraded";
 /// A DirectorGroup has a director.
 pub const READY: &str = "Ready";
 
+/// Another DirectorGroup has the say on settings that this one sets too.
+pub const CONFLICTED: &str = "Conflicted";
+/// Clients that run on the directors, or on the real servers, are served too.
+pub const REACHABLE_FROM_NODES: &str = "ReachableFromNodes";
+
 /// Sets a condition and keeps its transition time unless the status flips. Returns whether the status flipped or the
 /// condition is new.
 pub fn set_condition(

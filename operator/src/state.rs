@@ -5,6 +5,7 @@ mod event;
 mod liveness;
 mod mark;
 mod queue;
+mod report;
 #[cfg(test)]
 #[allow(clippy::expect_used, clippy::panic)]
 mod tests;

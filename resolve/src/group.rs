@@ -1,5 +1,9 @@
 //! Who the directors of a DirectorGroup are.
 
+mod settings;
+
+pub use settings::{NodeSettings, node_settings, seniority};
+
 use crate::listing::listing;
 use crate::{Snapshot, Verdict, reason, selector};
 use lvs_crds::{DirectorGroup, Member};
@@ -11,6 +15,8 @@ pub struct GroupResolution {
     pub members: Vec<Member>,
     /// Whether it has the directors that it is to have.
     pub ready: Verdict,
+    /// Whether another group has the say on settings that this one sets too.
+    pub conflicted: Verdict,
 }
 
 /// Who a group's directors are: those of its status, which is what agents read.
@@ -27,8 +33,9 @@ pub fn resolve_group(name: &str, snapshot: &Snapshot) -> Option<GroupResolution>
     let group = snapshot.director_group(name)?;
     if let Err(error) = selector::check(&group.spec.node_selector) {
         let ready = Verdict::no(reason::INVALID_SELECTOR, format!("spec.nodeSelector.{error}"));
-        let members = group.status.iter().flat_map(|s| s.members.clone()).collect();
-        return Some(GroupResolution { members, ready });
+        let members: Vec<Member> = group.status.iter().flat_map(|s| s.members.clone()).collect();
+        let conflicted = conflicted(name, group, &members, snapshot);
+        return Some(GroupResolution { members, ready, conflicted });
     }
     let matching: Vec<&str> = snapshot
         .nodes()
@@ -53,7 +60,23 @@ pub fn resolve_group(name: &str, snapshot: &Snapshot) -> Option<GroupResolution>
             ),
         ),
     };
-    Some(GroupResolution { members, ready })
+    let conflicted = conflicted(name, group, &members, snapshot);
+    Some(GroupResolution { members, ready, conflicted })
+}
+
+fn conflicted(
+    name: &str,
+    group: &DirectorGroup,
+    members: &[Member],
+    snapshot: &Snapshot,
+) -> Verdict {
+    let nodes = members.iter().map(|member| {
+        let others = snapshot.director_groups().filter(|(other, _)| *other != name);
+        let others = others.map(|(_, other)| &**other);
+        let common = others.filter(|other| directors(other).contains(&member.node)).collect();
+        (member.node.as_str(), common)
+    });
+    settings::conflicted(group, nodes)
 }
 
 fn members(group: &DirectorGroup, snapshot: &Snapshot, matching: &[&str]) -> Vec<Member> {

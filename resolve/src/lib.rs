@@ -23,7 +23,9 @@ mod snapshot;
 mod status;
 
 pub use claim::{Claim, Place, held, wanted};
-pub use group::{GroupResolution, directors, resolve_group};
+pub use group::{
+    GroupResolution, NodeSettings, directors, node_settings, resolve_group, seniority,
+};
 pub use key::Key;
 pub use node::NodeFacts;
 pub use place::slice_name;

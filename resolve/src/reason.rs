@@ -6,6 +6,8 @@ pub const ACCEPTED: &str = "Accepted";
 pub const RESOLVED: &str = "Resolved";
 /// Every director has been read back.
 pub const PROGRAMMED: &str = "Programmed";
+/// Clients on directors and real servers are served too.
+pub const REACHABLE: &str = "Reachable";
 /// Clients are served.
 pub const AVAILABLE: &str = "Available";
 /// Nothing needs an eye.
@@ -68,5 +70,13 @@ pub const NOT_PROGRAMMED: &str = "NotProgrammed";
 pub const AGENT_SILENT: &str = "AgentSilent";
 /// A node failed as a real server.
 pub const REAL_SERVER_FAILED: &str = "RealServerFailed";
+/// A node's agent says that something works, but not as it should.
+pub const NODE_WARNING: &str = "NodeWarning";
+/// A setting is another group's to decide.
+pub const SETTINGS_CONFLICT: &str = "SettingsConflict";
+/// The VIP is an address of the directors' and real servers' own.
+pub const VIP_IS_LOCAL: &str = "VIPIsLocal";
+/// Replies to real servers do not come through the director.
+pub const REPLIES_BYPASS_DIRECTOR: &str = "RepliesBypassDirector";
 /// No VirtualService selects the RealServer.
 pub const NOT_SELECTED: &str = "NotSelected";

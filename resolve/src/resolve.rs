@@ -4,8 +4,8 @@ use crate::claim::{Conflict, contest, held};
 use crate::listing::listing;
 use crate::place::place;
 use crate::real_server::{Selection, select};
-use crate::status::settled;
 use crate::services::{prefix_of, services};
+use crate::status::settled;
 use crate::{DesiredSlice, Key, Resolution, Snapshot, Verdict, group, mark, reason, selector};
 use ipnet::IpNet;
 use lvs_crds::{VirtualService, VirtualServiceSlice, VirtualServiceSliceSpec};
@@ -140,7 +140,8 @@ fn own_refusal(key: &Key, vs: &VirtualService, snapshot: &Snapshot) -> Option<Re
 /// Every mark of ours is in use: more services with marks than anybody has had yet.
 fn no_mark(vs: &VirtualService, mark: Option<i64>) -> Option<Refusal> {
     (vs.spec.firewall_mark.is_some() && mark.is_none()).then(|| {
-        let message = "spec.firewallMark: every mark that is chosen from is in use; set firewallMark.mark";
+        let message =
+            "spec.firewallMark: every mark that is chosen from is in use; set firewallMark.mark";
         Refusal::Own(reason::NO_FREE_MARK, message.to_owned())
     })
 }

@@ -19,7 +19,11 @@ pub(crate) fn families(vs: &VirtualService) -> Vec<IpFamily> {
 }
 
 /// One service a VIP and port; with a firewall mark one an address family.
-pub(crate) fn services(vs: &VirtualService, vips: &[IpAddr], mark: Option<i64>) -> Vec<SliceService> {
+pub(crate) fn services(
+    vs: &VirtualService,
+    vips: &[IpAddr],
+    mark: Option<i64>,
+) -> Vec<SliceService> {
     match (&vs.spec.firewall_mark, mark) {
         (Some(spec), Some(mark)) => families(vs)
             .into_iter()

@@ -256,3 +256,92 @@ fn a_real_server_says_who_uses_it_and_why_not() {
     assert_eq!(status("x", true), told("False", "NoSuchNode", "", &["web"]));
     assert_eq!(status("x", false), told("False", "NoSuchNode", "", &[]));
 }
+
+#[test]
+fn ports_and_networks_are_told_in_short() {
+    let mut cluster = cluster();
+    let display = |cluster: &mut Cluster| {
+        cluster.condition("web", "Programmed");
+        let vs = cluster.snapshot.virtual_service(&Key::new(NS, "web")).unwrap();
+        let display = vs.status.as_ref().unwrap().display.clone().unwrap();
+        (display.addresses, display.ports)
+    };
+    let ports = json!([{"name": "a", "port": 21}, {"name": "b", "port": 20000, "endPort": 20999}]);
+    let mark = json!({"mark": 7, "destinations": ["198.51.100.0/24"]});
+    cluster.service("web", json!({"ports": ports, "firewallMark": mark}));
+    assert_eq!(
+        display(&mut cluster),
+        ("192.0.2.10,198.51.100.0/24".into(), "TCP/21, TCP/20000-20999".into())
+    );
+    cluster.service("web", json!({"ports": [{"port": 0, "protocol": "UDP"}], "persistence": {}}));
+    assert_eq!(display(&mut cluster).1, "UDP/*");
+}
+
+#[test]
+fn the_mark_in_the_slices_is_told_and_keeps_its_addresses() {
+    let mut cluster = cluster();
+    cluster.service("web", json!({"firewallMark": {"mark": 7}}));
+    cluster.write(NS, "web");
+    cluster.service(
+        "web",
+        json!({"addresses": ["192.0.2.99"], "firewallMark": {"mark": 7}, "directorGroup": "gone"}),
+    );
+    cluster.condition("web", "Programmed");
+    let vs = cluster.snapshot.virtual_service(&Key::new(NS, "web")).unwrap();
+    let status = vs.status.as_ref().unwrap();
+    assert_eq!(
+        (status.firewall_mark, status.addresses.as_slice()),
+        (Some(7), &["192.0.2.10".to_owned()][..])
+    );
+}
+
+#[test]
+fn warnings_degrade_what_they_name_and_nothing_else() {
+    let own = json!({"namespace": NS, "virtualService": "web", "role": "Director", "reason": "MarkOfOthers", "message": "m1"});
+    let other = json!({"namespace": NS, "virtualService": "x", "role": "Director", "reason": "R", "message": "m2"});
+    let whole = |role: &str| json!({"role": role, "reason": "LongChains", "message": "m3"});
+    let group = |cluster: &Cluster| {
+        let resolution = lvs_resolve::resolve_group("default", &cluster.snapshot).unwrap();
+        let now = Time("2026-01-01T00:00:00Z".parse().unwrap());
+        let status =
+            lvs_resolve::director_group_status("default", &resolution, &cluster.snapshot, &now);
+        let found = status.conditions.into_iter().find(|c| c.type_ == "Degraded").unwrap();
+        (format!("{}/{}", found.status, found.reason), found.message)
+    };
+    let mut cluster = written();
+    let report = |cluster: &mut Cluster, node: &str, warnings: Value| {
+        cluster.report(node, json!({"programmed": {"resourceVersion": "1"}, "warnings": warnings}));
+    };
+    report(&mut cluster, "d1", json!([other, whole("Node")]));
+    assert_eq!(cluster.says("web", "Degraded"), "False/AsExpected");
+    let (says, message) = group(&cluster);
+    assert_eq!(says, "True/NodeWarning");
+    assert!(message.contains("node d1: LongChains: m3") && !message.contains("m2"), "{message}");
+    report(&mut cluster, "d1", json!([own]));
+    assert_eq!(cluster.says("web", "Degraded"), "True/NodeWarning");
+    let message = cluster.condition("web", "Degraded").message;
+    assert!(message.contains("node d1: MarkOfOthers: m1"), "{message}");
+    assert_eq!(cluster.says("web", "Programmed"), "True/Programmed", "it works");
+    assert_eq!(group(&cluster).0, "False/AsExpected");
+    // Of a real server's node.
+    report(&mut cluster, "d1", json!([]));
+    assert_eq!(cluster.says("web", "Degraded"), "False/AsExpected");
+    cluster.node("n1", &["10.0.1.1"]);
+    cluster.server("a", json!({"nodeName": "n1"}));
+    cluster.write(NS, "web");
+    report(&mut cluster, "n1", json!([whole("Director")]));
+    assert_eq!(cluster.says("web", "Degraded"), "False/AsExpected", "in a role that is not ours");
+    report(&mut cluster, "n1", json!([whole("Node")]));
+    assert_eq!(cluster.says("web", "Degraded"), "True/NodeWarning");
+}
+
+#[test]
+fn clients_on_nodes_are_told_by_the_forwarding_that_is() {
+    let mut cluster = cluster();
+    assert_eq!(cluster.says("web", "ReachableFromNodes"), "False/VIPIsLocal");
+    cluster.service("web", json!({"forwarding": "NAT", "nat": {"masquerade": true}}));
+    assert_eq!(cluster.says("web", "ReachableFromNodes"), "True/Reachable");
+    cluster.server("a", json!({"address": "10.0.0.1", "forwarding": "TUN"}));
+    cluster.write(NS, "web");
+    assert_eq!(cluster.says("web", "ReachableFromNodes"), "False/VIPIsLocal");
+}

@@ -7,7 +7,7 @@ use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime, Time};
 use kube::Resource;
 use kube::api::ObjectMeta;
-use lvs_crds::DEGRADED;
+use lvs_crds::{CONFLICTED, DEGRADED, REACHABLE_FROM_NODES};
 use lvs_resolve::reason;
 
 /// The longest note that the API server takes is 1,024 bytes.
@@ -29,6 +29,8 @@ where
         let changed = match old {
             Some(old) => old.status != condition.status || old.reason != condition.reason,
             // A new object's first conditions are no news while all is well, or only on its way.
+            // How a mode of forwarding is, is no news either.
+            None if condition.type_ == REACHABLE_FROM_NODES => false,
             None => ![reason::PENDING, reason::AS_EXPECTED].contains(&condition.reason.as_str()),
         };
         if changed {
@@ -96,7 +98,8 @@ pub(super) fn seconds(now: Timestamp) -> Time {
 
 fn warns(condition: &Condition) -> bool {
     let on_its_way = condition.reason == reason::PENDING;
-    let bad = (condition.status == "True") == (condition.type_ == DEGRADED);
+    let good = ![DEGRADED, CONFLICTED].contains(&condition.type_.as_str());
+    let bad = (condition.status == "True") != good && condition.type_ != REACHABLE_FROM_NODES;
     (bad || condition.reason == reason::NO_REAL_SERVERS) && !on_its_way
 }
 

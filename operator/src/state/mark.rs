@@ -1,5 +1,6 @@
 //! Whom a change concerns. Each `set` or `remove` takes one object in and marks what may come out differently for it.
 
+use super::report::{Report, reported};
 use super::{State, Target, event};
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -54,14 +55,17 @@ impl State {
         let (spec, members) = (object.spec.clone(), directors(&object));
         let old = self.snapshot.set_director_group(object);
         self.queue.mark(Target::Group(name.clone()));
-        if old.is_none_or(|old| old.spec != spec || directors(&old) != members) {
+        if old.as_ref().is_none_or(|old| old.spec != spec || directors(old) != members) {
             self.mark_group(&name);
+            let before = old.map(|old| directors(&old)).unwrap_or_default();
+            self.mark_groups_with(before.into_iter().chain(members));
         }
     }
 
     pub(super) fn remove_group(&mut self, name: &str) {
-        self.snapshot.remove_director_group(name);
+        let old = self.snapshot.remove_director_group(name);
         self.mark_group(name);
+        self.mark_groups_with(old.iter().flat_map(|old| directors(old)));
     }
 
     pub(super) fn set_node(&mut self, name: &str, facts: NodeFacts) {
@@ -95,6 +99,7 @@ impl State {
         let old = self.snapshot.set_slice(object);
         self.mark_service(&owner);
         self.mark_released(old.as_deref(), &key);
+        self.mark_twins(old.as_deref(), &key, &owner);
     }
 
     pub(super) fn remove_slice(&mut self, key: &Key) {
@@ -164,6 +169,26 @@ impl State {
         self.mark_rivals(&owner, &released);
     }
 
+    /// Two that have slices with one claim got it before either was seen: one of them has to give way.
+    fn mark_twins(&mut self, old: Option<&VirtualServiceSlice>, key: &Key, owner: &Key) {
+        let before = old.map(held).unwrap_or_default();
+        let now = self.snapshot.slice(key).map(|s| held(s)).unwrap_or_default();
+        let twins: BTreeSet<Key> = now
+            .difference(&before)
+            .flat_map(|claim| self.snapshot.holders(claim))
+            .map(|(_, holder)| holder.clone())
+            .filter(|holder| holder != owner)
+            .collect();
+        twins.iter().for_each(|twin| self.mark_service(twin));
+    }
+
+    /// The groups that these nodes are directors of: one may have the say on what another sets.
+    fn mark_groups_with(&mut self, nodes: impl IntoIterator<Item = String>) {
+        let nodes: BTreeSet<String> = nodes.into_iter().collect();
+        let groups: BTreeSet<String> = nodes.iter().flat_map(|n| self.groups_of(n)).collect();
+        groups.into_iter().for_each(|group| self.queue.mark(Target::Group(group)));
+    }
+
     fn mark_selecting(&mut self, key: &Key, labels: &BTreeMap<String, String>) {
         let services: Vec<Key> = self.snapshot.selecting(&key.namespace, labels).cloned().collect();
         services.iter().for_each(|service| self.mark_service(service));
@@ -209,6 +234,7 @@ impl State {
     fn mark_report(&mut self, node: &str, old: Option<&Arc<LVSNode>>, new: Option<&Arc<LVSNode>>) {
         let (before, after) = (Report::of(old), Report::of(new));
         self.mark_addresses(before.addresses.symmetric_difference(&after.addresses));
+        self.mark_warnings(node, &before, &after);
         if before.whole_node != after.whole_node || after.programmed < before.programmed {
             self.mark_services_of_node(node);
             return;
@@ -224,6 +250,23 @@ impl State {
             });
             let waiting: Vec<Key> = waiting.cloned().collect();
             waiting.iter().for_each(|service| self.mark_service(service));
+        }
+    }
+
+    /// What is warned of concerns the VirtualService that it names, else the groups of the node and what it serves.
+    fn mark_warnings(&mut self, node: &str, before: &Report, after: &Report) {
+        let (old, new) = (&before.warnings, &after.warnings);
+        let names: BTreeSet<&Option<Key>> = old.keys().chain(new.keys()).collect();
+        for name in names.into_iter().filter(|name| old.get(*name) != new.get(*name)) {
+            match name {
+                Some(service) => self.mark_service(service),
+                None => {
+                    self.mark_groups_with([node.to_owned()]);
+                    let served = self.snapshot.services_on(node);
+                    let served: Vec<Key> = served.into_iter().cloned().collect();
+                    served.iter().for_each(|service| self.mark_service(service));
+                }
+            }
         }
     }
 
@@ -265,57 +308,4 @@ impl State {
 
 fn held(slice: &VirtualServiceSlice) -> BTreeSet<Claim> {
     lvs_resolve::held(&slice.spec)
-}
-
-fn reported(node: &LVSNode) -> BTreeSet<IpAddr> {
-    lvs_resolve::reported_addresses(node).into_iter().collect()
-}
-
-/// What of a report concerns others.
-#[derive(Default)]
-struct Report {
-    addresses: BTreeSet<IpAddr>,
-    programmed: Option<u64>,
-    /// VirtualServices that it says failed, with what it says.
-    failing: BTreeSet<Key>,
-    /// What holds for every VirtualService of the node.
-    whole_node: WholeNode,
-}
-
-#[derive(Default, PartialEq)]
-struct WholeNode {
-    there: bool,
-    director_of: Vec<String>,
-    failures: Vec<(String, String)>,
-    unlisted: bool,
-}
-
-impl Report {
-    fn of(node: Option<&Arc<LVSNode>>) -> Self {
-        let Some((node, status)) = node.and_then(|n| Some((n, n.status.as_ref()?))) else {
-            return Self::default();
-        };
-        let mut report = Self {
-            addresses: reported(node),
-            programmed: status.programmed.as_ref().and_then(|p| p.resource_version.parse().ok()),
-            ..Self::default()
-        };
-        for failure in &status.failures {
-            match (&failure.namespace, &failure.virtual_service) {
-                (Some(namespace), Some(name)) => {
-                    report.failing.insert(Key::new(namespace, name));
-                }
-                _ => report
-                    .whole_node
-                    .failures
-                    .push((failure.reason.clone(), failure.message.clone())),
-            }
-        }
-        let listed = i32::try_from(status.failures.len()).unwrap_or(i32::MAX);
-        report.whole_node.there = true;
-        report.whole_node.unlisted = status.failure_count > listed;
-        report.whole_node.director_of =
-            status.director_of.iter().map(|d| d.group.clone()).collect();
-        report
-    }
 }

@@ -1,5 +1,7 @@
 //! Which change marks what, and that what is so already is not written.
 
+mod concern;
+
 use super::*;
 use crate::api::Write;
 use jiff::Timestamp;

@@ -128,7 +128,8 @@ impl Taken {
 
     fn refuses(&self, key: &Key, wants: &BTreeSet<Claim>) -> Option<Conflict> {
         wants.iter().find_map(|claim| {
-            let foreign = claim.vip().and_then(|address| Some((address, self.namespaces.get(&address)?)));
+            let foreign =
+                claim.vip().and_then(|address| Some((address, self.namespaces.get(&address)?)));
             if let Some((address, by)) = foreign.filter(|(_, by)| by.namespace != key.namespace) {
                 return Some(Conflict::Foreign { address, by: by.clone() });
             }

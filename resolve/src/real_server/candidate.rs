@@ -5,8 +5,7 @@ use crate::listing::listing;
 use crate::{LeftOut, Snapshot, reason};
 use ipnet::IpNet;
 use lvs_crds::{
-    Forwarding, GUE_PORT, IpFamily, RealServer, SliceRealServer, Tunnel, TunnelType,
-    VirtualService,
+    Forwarding, GUE_PORT, IpFamily, RealServer, SliceRealServer, Tunnel, TunnelType, VirtualService,
 };
 use std::net::IpAddr;
 
@@ -22,7 +21,11 @@ pub(super) struct Context<'a> {
 
 impl Context<'_> {
     /// What stands in a slice for one real server, one entry an address family, and what is wrong with it.
-    pub(super) fn candidates(&self, name: &str, server: &RealServer) -> (Vec<SliceRealServer>, Vec<LeftOut>) {
+    pub(super) fn candidates(
+        &self,
+        name: &str,
+        server: &RealServer,
+    ) -> (Vec<SliceRealServer>, Vec<LeftOut>) {
         let problem = |(reason, message)| LeftOut { real_server: name.to_owned(), reason, message };
         let forwarding = server.spec.forwarding.unwrap_or(self.vs.spec.forwarding);
         if self.vs.spec.one_packet && forwarding == Forwarding::NAT {

@@ -49,7 +49,11 @@ pub(super) fn ports(
 }
 
 /// Why a real server cannot serve this port on another of its own, if it cannot.
-fn untranslatable(vs: &VirtualService, port: &ServicePort, forwarding: Forwarding) -> Option<String> {
+fn untranslatable(
+    vs: &VirtualService,
+    port: &ServicePort,
+    forwarding: Forwarding,
+) -> Option<String> {
     // Of a mark, as of port 0, IPVS passes on the port that the client asked for (`ip_vs_sched_persist`).
     if vs.spec.firewall_mark.is_some() {
         Some("with a firewall mark no port is translated".to_owned())

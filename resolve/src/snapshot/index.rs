@@ -27,7 +27,7 @@ pub(super) struct Index {
     real_servers_by_node: Lookup<String, Key>,
     nodes_by_address: Lookup<IpAddr, String>,
     reports_by_address: Lookup<IpAddr, String>,
-    failing_on: Lookup<Key, String>,
+    telling_of: Lookup<Key, String>,
     slices_of: Lookup<Key, Key>,
     holders: Claims<(Key, Origin)>,
     holders_by_address: Lookup<IpAddr, (Key, Claim, Origin)>,
@@ -100,8 +100,8 @@ impl Index {
         for address in reported_addresses(object) {
             self.reports_by_address.add(address, name.to_owned());
         }
-        for service in failing(object) {
-            self.failing_on.add(service, name.to_owned());
+        for service in told_of(object) {
+            self.telling_of.add(service, name.to_owned());
         }
     }
 
@@ -109,8 +109,8 @@ impl Index {
         for address in reported_addresses(object) {
             self.reports_by_address.remove(&address, &name.to_owned());
         }
-        for service in failing(object) {
-            self.failing_on.remove(&service, &name.to_owned());
+        for service in told_of(object) {
+            self.telling_of.remove(&service, &name.to_owned());
         }
     }
 
@@ -264,9 +264,9 @@ impl Snapshot {
         self.index.nodes_by_address.get(&address).chain(reported).map(String::as_str)
     }
 
-    /// The nodes whose reports list a failure of this VirtualService.
-    pub fn failing_on<'a>(&'a self, key: &Key) -> impl Iterator<Item = &'a str> + use<'a> {
-        self.index.failing_on.get(key).map(String::as_str)
+    /// The nodes whose reports list a failure of this VirtualService, or a warning about it.
+    pub fn telling_of<'a>(&'a self, key: &Key) -> impl Iterator<Item = &'a str> + use<'a> {
+        self.index.telling_of.get(key).map(String::as_str)
     }
 
     /// The slices of a VirtualService, whether it exists or not, by name.
@@ -302,8 +302,8 @@ fn ip_of(text: &str) -> Option<IpAddr> {
     text.split('/').next()?.parse().ok()
 }
 
-fn failing(object: &LVSNode) -> BTreeSet<Key> {
-    let failures = object.status.iter().flat_map(|s| &s.failures);
+fn told_of(object: &LVSNode) -> BTreeSet<Key> {
+    let failures = object.status.iter().flat_map(|s| s.failures.iter().chain(&s.warnings));
     failures
         .filter_map(|f| Some(Key::new(f.namespace.clone()?, f.virtual_service.clone()?)))
         .collect()

@@ -1,15 +1,17 @@
 //! The status of a VirtualService.
 
-use super::director::{Progress, failures, progress, text};
-use super::set;
+mod degraded;
+
+use super::director::{Progress, progress};
+use super::{reach, set};
 use crate::listing::listing;
 use crate::place::version;
 use crate::{Key, Resolution, Snapshot, Verdict, reason};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use lvs_crds::{
-    ACCEPTED, AVAILABLE, DEGRADED, DirectorRole, DirectorStatus, FailedRole, Forwarding,
-    PROGRAMMED, RESOLVED, VirtualService, VirtualServiceDisplay, VirtualServiceSlice,
-    VirtualServiceStatus,
+    ACCEPTED, AVAILABLE, DEGRADED, DirectorRole, DirectorStatus, Forwarding, PROGRAMMED,
+    REACHABLE_FROM_NODES, RESOLVED, ServicePort, VirtualService, VirtualServiceDisplay,
+    VirtualServiceSlice, VirtualServiceStatus,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -40,12 +42,13 @@ pub fn virtual_service_status(
     put(PROGRAMMED, &view.programmed());
     put(AVAILABLE, &view.available());
     put(DEGRADED, &view.degraded());
+    put(REACHABLE_FROM_NODES, &view.reachable_from_nodes());
     let addresses = view.addresses();
     Some(VirtualServiceStatus {
         observed_generation: generation,
         conditions,
         display: Some(VirtualServiceDisplay {
-            addresses: addresses.join(","),
+            addresses: view.display_addresses(&addresses),
             ports: ports(vs),
             active: resolution.directors.first().cloned().unwrap_or_default(),
             real_servers: format!(
@@ -155,65 +158,6 @@ impl View<'_> {
             && self.addresses().iter().all(|a| status.addresses.contains(a))
     }
 
-    fn degraded(&self) -> Verdict {
-        let mut problems: Vec<(&str, String)> = self
-            .resolution
-            .left_out
-            .iter()
-            .map(|l| (l.reason, format!("RealServer {} is left out: {}", l.real_server, l.message)))
-            .collect();
-        for (node, progress) in &self.progress {
-            if self.snapshot.is_silent(node) && !matches!(progress, Progress::Failed(_)) {
-                problems.push((reason::AGENT_SILENT, silent(node)));
-            }
-        }
-        for node in self.real_server_nodes() {
-            problems.extend(self.real_server_problem(&node));
-        }
-        let Some((first, _)) = problems.first() else {
-            return Verdict::no(reason::AS_EXPECTED, "Nothing needs attention.");
-        };
-        let first = *first;
-        let texts: Vec<&str> = problems.iter().map(|(_, text)| text.as_str()).collect();
-        let more = match texts.len().saturating_sub(3) {
-            0 => String::new(),
-            more => format!(" And {more} more."),
-        };
-        let shown: Vec<&str> = texts.into_iter().take(3).collect();
-        Verdict::yes(first, format!("{}.{more}", shown.join(". ")))
-    }
-
-    /// The nodes that are real servers, and those that say that they failed as one.
-    fn real_server_nodes(&self) -> BTreeSet<String> {
-        let servers = self.slices.iter().flat_map(|s| &s.spec.real_servers);
-        let nodes = servers.filter_map(|r| r.node_name.clone());
-        nodes.chain(self.snapshot.failing_on(self.key).map(str::to_owned)).collect()
-    }
-
-    fn real_server_problem(&self, node: &str) -> Option<(&'static str, String)> {
-        let director = self.progress.iter().any(|(name, _)| *name == node);
-        let Some(report) = self.snapshot.lvs_node(node).and_then(|n| n.status.as_ref()) else {
-            let servers = self.slices.iter().flat_map(|s| &s.spec.real_servers);
-            let mut here = servers.filter(|r| r.node_name.as_deref() == Some(node));
-            return here.any(|r| r.forwarding == Forwarding::DR).then(|| {
-                let text = format!(
-                    "node {node} has no agent that reports, so nobody has put the VIP on its loopback interface for DR"
-                );
-                (reason::REAL_SERVER_FAILED, text)
-            });
-        };
-        let mine = |f: &&lvs_crds::Failure| match f.role {
-            FailedRole::RealServer => true,
-            FailedRole::Node => !director,
-            FailedRole::Director => false,
-        };
-        if let Some(failure) = failures(report, self.key).find(mine) {
-            return Some((reason::REAL_SERVER_FAILED, text(node, failure)));
-        }
-        let quiet = !director && self.snapshot.is_silent(node);
-        quiet.then(|| (reason::AGENT_SILENT, silent(node)))
-    }
-
     fn no_director(&self) -> Verdict {
         let group = &self.resolution.director_group;
         Verdict::no(
@@ -239,7 +183,12 @@ impl View<'_> {
             return self.resolution.addresses.iter().map(ToString::to_string).collect();
         }
         let services = self.slices.iter().take(1).flat_map(|s| &s.spec.services);
-        let mut addresses: Vec<String> = services.map(|s| s.address.clone()).collect();
+        let mut addresses: Vec<String> = services
+            .flat_map(|s| match &s.firewall_mark {
+                Some(mark) => mark.addresses.clone(),
+                None => vec![s.address.clone()],
+            })
+            .collect();
         addresses.dedup();
         addresses
     }
@@ -247,6 +196,27 @@ impl View<'_> {
     fn firewall_mark(&self) -> Option<i64> {
         let mut services = self.slices.iter().take(1).flat_map(|s| &s.spec.services);
         services.find_map(|s| s.firewall_mark.as_ref()).map(|m| m.mark)
+    }
+
+    /// For `kubectl get`: the VIPs, and the networks that are balanced besides.
+    fn display_addresses(&self, vips: &[String]) -> String {
+        let mark = self.vs.spec.firewall_mark.as_ref();
+        let networks = mark.map(|m| m.destinations.as_slice()).unwrap_or_default();
+        let all: Vec<&str> = vips.iter().chain(networks).map(String::as_str).collect();
+        all.join(",")
+    }
+
+    fn reachable_from_nodes(&self) -> Verdict {
+        let servers = self.slices.iter().flat_map(|s| &s.spec.real_servers);
+        let mut forwarding: BTreeSet<Forwarding> = servers.map(|r| r.forwarding).collect();
+        if forwarding.is_empty() {
+            forwarding.insert(self.vs.spec.forwarding);
+        }
+        let masquerade = match self.slices.first() {
+            Some(slice) => slice.spec.masquerade,
+            None => self.vs.spec.nat.as_ref().is_some_and(|nat| nat.masquerade),
+        };
+        reach::from_nodes(&forwarding, masquerade)
     }
 
     fn directors(&self) -> Vec<DirectorStatus> {
@@ -259,14 +229,13 @@ impl View<'_> {
     }
 }
 
-fn silent(node: &str) -> String {
-    format!(
-        "the agent of node {node} has not reported for long; what it programmed stays, but see that it runs"
-    )
-}
-
+/// `TCP/80, TCP/20000-20999` and, for all ports, `TCP/*`.
 fn ports(vs: &VirtualService) -> String {
-    let texts: Vec<String> =
-        vs.spec.ports.iter().map(|p| format!("{}/{}", p.protocol, p.port)).collect();
+    let text = |port: &ServicePort| match (port.port, port.end_port) {
+        (0, _) => format!("{}/*", port.protocol),
+        (first, Some(last)) if last != first => format!("{}/{first}-{last}", port.protocol),
+        (first, _) => format!("{}/{first}", port.protocol),
+    };
+    let texts: Vec<String> = vs.spec.ports.iter().map(text).collect();
     listing(&texts, 4)
 }

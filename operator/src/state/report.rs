@@ -1,0 +1,69 @@
+//! What of an agent's report concerns others.
+
+use lvs_crds::LVSNode;
+use lvs_resolve::Key;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// What of a report concerns others.
+#[derive(Default)]
+pub(super) struct Report {
+    pub(super) addresses: BTreeSet<IpAddr>,
+    pub(super) programmed: Option<u64>,
+    /// VirtualServices that it says failed, with what it says.
+    pub(super) failing: BTreeSet<Key>,
+    /// What it warns of, by the VirtualService that it names; `None` is the whole node.
+    pub(super) warnings: BTreeMap<Option<Key>, Vec<(String, String)>>,
+    /// What holds for every VirtualService of the node.
+    pub(super) whole_node: WholeNode,
+}
+
+#[derive(Default, PartialEq)]
+pub(super) struct WholeNode {
+    there: bool,
+    director_of: Vec<String>,
+    failures: Vec<(String, String)>,
+    unlisted: bool,
+}
+
+impl Report {
+    pub(super) fn of(node: Option<&Arc<LVSNode>>) -> Self {
+        let Some((node, status)) = node.and_then(|n| Some((n, n.status.as_ref()?))) else {
+            return Self::default();
+        };
+        let mut report = Self {
+            addresses: reported(node),
+            programmed: status.programmed.as_ref().and_then(|p| p.resource_version.parse().ok()),
+            ..Self::default()
+        };
+        for failure in &status.failures {
+            match (&failure.namespace, &failure.virtual_service) {
+                (Some(namespace), Some(name)) => {
+                    report.failing.insert(Key::new(namespace, name));
+                }
+                _ => report
+                    .whole_node
+                    .failures
+                    .push((failure.reason.clone(), failure.message.clone())),
+            }
+        }
+        for warning in &status.warnings {
+            let named = warning.namespace.as_ref().zip(warning.virtual_service.as_ref());
+            let named = named.map(|(namespace, name)| Key::new(namespace, name));
+            let text = (warning.reason.clone(), warning.message.clone());
+            report.warnings.entry(named).or_default().push(text);
+        }
+        let listed = i32::try_from(status.failures.len()).unwrap_or(i32::MAX);
+        report.whole_node.there = true;
+        report.whole_node.unlisted = status.failure_count > listed;
+        report.whole_node.director_of =
+            status.director_of.iter().map(|d| d.group.clone()).collect();
+        report
+    }
+}
+
+/// The addresses that a node reports as its own.
+pub(super) fn reported(node: &LVSNode) -> BTreeSet<IpAddr> {
+    lvs_resolve::reported_addresses(node).into_iter().collect()
+}
