@@ -217,13 +217,12 @@ impl<V: Ord> Claims<V> {
         claim: &Claim,
     ) -> impl Iterator<Item = (&'a Claim, &'a V)> + use<'a, V> {
         let grounds = claim.grounds();
-        let found = grounds.into_iter().flat_map(|(ground, range)| {
+        grounds.into_iter().flat_map(|(ground, range)| {
             self.0
                 .overlapping(&ground, range)
                 .map(|(_, (claim, value))| (claim, value))
                 .collect::<Vec<_>>()
-        });
-        found
+        })
     }
 }
 
