@@ -7,6 +7,7 @@
 mod tests;
 
 use crate::journal::Made;
+use crate::plan::settings::{is_same_choice, is_setting};
 use crate::plan::{ARP_ANNOUNCE, ARP_IGNORE, LOOPBACK};
 use crate::state::{Fixture, NodeState, Observed, Op, Ours, ServiceState};
 use lvs_ipvs::{Destination, Forwarding, Operation};
@@ -205,7 +206,8 @@ fn is_same(wanted: &Destination, found: &Destination) -> bool {
 /// Whether a sysctl's value does what is wanted, so that an admin's own choice can stay.
 ///
 /// `arp_ignore`: 2 and 8 are stricter than 1; 3 is not, since a VIP on `lo` has global scope, and 4 to 7 mean 0
-/// (`arp_ignore()` in net/ipv4/arp.c). The others are switches: any number but 0 is on.
+/// (`arp_ignore()` in net/ipv4/arp.c). IPVS's own have to be as they are wanted. The others are switches: any number but 0
+/// is on.
 pub fn is_sufficient(path: &str, wanted: &str, found: &str) -> bool {
     let (wanted, found) = (wanted.trim(), found.trim());
     if wanted == found {
@@ -214,6 +216,7 @@ pub fn is_sufficient(path: &str, wanted: &str, found: &str) -> bool {
     match path {
         ARP_IGNORE => matches!(found, "2" | "8"),
         ARP_ANNOUNCE => false,
+        _ if is_setting(path) => is_same_choice(path, wanted, found),
         _ => wanted == "1" && found.parse::<i32>().is_ok_and(|found| found != 0),
     }
 }

@@ -16,7 +16,7 @@ use netlink_packet_route::route::{
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Interfaces and routes; addresses in `ours` are left out. [`Facts::node`] stays empty.
+/// Interfaces and routes; addresses in `ours` are left out. The rest of [`Facts`] stays empty.
 pub fn facts(
     links: &[LinkMessage],
     addresses: &[AddressMessage],
@@ -43,7 +43,7 @@ pub fn facts(
     });
     // Most specific first; of equals the one that the kernel takes.
     routes.sort_by_key(|route| (std::cmp::Reverse(route.destination.prefix_len()), route.metric));
-    Facts { node: String::new(), interfaces, routes }
+    Facts { interfaces, routes, ..Facts::default() }
 }
 
 /// The connected routes that stand only because an address of ours brought them. As facts they would make a VIP's
@@ -63,6 +63,12 @@ fn connected_by_us<'a>(
     .collect()
 }
 
+/// Major and minor version out of a kernel's release, such as `6.12.41+deb13-amd64`.
+pub fn version(release: &str) -> Option<(u32, u32)> {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit());
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
 /// Interface names by index.
 pub(crate) fn names(links: &[LinkMessage]) -> BTreeMap<u32, String> {
     links.iter().filter_map(|link| Some((link.header.index, name(link)?))).collect()
@@ -75,11 +81,20 @@ pub(crate) fn interfaces(links: &[LinkMessage]) -> BTreeMap<String, Interface> {
             index: link.header.index,
             up: link.header.flags.contains(LinkFlags::Up),
             loopback: link.header.flags.contains(LinkFlags::Loopback),
+            mtu: mtu(link),
             addresses: Vec::new(),
         };
         Some((name(link)?, interface))
     };
     links.iter().filter_map(interface).collect()
+}
+
+fn mtu(link: &LinkMessage) -> u32 {
+    let mtu = link.attributes.iter().find_map(|attribute| match attribute {
+        LinkAttribute::Mtu(bytes) => Some(*bytes),
+        _ => None,
+    });
+    mtu.unwrap_or_default()
 }
 
 fn name(link: &LinkMessage) -> Option<String> {

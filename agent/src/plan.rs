@@ -4,25 +4,27 @@
 //! state is the union of all fragments ([`Fragments`]), so that a change of one costs only itself. It must not know
 //! what the kernel holds: that is [`crate::diff`]'s.
 
+mod director;
 mod fragments;
+mod packets;
 mod placement;
 mod real_server;
 mod service;
+pub mod settings;
 #[cfg(test)]
 mod tests;
+mod tunnel;
 
 pub use fragments::{Fragments, Touched};
 pub use real_server::LOOPBACK;
 
 use crate::state::{Facts, Fixture, HeldAddress, ServiceState};
 use lvs_crds::{
-    DirectorGroup, DirectorRole, FailedRole, Forwarding, SliceRealServer, SliceService,
-    VirtualServiceSlice,
+    DirectorGroup, DirectorRole, FailedRole, SliceRealServer, SliceService, VirtualServiceSlice,
 };
 use lvs_ipvs::ServiceKey;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::net::IpAddr;
 
 /// Forwarding between interfaces: what NAT needs.
 pub const IP_FORWARD: &str = "net/ipv4/ip_forward";
@@ -106,6 +108,8 @@ impl Problem {
 pub(crate) struct Program<'a> {
     pub(crate) group: &'a str,
     pub(crate) services: &'a [SliceService],
+    /// NAT real servers see the director's address.
+    pub(crate) masquerade: bool,
     pub(crate) real_servers: Vec<&'a SliceRealServer>,
 }
 
@@ -119,8 +123,19 @@ impl<'a> Program<'a> {
         Some(Self {
             group: &newest.spec.director_group,
             services: &newest.spec.services,
+            masquerade: newest.spec.masquerade,
             real_servers: sorted.iter().flat_map(|slice| &slice.spec.real_servers).collect(),
         })
+    }
+
+    /// Whether a real server serves a service: one of a firewall mark on whatever port clients ask for.
+    fn serves(&self, server: &SliceRealServer, service: &SliceService) -> bool {
+        let on_port = || {
+            let mut ports = server.ports.iter();
+            ports.any(|port| port.protocol == service.protocol && port.port == service.port)
+        };
+        lvs_crds::serves(self.services, server, service)
+            && (service.firewall_mark.is_some() || on_port())
     }
 }
 
@@ -138,15 +153,30 @@ pub fn plan(
     if active {
         service::plan(&program, &mut fragment);
         vips(&program, group, facts, &mut fragment);
-        forwarding(&program, &mut fragment);
+        director::plan(&program, facts, &mut fragment);
     }
     real_server::plan(&program, group, active, facts, &mut fragment);
     fragment
 }
 
-/// What a DirectorGroup needs of this node, services or not: its NAT gateways stand on the director.
-pub fn plan_group(group: &DirectorGroup, role: Option<DirectorRole>, facts: &Facts) -> Fragment {
+/// What a DirectorGroup needs of this node, services or not: its NAT gateways stand on the director, its settings hold
+/// on every member. `older` are the other groups that the node is a member of and whose settings come before.
+pub fn plan_group<'a>(
+    group: &DirectorGroup,
+    role: Option<DirectorRole>,
+    older: impl IntoIterator<Item = &'a DirectorGroup>,
+    facts: &Facts,
+) -> Fragment {
     let mut fragment = Fragment::default();
+    if role.is_none() {
+        return fragment;
+    }
+    fragment.sysctls = settings::of(group, facts);
+    for older in older {
+        for path in settings::of(older, facts).keys() {
+            fragment.sysctls.remove(path);
+        }
+    }
     if role != Some(DirectorRole::Active) {
         return fragment;
     }
@@ -170,29 +200,12 @@ fn vips(
     fragment: &mut Fragment,
 ) {
     let networks = group.map(|group| group.spec.networks.as_slice()).unwrap_or_default();
-    let vips: BTreeSet<IpAddr> =
-        program.services.iter().filter_map(|service| service.address.parse().ok()).collect();
-    for vip in vips {
+    for vip in packets::all_vips(program) {
         match placement::vip(vip, networks, program.group, facts) {
             Ok(address) => {
                 fragment.addresses.insert(address);
             }
             Err(problem) => fragment.problems.push(problem),
         }
-    }
-}
-
-fn forwarding(program: &Program<'_>, fragment: &mut Fragment) {
-    for server in &program.real_servers {
-        if server.forwarding != Forwarding::NAT {
-            continue;
-        }
-        match server.address.parse() {
-            Ok(IpAddr::V4(_)) => fragment.sysctls.insert(IP_FORWARD.to_owned(), "1".to_owned()),
-            Ok(IpAddr::V6(_)) => {
-                fragment.sysctls.insert(IPV6_FORWARDING.to_owned(), "1".to_owned())
-            }
-            Err(_) => None,
-        };
     }
 }

@@ -85,7 +85,8 @@ pub(crate) fn gateway(address: &str, interface: Option<&str>) -> NatGateway {
 /// A node with the given interfaces (name, address) and a default route over the last one, if there is a gateway.
 pub(crate) fn node(name: &str, interfaces: &[(&str, &str)], gateway: Option<&str>) -> Facts {
     let mut facts = Facts { node: name.to_owned(), ..Facts::default() };
-    let loopback = Interface { index: 1, up: true, loopback: true, addresses: Vec::new() };
+    let loopback =
+        Interface { index: 1, up: true, loopback: true, mtu: 65536, addresses: Vec::new() };
     facts.interfaces.insert("lo".to_owned(), loopback);
     for (index, (interface, address)) in (2..).zip(interfaces) {
         let address: ipnet::IpNet = address.parse().unwrap();
@@ -97,7 +98,7 @@ pub(crate) fn node(name: &str, interfaces: &[(&str, &str)], gateway: Option<&str
         };
         facts.routes.push(route);
         let addresses = vec![address];
-        let new = Interface { index, up: true, loopback: false, addresses };
+        let new = Interface { index, up: true, loopback: false, mtu: 1500, addresses };
         facts.interfaces.insert((*interface).to_owned(), new);
     }
     if let (Some(gateway), Some((interface, _))) = (gateway, interfaces.last()) {

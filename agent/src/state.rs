@@ -66,6 +66,10 @@ pub struct Facts {
     pub interfaces: BTreeMap<String, Interface>,
     /// Unicast routes of the main table, most specific first.
     pub routes: Vec<Route>,
+    /// The kernel's major and minor version, where its release names them.
+    pub kernel_version: Option<(u32, u32)>,
+    /// Whether IPVS can translate FTP's commands (ip_vs_ftp).
+    pub ftp_helper: bool,
 }
 
 /// A network interface.
@@ -77,6 +81,8 @@ pub struct Interface {
     pub up: bool,
     /// Whether it is the loopback interface.
     pub loopback: bool,
+    /// Largest packet, in bytes; 0 where it is not known.
+    pub mtu: u32,
     /// Addresses that the agent did not make, with prefix lengths.
     pub addresses: Vec<IpNet>,
 }

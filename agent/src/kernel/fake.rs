@@ -47,6 +47,7 @@ impl Fake {
             index: 1,
             up: true,
             loopback: true,
+            mtu: 65536,
             addresses: Vec::new(),
         });
         let addresses = facts
@@ -66,6 +67,15 @@ impl Fake {
             ("net/ipv4/conf/all/arp_ignore", "0"),
             ("net/ipv4/conf/all/arp_announce", "0"),
             ("net/ipv4/conf/all/promote_secondaries", "0"),
+            ("net/ipv4/vs/conntrack", "0"),
+            ("net/ipv4/vs/conn_reuse_mode", "1"),
+            ("net/ipv4/vs/expire_nodest_conn", "0"),
+            ("net/ipv4/vs/expire_quiescent_template", "0"),
+            ("net/ipv4/vs/sloppy_tcp", "0"),
+            ("net/ipv4/vs/drop_entry", "0"),
+            ("ipvs/timeout-tcp", "900"),
+            ("ipvs/timeout-tcp-fin", "120"),
+            ("ipvs/timeout-udp", "300"),
         ];
         let schedulers = ["rr", "wrr", "lc", "wlc", "lblc", "lblcr", "dh", "sh"];
         Self {

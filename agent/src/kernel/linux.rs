@@ -1,6 +1,7 @@
 //! The real kernel.
 
 mod fixtures;
+mod settings;
 
 use super::execute::execute;
 use super::netlink::Rtnetlink;
@@ -10,6 +11,7 @@ use super::{
 };
 use crate::facts;
 use crate::journal::Journal;
+use crate::plan::settings::is_timeout;
 use crate::state::{Facts, Fixture, FixtureKind, HeldAddress, Observed, Op, Ours, ServiceState};
 use lvs_ipvs::{Client, Destination, Error, Operation, Service, ServiceKey};
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
@@ -253,11 +255,19 @@ impl Ports for Linux {
     }
 
     fn read_sysctl(&mut self, path: &str) -> io::Result<String> {
+        if is_timeout(path) {
+            return self.read_timeout(path);
+        }
+        self.wake_ipvs(path);
         self.requests.sysctls += 1;
         Ok(fs::read_to_string(self.sysctl(path)?)?.trim_end().to_owned())
     }
 
     fn write_sysctl(&mut self, path: &str, value: &str) -> io::Result<()> {
+        if is_timeout(path) {
+            return self.write_timeout(path, value);
+        }
+        self.wake_ipvs(path);
         self.requests.sysctls += 1;
         let path = self.sysctl(path)?;
         // Never made: where /proc/sys is a mere folder, there is nothing to set.
@@ -285,6 +295,11 @@ impl Ports for Linux {
     }
 }
 
+fn release() -> String {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    release.trim().to_owned()
+}
+
 fn listing(operation: &'static str) -> impl FnOnce(io::Error) -> KernelError {
     move |source| KernelError::Route { operation, source }
 }
@@ -304,7 +319,11 @@ impl Kernel for Linux {
                 Err(error) => return Err(listing("list the routes")(error)),
             }
         }
-        Ok(facts::facts(&links, &addresses, &routes, ours))
+        Ok(Facts {
+            kernel_version: facts::version(&release()),
+            ftp_helper: settings::has_ftp_helper(),
+            ..facts::facts(&links, &addresses, &routes, ours)
+        })
     }
 
     fn observe(&mut self, scope: &Scope) -> Result<Observed, KernelError> {
@@ -346,14 +365,13 @@ impl Kernel for Linux {
     }
 
     fn about(&mut self) -> Result<About, KernelError> {
-        let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
         let ipvs = match self.ipvs(Client::info) {
             Ok(info) => Some(info),
             Err(Error::NoIpvs) => None,
             Err(error) => return Err(error.into()),
         };
         let resizes = Path::new(STATUS).exists();
-        Ok(About { release: release.trim().to_owned(), ipvs, resizes })
+        Ok(About { release: release(), ipvs, resizes })
     }
 
     fn requests(&self) -> Requests {

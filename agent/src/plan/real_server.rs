@@ -1,6 +1,6 @@
 //! What a node needs that is itself a real server.
 
-use super::{ARP_ANNOUNCE, ARP_IGNORE, Fragment, Problem, Program};
+use super::{ARP_ANNOUNCE, ARP_IGNORE, Fragment, Problem, Program, director, packets, tunnel};
 use crate::state::{Facts, HeldAddress};
 use ipnet::IpNet;
 use lvs_crds::{DirectorGroup, FailedRole, Forwarding, SliceRealServer};
@@ -29,7 +29,9 @@ pub(super) fn plan(
             continue;
         }
         match server.forwarding {
-            Forwarding::DR | Forwarding::TUN => hold_vips(program, server, address, fragment),
+            Forwarding::DR | Forwarding::TUN => {
+                answer(program, server, address, facts, fragment);
+            }
             Forwarding::NAT => {
                 if let Some(problem) =
                     group.and_then(|group| wrong_gateway(server, address, group, facts))
@@ -50,30 +52,28 @@ fn is_own(address: IpAddr, facts: &Facts) -> bool {
         .any(|own| own.addr() == address)
 }
 
-fn hold_vips(
+/// A real server that answers clients itself has the VIPs, and quietly.
+fn answer(
     program: &Program<'_>,
     server: &SliceRealServer,
     address: IpAddr,
+    facts: &Facts,
     fragment: &mut Fragment,
 ) {
-    let served = program.services.iter().filter(|service| {
-        server
-            .ports
-            .iter()
-            .any(|port| port.protocol == service.protocol && port.port == service.port)
-    });
-    for service in served {
-        let Ok(vip) = service.address.parse::<IpAddr>() else { continue };
-        if vip.is_ipv4() != address.is_ipv4() {
-            continue;
+    for service in program.services.iter().filter(|service| program.serves(server, service)) {
+        for vip in packets::vips(service) {
+            if vip.is_ipv4() {
+                fragment.sysctls.insert(ARP_IGNORE.to_owned(), "1".to_owned());
+                fragment.sysctls.insert(ARP_ANNOUNCE.to_owned(), "2".to_owned());
+            }
+            fragment
+                .addresses
+                .insert(HeldAddress { interface: LOOPBACK.to_owned(), address: IpNet::from(vip) });
         }
-        if vip.is_ipv4() {
-            fragment.sysctls.insert(ARP_IGNORE.to_owned(), "1".to_owned());
-            fragment.sysctls.insert(ARP_ANNOUNCE.to_owned(), "2".to_owned());
+        director::local_delivery(service, fragment);
+        if server.forwarding == Forwarding::TUN {
+            tunnel::plan(server, address, service, facts, fragment);
         }
-        fragment
-            .addresses
-            .insert(HeldAddress { interface: LOOPBACK.to_owned(), address: IpNet::from(vip) });
     }
 }
 

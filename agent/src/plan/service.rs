@@ -1,29 +1,39 @@
 //! The IPVS services of an active director.
 
+use super::packets::protocol;
 use super::{Fragment, Problem, Program};
 use crate::state::ServiceState;
-use lvs_crds::{FailedRole, SchedulerFlag, SlicePersistence, SliceRealServer, SliceService};
+use lvs_crds::{
+    FailedRole, GUE_PORT, IpFamily, SchedulerFlag, SliceMark, SlicePersistence, SliceRealServer,
+    SliceService, TunnelChecksum,
+};
 use lvs_ipvs::{
-    Destination, DestinationKey, Family, Forwarding, Netmask, Protocol, Service, ServiceFlags,
-    ServiceKey,
+    Destination, DestinationKey, Family, Forwarding, Netmask, Service, ServiceFlags, ServiceKey,
+    Tunnel, TunnelFlags, TunnelType,
 };
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
+use std::num::NonZeroU32;
 
 pub(super) fn plan(program: &Program<'_>, fragment: &mut Fragment) {
     for wanted in program.services {
         let Some(service) = service(wanted) else {
+            let name = match &wanted.firewall_mark {
+                Some(mark) => format!("firewall mark {} ({})", mark.mark, mark.family),
+                None => {
+                    format!("service {}/{} at {:?}", wanted.protocol, wanted.port, wanted.address)
+                }
+            };
             let message = format!(
-                "service {}/{} at {:?}: not an IPVS service; the address must be an IP address, the port 1 to 65535 \
-                 and the persistence prefix of the address's family",
-                wanted.protocol, wanted.port, wanted.address
+                "{name}: not an IPVS service; the address must be an IP address, the port 0 to 65535 and 0 only with \
+                 persistence, the mark 1 to 4294967295, and the persistence prefix of the address's family"
             );
             fragment.problems.push(Problem::new(FailedRole::Director, "Invalid", message));
             continue;
         };
         let mut destinations = BTreeMap::new();
         for server in &program.real_servers {
-            match destination(server, wanted, service.key.family()) {
+            match destination(program, server, wanted) {
                 Ok(Some(destination)) => {
                     destinations.insert(destination.key, destination);
                 }
@@ -38,8 +48,18 @@ pub(super) fn plan(program: &Program<'_>, fragment: &mut Fragment) {
 }
 
 fn service(wanted: &SliceService) -> Option<Service> {
-    let address: IpAddr = wanted.address.parse().ok()?;
-    let key = ServiceKey::new(protocol(wanted.protocol), address, u16::try_from(wanted.port).ok()?);
+    let key = match &wanted.firewall_mark {
+        Some(mark) => mark_key(mark)?,
+        None => {
+            let address: IpAddr = wanted.address.parse().ok()?;
+            let port = u16::try_from(wanted.port).ok()?;
+            // All ports: the kernel takes such a service, and never finds it for a packet (`ip_vs_schedule`).
+            if port == 0 && wanted.persistence.is_none() {
+                return None;
+            }
+            ServiceKey::new(protocol(wanted.protocol), address, port)
+        }
+    };
     let mut service = Service::new(key, wanted.scheduler.as_str());
     for flag in &wanted.scheduler_flags {
         service.flags |= match flag {
@@ -50,16 +70,20 @@ fn service(wanted: &SliceService) -> Option<Service> {
     if let Some(persistence) = &wanted.persistence {
         service = service.persistent(u32::try_from(persistence.timeout_seconds).ok()?);
         service.netmask = netmask(persistence, key.family())?;
+        service.pe_name = persistence.engine.map(|engine| engine.to_string());
+    }
+    if wanted.one_packet {
+        service.flags |= ServiceFlags::ONE_PACKET;
     }
     Some(service)
 }
 
-fn protocol(protocol: lvs_crds::Protocol) -> Protocol {
-    match protocol {
-        lvs_crds::Protocol::TCP => Protocol::Tcp,
-        lvs_crds::Protocol::UDP => Protocol::Udp,
-        lvs_crds::Protocol::SCTP => Protocol::Sctp,
-    }
+fn mark_key(mark: &SliceMark) -> Option<ServiceKey> {
+    let family = match mark.family {
+        IpFamily::IPv4 => Family::V4,
+        IpFamily::IPv6 => Family::V6,
+    };
+    Some(ServiceKey::mark(family, NonZeroU32::new(u32::try_from(mark.mark).ok()?)?))
 }
 
 fn netmask(persistence: &SlicePersistence, family: Family) -> Option<Netmask> {
@@ -75,26 +99,26 @@ fn netmask(persistence: &SlicePersistence, family: Family) -> Option<Netmask> {
 
 /// The real server as a destination of the service, if it serves it.
 fn destination(
+    program: &Program<'_>,
     server: &SliceRealServer,
     service: &SliceService,
-    family: Family,
 ) -> Result<Option<Destination>, String> {
     let invalid = |what: &str| format!("real server {} ({}): {what}", server.name, server.address);
     let address: IpAddr =
         server.address.parse().map_err(|_| invalid("the address is not an IP address"))?;
-    if Family::of(&address) != family {
+    if !program.serves(server, service) {
         return Ok(None);
     }
-    let Some(port) = server
-        .ports
-        .iter()
-        .find(|port| port.protocol == service.protocol && port.port == service.port)
-    else {
-        return Ok(None);
-    };
     let number = |value: i32, what| u32::try_from(value).map_err(|_| invalid(what));
-    let port = u16::try_from(port.target_port)
-        .map_err(|_| invalid("the target port is not 1 to 65535"))?;
+    let mut ports = server.ports.iter();
+    let port = match &service.firewall_mark {
+        // The port that the client asks for (`ip_vs_schedule`).
+        Some(_) => 0,
+        None => ports
+            .find(|port| port.protocol == service.protocol && port.port == service.port)
+            .and_then(|port| u16::try_from(port.target_port).ok())
+            .ok_or_else(|| invalid("the target port is not 0 to 65535"))?,
+    };
     let forwarding = match server.forwarding {
         lvs_crds::Forwarding::NAT => Forwarding::Masquerade,
         lvs_crds::Forwarding::DR => Forwarding::DirectRoute,
@@ -102,9 +126,30 @@ fn destination(
     };
     let weight = number(server.weight, "the weight is negative")?;
     let mut destination = Destination::new(DestinationKey::new(address, port), forwarding, weight);
+    if forwarding == Forwarding::Tunnel {
+        destination.tunnel =
+            tunnel(server).ok_or_else(|| invalid("the tunnel's port is not 1 to 65535"))?;
+    }
     destination.upper_threshold =
         number(server.upper_threshold, "the upper threshold is negative")?;
     destination.lower_threshold =
         number(server.lower_threshold, "the lower threshold is negative")?;
     Ok(Some(destination))
+}
+
+fn tunnel(server: &SliceRealServer) -> Option<Tunnel> {
+    let wanted = server.tunnel.clone().unwrap_or_default();
+    let flags = match wanted.checksum.unwrap_or_default() {
+        TunnelChecksum::Nocsum => TunnelFlags::NONE,
+        TunnelChecksum::Csum => TunnelFlags::CHECKSUM,
+        TunnelChecksum::Remcsum => TunnelFlags::REMOTE_CHECKSUM,
+    };
+    Some(match wanted.kind {
+        lvs_crds::TunnelType::Ipip => Tunnel::default(),
+        lvs_crds::TunnelType::Gue => {
+            let port = u16::try_from(wanted.port.unwrap_or(GUE_PORT)).ok()?;
+            (port != 0).then_some(Tunnel { kind: TunnelType::Gue, port, flags })?
+        }
+        lvs_crds::TunnelType::Gre => Tunnel { kind: TunnelType::Gre, port: 0, flags },
+    })
 }

@@ -130,10 +130,10 @@ fn nat_gateways_stand_on_the_active_director_without_any_service() {
     let mut group = group("d");
     group.spec.nat_gateways =
         vec![gateway("10.0.0.234/24", None), gateway("10.9.0.234/24", Some("nope"))];
-    let fragment = plan_group(&group, ACTIVE, &facts);
+    let fragment = plan_group(&group, ACTIVE, [], &facts);
     assert_eq!(addresses(&fragment), [held("eth0", "10.0.0.234/24")]);
     assert!(fragment.problems[0].message.contains("spec.natGateways[1]"));
-    assert_eq!(plan_group(&group, None, &facts), Fragment::default());
+    assert_eq!(plan_group(&group, None, [], &facts), Fragment::default());
 }
 
 #[test]

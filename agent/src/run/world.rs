@@ -4,6 +4,7 @@ use crate::director;
 use crate::input::{SliceName, Update};
 use crate::plan::{Fragment, Owner, plan, plan_group};
 use crate::state::Facts;
+use k8s_openapi::jiff::Timestamp;
 use lvs_crds::{DirectorGroup, DirectorOf, VirtualServiceSlice};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -30,6 +31,8 @@ impl World {
             };
             if !same {
                 dirty.insert(Owner::Group(name.clone()));
+                // Which settings count depends on all groups.
+                dirty.extend(self.groups.keys().cloned().map(Owner::Group));
                 dirty.extend(self.users.get(&name).into_iter().flatten().cloned());
             }
             match group {
@@ -78,7 +81,8 @@ impl World {
     pub(super) fn plan(&self, owner: &Owner, facts: &Facts) -> Fragment {
         match owner {
             Owner::Group(name) => self.groups.get(name).map_or_else(Fragment::default, |group| {
-                plan_group(group, director::verdict(group, &facts.node), facts)
+                let role = director::verdict(group, &facts.node);
+                plan_group(group, role, self.older(group, &facts.node), facts)
             }),
             Owner::VirtualService { .. } => {
                 let slices: Vec<_> =
@@ -94,6 +98,18 @@ impl World {
         }
     }
 
+    /// The other groups that `node` is a director of and whose settings come before.
+    fn older<'a>(
+        &'a self,
+        group: &'a DirectorGroup,
+        node: &'a str,
+    ) -> impl Iterator<Item = &'a DirectorGroup> {
+        let since = seniority(group);
+        self.groups.values().filter(move |other| {
+            seniority(other) < since && director::verdict(other, node).is_some()
+        })
+    }
+
     /// The groups that this node is a director of.
     pub(super) fn director_of(&self, node: &str) -> Vec<DirectorOf> {
         let roles = self.groups.iter().filter_map(|(name, group)| {
@@ -101,6 +117,12 @@ impl World {
         });
         roles.collect()
     }
+}
+
+/// Of two groups the one with the smaller seniority counts: the older, then the first by name.
+fn seniority(group: &DirectorGroup) -> (bool, Option<&Timestamp>, &str) {
+    let since = group.metadata.creation_timestamp.as_ref().map(|time| &time.0);
+    (since.is_none(), since, group.metadata.name.as_deref().unwrap_or_default())
 }
 
 fn members(group: &DirectorGroup) -> &[lvs_crds::Member] {

@@ -4,6 +4,7 @@ use super::{Batch, Verdict};
 use crate::journal::{Change, Entry, Made};
 use crate::kernel::ports::Ports;
 use crate::kernel::{Done, KernelError};
+use crate::plan::settings::is_same_choice;
 use crate::state::Op;
 use std::collections::BTreeMap;
 use std::io;
@@ -60,7 +61,7 @@ impl<P: Ports> Batch<'_, P> {
         if is_same(&found, &change.previous) {
             return Ok(Done::Changed);
         }
-        if !is_same(&found, &change.given) {
+        if !is_same_choice(path, &found, &change.given) {
             return Ok(Done::TakenOver { value: found });
         }
         let beside = self.beside(path, &change)?;
