@@ -28,7 +28,7 @@ pub use privilege::require_net_admin;
 use crate::journal::{Journal, Made};
 use crate::state::{Facts, Fixture, FixtureKind, NodeState, Observed, Op, Ours};
 use lvs_ipvs::{Forwarding, Operation, ServiceKey};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What the agent asks of a kernel.
 pub trait Kernel: Send {
@@ -55,6 +55,9 @@ pub trait Kernel: Send {
     /// # Errors
     /// When the kernel does not answer. That it has no IPVS is no error.
     fn about(&mut self) -> Result<About, KernelError>;
+
+    /// What others do with these firewall marks, as far as the kernel tells; a failure to look is no news.
+    fn marks(&mut self, marks: &BTreeSet<u32>) -> MarkReport;
 
     /// Requests sent so far.
     fn requests(&self) -> Requests;
@@ -171,6 +174,15 @@ fn subject(operation: &Operation) -> Option<ServiceKey> {
         | Operation::ZeroService(key) => Some(*key),
         _ => None,
     }
+}
+
+/// What others do with the marks that we set.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MarkReport {
+    /// Packets came with another mark and lost it to ours.
+    pub foreign: bool,
+    /// A rule of others that uses a mark of ours, for people.
+    pub clashes: BTreeMap<u32, String>,
 }
 
 /// What the kernel is.

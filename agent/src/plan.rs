@@ -160,23 +160,18 @@ pub fn plan(
 }
 
 /// What a DirectorGroup needs of this node, services or not: its NAT gateways stand on the director, its settings hold
-/// on every member. `older` are the other groups that the node is a member of and whose settings come before.
-pub fn plan_group<'a>(
+/// on every member. `groups` are all that the node is a member of, the oldest first: there is one set of settings.
+pub fn plan_group(
     group: &DirectorGroup,
     role: Option<DirectorRole>,
-    older: impl IntoIterator<Item = &'a DirectorGroup>,
+    groups: &[&DirectorGroup],
     facts: &Facts,
 ) -> Fragment {
     let mut fragment = Fragment::default();
     if role.is_none() {
         return fragment;
     }
-    fragment.sysctls = settings::of(group, facts);
-    for older in older {
-        for path in settings::of(older, facts).keys() {
-            fragment.sysctls.remove(path);
-        }
-    }
+    fragment.sysctls = settings::of(group, groups, facts);
     if role != Some(DirectorRole::Active) {
         return fragment;
     }

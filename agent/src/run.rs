@@ -4,6 +4,7 @@ mod audit;
 mod engine;
 mod faults;
 mod fill;
+mod marks;
 mod mirror;
 mod status;
 #[cfg(test)]

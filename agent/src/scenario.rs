@@ -3,8 +3,9 @@
 use crate::state::{Facts, Interface, Route};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use lvs_crds::{
-    DirectorGroup, DirectorGroupSpec, DirectorGroupStatus, Forwarding, Member, NatGateway, Network,
-    Protocol, Scheduler, SlicePort, SliceRealServer, SliceService, VirtualServiceSlice,
+    DirectorGroup, DirectorGroupSpec, DirectorGroupStatus, Forwarding, IpFamily, MarkRules, Member,
+    NatGateway, Network, Protocol, Scheduler, SliceMark, SliceMarkPorts, SlicePort,
+    SliceRealServer, SliceService, Tunnel, TunnelChecksum, TunnelType, VirtualServiceSlice,
     VirtualServiceSliceSpec,
 };
 
@@ -19,6 +20,28 @@ pub(crate) fn service(vip: &str, port: i32) -> SliceService {
         firewall_mark: None,
         one_packet: false,
     }
+}
+
+/// Firewall mark `number` of TCP port 80 at these addresses.
+pub(crate) fn marked(number: i64, addresses: &[&str]) -> SliceService {
+    let six = addresses.iter().any(|address| address.contains(':'));
+    let mark = SliceMark {
+        mark: number,
+        family: if six { IpFamily::IPv6 } else { IpFamily::IPv4 },
+        rules: MarkRules::Managed,
+        addresses: addresses.iter().map(|address| (*address).to_owned()).collect(),
+        destinations: Vec::new(),
+        ports: vec![SliceMarkPorts { protocol: Protocol::TCP, port: 80, end_port: None }],
+    };
+    SliceService { firewall_mark: Some(mark), ..service("", 0) }
+}
+
+pub(crate) fn tunnel(
+    kind: TunnelType,
+    port: Option<i32>,
+    checksum: Option<TunnelChecksum>,
+) -> Tunnel {
+    Tunnel { kind, port, checksum }
 }
 
 /// A real server of the services on `port`, without port translation.

@@ -3,7 +3,9 @@
 
 use super::execute::execute;
 use super::ports::{Direction, Ports, Standing};
-use super::{About, Done, FixtureError, Kernel, KernelError, Requests, Scope, Services};
+use super::{
+    About, Done, FixtureError, Kernel, KernelError, MarkReport, Requests, Scope, Services,
+};
 use crate::journal::{Journal, Made};
 use crate::state::{Facts, Fixture, FixtureKind, HeldAddress, Observed, Op, Ours, ServiceState};
 use lvs_ipvs::{Errno, Error, Info, Operation, ServiceKey, Version};
@@ -29,6 +31,8 @@ pub struct Fake {
     pub lying: bool,
     /// Fixtures.
     pub fixtures: BTreeSet<Fixture>,
+    /// What others do with marks.
+    pub others_marks: MarkReport,
     /// Sorts of fixtures that it has no modules for.
     pub lacking: BTreeSet<FixtureKind>,
     /// Each call for fixtures with what was to happen at once: `true` to make, `false` to remove.
@@ -87,6 +91,7 @@ impl Fake {
             net_admin: true,
             lying: false,
             fixtures: BTreeSet::new(),
+            others_marks: MarkReport::default(),
             lacking: BTreeSet::new(),
             fixture_calls: Vec::new(),
             read_only: BTreeSet::new(),
@@ -344,6 +349,12 @@ impl Kernel for Fake {
         let info = Info { version: Version(0x01_02_01), connection_table_size: 4096 };
         let ipvs = self.services.as_ref().map(|_| info);
         Ok(About { release: "6.12.0-fake".to_owned(), ipvs, resizes: false })
+    }
+
+    fn marks(&mut self, marks: &BTreeSet<u32>) -> MarkReport {
+        let mut report = self.others_marks.clone();
+        report.clashes.retain(|mark, _| marks.contains(mark));
+        report
     }
 
     fn requests(&self) -> Requests {

@@ -7,7 +7,8 @@ use super::execute::execute;
 use super::netlink::Rtnetlink;
 use super::ports::{Direction, Ports, Standing};
 use super::{
-    About, Done, FixtureError, Kernel, KernelError, Requests, Scope, Services, address, table,
+    About, Done, FixtureError, Kernel, KernelError, MarkReport, Requests, Scope, Services, address,
+    table,
 };
 use crate::facts;
 use crate::journal::Journal;
@@ -372,6 +373,10 @@ impl Kernel for Linux {
         };
         let resizes = Path::new(STATUS).exists();
         Ok(About { release: release(), ipvs, resizes })
+    }
+
+    fn marks(&mut self, marks: &BTreeSet<u32>) -> MarkReport {
+        self.fixtures.marks(marks)
     }
 
     fn requests(&self) -> Requests {

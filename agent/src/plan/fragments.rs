@@ -67,7 +67,7 @@ impl Fragments {
     pub fn set(&mut self, owner: &Owner, new: Fragment, touched: &mut Touched) {
         let old = self.by_owner.remove(owner).unwrap_or_default();
         let changed = self.index(owner, &old, &new);
-        if new.problems.is_empty() {
+        if new.problems.is_empty() && new.warnings.is_empty() {
             self.troubled.remove(owner);
         } else {
             self.troubled.insert(owner.clone());
@@ -222,6 +222,14 @@ impl Fragments {
                 .flatten()
                 .skip(1)
                 .filter_map(move |loser| Some((key, holder?, loser)))
+        })
+    }
+
+    /// What works, but not as it should, by owner.
+    pub fn warnings(&self) -> impl Iterator<Item = (&Owner, &Problem)> {
+        self.troubled.iter().flat_map(|owner| {
+            let warnings = self.by_owner.get(owner).map(|fragment| fragment.warnings.as_slice());
+            warnings.unwrap_or_default().iter().map(move |warning| (owner, warning))
         })
     }
 

@@ -1,15 +1,18 @@
 //! A DirectorGroup's timeouts and IPVS sysctls.
 //!
-//! They hold for the whole node. Of two groups that say something of the same one, the older's value counts.
+//! They hold for the whole node: each from the oldest of the node's groups that sets it ([`lvs_resolve::node_settings`] is
+//! the same rule, by which the operator tells of conflicts), or else the default.
 
 use crate::state::Facts;
 use lvs_crds::{DirectorGroup, Sysctls};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Whether netfilter tracks balanced connections.
 pub const CONNTRACK: &str = "net/ipv4/vs/conntrack";
 /// What a new connection from an address and port in use before meets.
 pub const CONN_REUSE_MODE: &str = "net/ipv4/vs/conn_reuse_mode";
+const EXPIRE_NODEST_CONN: &str = "net/ipv4/vs/expire_nodest_conn";
+const EXPIRE_QUIESCENT_TEMPLATE: &str = "net/ipv4/vs/expire_quiescent_template";
 /// The folder of IPVS's sysctls, which is there once IPVS is.
 pub const FOLDER: &str = "net/ipv4/vs/";
 /// IPVS's timeouts are no files: [`crate::kernel::Linux`] reads and writes them over netlink, as if they were.
@@ -73,22 +76,45 @@ pub fn field(path: &str) -> Option<&'static str> {
     })
 }
 
-/// What one group says, defaults included.
-pub(super) fn of(group: &DirectorGroup, facts: &Facts) -> BTreeMap<String, String> {
+/// What `group` brings to a node that is a director of `groups`, the oldest first: what it sets and no older one does. The
+/// oldest brings the defaults of what none sets.
+pub(super) fn of(
+    group: &DirectorGroup,
+    groups: &[&DirectorGroup],
+    facts: &Facts,
+) -> BTreeMap<String, String> {
+    let is_same = |other: &DirectorGroup| other.metadata.name == group.metadata.name;
+    let mut mine = set_by(group);
+    let older = groups.iter().take_while(|other| !is_same(other));
+    let theirs: BTreeSet<String> = older.flat_map(|older| set_by(older).into_keys()).collect();
+    mine.retain(|path, _| !theirs.contains(path));
+    if groups.first().is_none_or(|oldest| is_same(oldest)) {
+        let all: BTreeMap<String, String> =
+            groups.iter().rev().flat_map(|group| set_by(group)).collect();
+        let defaults = defaults(all.get(CONNTRACK).is_some_and(|value| value == "1"), facts);
+        mine.extend(defaults.filter(|(path, _)| !all.contains_key(path)));
+    }
+    mine
+}
+
+fn defaults(conntrack: bool, facts: &Facts) -> impl Iterator<Item = (String, String)> {
+    let reuse = (conntrack && is_delayed_by_reuse(facts)).then_some((CONN_REUSE_MODE, "0"));
+    [(EXPIRE_NODEST_CONN, "1"), (EXPIRE_QUIESCENT_TEMPLATE, "1")]
+        .into_iter()
+        .chain(reuse)
+        .map(|(path, value)| (path.to_owned(), value.to_owned()))
+}
+
+/// What one group sets.
+fn set_by(group: &DirectorGroup) -> BTreeMap<String, String> {
     let none = Sysctls::default();
     let sysctls = group.spec.sysctls.as_ref().unwrap_or(&none);
     let switch = |value: Option<bool>| value.map(i32::from);
-    let reuse = sysctls
-        .conn_reuse_mode
-        .or_else(|| (sysctls.conntrack == Some(true) && is_delayed_by_reuse(facts)).then_some(0));
     let named = [
         ("conntrack", switch(sysctls.conntrack)),
-        ("conn_reuse_mode", reuse),
-        ("expire_nodest_conn", Some(i32::from(sysctls.expire_nodest_conn.unwrap_or(true)))),
-        (
-            "expire_quiescent_template",
-            Some(i32::from(sysctls.expire_quiescent_template.unwrap_or(true))),
-        ),
+        ("conn_reuse_mode", sysctls.conn_reuse_mode),
+        ("expire_nodest_conn", switch(sysctls.expire_nodest_conn)),
+        ("expire_quiescent_template", switch(sysctls.expire_quiescent_template)),
         ("sloppy_tcp", switch(sysctls.sloppy_tcp)),
         ("sloppy_sctp", switch(sysctls.sloppy_sctp)),
         ("schedule_icmp", switch(sysctls.schedule_icmp)),

@@ -1,9 +1,13 @@
+mod fixtures;
+mod service;
+mod settings;
+
 use super::*;
-use crate::scenario::{gateway, group, network, node, server, service, slice};
+use crate::scenario::{gateway, group, marked, network, node, server, service, slice, tunnel};
 use crate::state::NodeState;
-use lvs_crds::Forwarding::{DR, NAT};
+use lvs_crds::Forwarding::{DR, NAT, TUN};
 use lvs_crds::{Protocol, Scheduler, SchedulerFlag, SlicePersistence};
-use lvs_ipvs::{DestinationKey, Netmask, ServiceFlags};
+use lvs_ipvs::{DestinationKey, Forwarding, Netmask, ServiceFlags};
 use std::net::Ipv4Addr;
 
 const ACTIVE: Option<DirectorRole> = Some(DirectorRole::Active);
@@ -130,10 +134,10 @@ fn nat_gateways_stand_on_the_active_director_without_any_service() {
     let mut group = group("d");
     group.spec.nat_gateways =
         vec![gateway("10.0.0.234/24", None), gateway("10.9.0.234/24", Some("nope"))];
-    let fragment = plan_group(&group, ACTIVE, [], &facts);
+    let fragment = plan_group(&group, ACTIVE, &[&group], &facts);
     assert_eq!(addresses(&fragment), [held("eth0", "10.0.0.234/24")]);
     assert!(fragment.problems[0].message.contains("spec.natGateways[1]"));
-    assert_eq!(plan_group(&group, None, [], &facts), Fragment::default());
+    assert_eq!(plan_group(&group, None, &[&group], &facts), Fragment::default());
 }
 
 #[test]

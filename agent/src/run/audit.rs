@@ -18,6 +18,7 @@ impl<K: Kernel> Engine<K> {
         if let Err(error) = self.look() {
             tracing::warn!(%error, "audit failed; the next one tries again");
         }
+        self.marks.look(&mut self.kernel, self.fragments.union(), now);
         self.metrics.audited(start.elapsed());
         self.faults.due(now, &mut self.touched);
         self.step(now);

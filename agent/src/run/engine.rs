@@ -2,6 +2,7 @@
 
 use super::faults::Faults;
 use super::fill::Fill;
+use super::marks::Marks;
 use super::mirror;
 use super::withhold::{WITHHELD, Withhold};
 use super::wording::{describe, foreign, log, reading, subject, told, undoes};
@@ -12,7 +13,7 @@ use crate::journal::{Journal, Made};
 use crate::kernel::{About, Kernel, KernelError, Scope};
 use crate::metrics::Metrics;
 use crate::plan::{Fragments, Owner, Touched};
-use crate::state::{Facts, NodeState, Observed, Op};
+use crate::state::{Facts, Fixture, NodeState, Observed, Op};
 use lvs_crds::DriftReport;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -30,6 +31,7 @@ pub(super) struct Engine<K> {
     pub(super) faults: Faults,
     pub(super) drift: DriftReport,
     pub(super) fill: Fill,
+    pub(super) marks: Marks,
     pub(super) metrics: Arc<Metrics>,
     pub(super) dirty: BTreeSet<Owner>,
     pub(super) touched: Touched,
@@ -65,6 +67,7 @@ impl<K: Kernel> Engine<K> {
             faults: Faults::default(),
             drift: DriftReport::default(),
             fill: Fill::default(),
+            marks: Marks::default(),
             metrics,
             dirty: BTreeSet::new(),
             touched: Touched::default(),
@@ -185,7 +188,14 @@ impl<K: Kernel> Engine<K> {
         touched: &Touched,
         faults: &mut BTreeMap<Made, (String, String)>,
     ) {
-        let waits = |op: &Op| matches!(op, Op::AddAddress(_) | Op::RestoreSysctl { .. });
+        let waits = |op: &Op| {
+            matches!(
+                op,
+                Op::AddAddress(_)
+                    | Op::RestoreSysctl { .. }
+                    | Op::AddFixture(Fixture::LocalDelivery { .. })
+            )
+        };
         let first = ops.iter().position(waits).unwrap_or(ops.len());
         let (before, after) = ops.split_at_checked(first).unwrap_or((ops, &[]));
         self.execute(before, faults);

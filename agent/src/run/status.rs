@@ -1,9 +1,10 @@
 //! What the engine reports: small, whatever the table's size.
 
 use super::engine::Engine;
+use super::faults::Fault;
 use crate::journal::Made;
 use crate::kernel::Kernel;
-use crate::plan::{LOOPBACK, Owner};
+use crate::plan::{LOOPBACK, Owner, settings};
 use crate::state::Fixture;
 use lvs_crds::{
     DirectorRole, FailedRole, Failure, HeldVip, KernelReport, LVSNodeStatus, MAX_REPORTED,
@@ -52,7 +53,7 @@ impl<K: Kernel> Engine<K> {
             connections: i64::try_from(self.fill.connections()).unwrap_or(i64::MAX),
         };
         LVSNodeStatus {
-            warnings: self.fill.warning().into_iter().collect(),
+            warnings: self.warnings(),
             agent_version: env!("CARGO_PKG_VERSION").to_owned(),
             report_time: None,
             kernel: Some(KernelReport {
@@ -99,7 +100,8 @@ impl<K: Kernel> Engine<K> {
         });
         let is_mark = |key: &ServiceKey| matches!(key, ServiceKey::Mark { .. });
         let directs_marks = self.fragments.union().services.keys().any(is_mark);
-        let faults = self.faults.iter().flat_map(|(made, fault)| {
+        let failed = self.faults.iter().filter(|(made, fault)| self.lacking(made, fault).is_none());
+        let faults = failed.flat_map(|(made, fault)| {
             let owners = self.fragments.owners(made);
             let owners =
                 if owners.is_empty() { vec![None] } else { owners.into_iter().map(Some).collect() };
@@ -114,6 +116,41 @@ impl<K: Kernel> Engine<K> {
         let rest = all.count();
         let total = first.len() + rest;
         (first, total)
+    }
+}
+
+impl<K: Kernel> Engine<K> {
+    /// The first of what works, but not as it should.
+    fn warnings(&self) -> Vec<Failure> {
+        let planned = self.fragments.warnings().map(|(owner, warning)| {
+            failure(Some(owner), warning.role, &warning.reason, warning.message.clone())
+        });
+        let lacking = self.faults.iter().filter_map(|(made, fault)| self.lacking(made, fault));
+        let whole_node = self.fill.warning().into_iter().chain(self.marks.warnings());
+        whole_node.chain(lacking).chain(planned).take(MAX_REPORTED).collect()
+    }
+
+    /// A setting of a DirectorGroup that this kernel does not have: a warning, since everything else works. What a
+    /// VirtualService cannot do without stays a failure.
+    fn lacking(&self, made: &Made, fault: &Fault) -> Option<Failure> {
+        let Made::Sysctl(path) = made else { return None };
+        let owners = self.fragments.owners(made);
+        let only_groups = owners.iter().all(|owner| matches!(owner, Owner::Group(_)));
+        if fault.reason != "NoSuchSysctl" || !only_groups {
+            return None;
+        }
+        let field = settings::field(path)?;
+        let group = owners.first().map_or_else(String::new, |owner| format!(" of {owner}"));
+        let message = if self.about.ipvs.is_none() {
+            format!("{field}{group}: this kernel ({}) has no IPVS to set it in", self.about.release)
+        } else {
+            format!(
+                "{field}{group}: this kernel ({}) has no {path}; it stays without effect on this node: take a kernel that \
+                 has it, or leave the field out",
+                self.about.release
+            )
+        };
+        Some(failure(None, FailedRole::Director, "NoSuchSysctl", message))
     }
 }
 

@@ -4,8 +4,8 @@ use crate::director;
 use crate::input::{SliceName, Update};
 use crate::plan::{Fragment, Owner, plan, plan_group};
 use crate::state::Facts;
-use k8s_openapi::jiff::Timestamp;
 use lvs_crds::{DirectorGroup, DirectorOf, VirtualServiceSlice};
+use lvs_resolve::seniority;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Everything told so far, indexed for planning one owner.
@@ -82,7 +82,7 @@ impl World {
         match owner {
             Owner::Group(name) => self.groups.get(name).map_or_else(Fragment::default, |group| {
                 let role = director::verdict(group, &facts.node);
-                plan_group(group, role, self.older(group, &facts.node), facts)
+                plan_group(group, role, &self.groups_of(&facts.node), facts)
             }),
             Owner::VirtualService { .. } => {
                 let slices: Vec<_> =
@@ -98,16 +98,12 @@ impl World {
         }
     }
 
-    /// The other groups that `node` is a director of and whose settings come before.
-    fn older<'a>(
-        &'a self,
-        group: &'a DirectorGroup,
-        node: &'a str,
-    ) -> impl Iterator<Item = &'a DirectorGroup> {
-        let since = seniority(group);
-        self.groups.values().filter(move |other| {
-            seniority(other) < since && director::verdict(other, node).is_some()
-        })
+    /// The groups that `node` is a director of, the oldest first.
+    fn groups_of(&self, node: &str) -> Vec<&DirectorGroup> {
+        let is_member = |group: &&DirectorGroup| director::verdict(group, node).is_some();
+        let mut groups: Vec<_> = self.groups.values().filter(is_member).collect();
+        groups.sort_by_cached_key(|group| seniority(group));
+        groups
     }
 
     /// The groups that this node is a director of.
@@ -117,12 +113,6 @@ impl World {
         });
         roles.collect()
     }
-}
-
-/// Of two groups the one with the smaller seniority counts: the older, then the first by name.
-fn seniority(group: &DirectorGroup) -> (bool, Option<&Timestamp>, &str) {
-    let since = group.metadata.creation_timestamp.as_ref().map(|time| &time.0);
-    (since.is_none(), since, group.metadata.name.as_deref().unwrap_or_default())
 }
 
 fn members(group: &DirectorGroup) -> &[lvs_crds::Member] {

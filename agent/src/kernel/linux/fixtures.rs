@@ -1,9 +1,9 @@
 //! Fixtures on the real kernel: which module of ours has which.
 
 use crate::kernel::ports::Direction;
-use crate::kernel::{FixtureError, Nftables, Requests};
+use crate::kernel::{FixtureError, MarkReport, Nftables, Requests};
 use crate::state::{Fixture, FixtureKind};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Both opened when they are first needed: a node that has no fixtures pays nothing.
 #[derive(Debug, Default)]
@@ -45,6 +45,19 @@ impl Fixtures {
             })
         };
         changes.iter().map(result).collect()
+    }
+
+    /// What others do with these marks. A failure to look is logged, and no news.
+    pub(super) fn marks(&mut self, marks: &BTreeSet<u32>) -> MarkReport {
+        let foreign = self.nftables.foreign_marks().unwrap_or_else(|error| {
+            tracing::debug!(%error, "foreign marks not counted");
+            0
+        });
+        let clashes = self.nftables.clashes(marks).unwrap_or_else(|error| {
+            tracing::debug!(%error, "others' marks not looked at");
+            BTreeMap::new()
+        });
+        MarkReport { foreign: foreign > 0, clashes }
     }
 
     /// `requests` with what was asked about fixtures.
