@@ -1,6 +1,7 @@
 //! The loop against a kernel in memory.
 
 mod fill;
+mod fixtures;
 
 use super::engine::Engine;
 use crate::input::{Update, slice_name};
