@@ -15,6 +15,7 @@ mod nftables;
 mod ports;
 mod privilege;
 pub mod table;
+mod tunnels;
 
 pub(crate) use address::own as own_address;
 pub use changes::changes;
@@ -24,6 +25,8 @@ pub use linux::Linux;
 pub use nftables::Nftables;
 pub use ports::Direction;
 pub use privilege::require_net_admin;
+pub use tunnels::FixtureError as TunnelError;
+pub use tunnels::Tunnels;
 
 use crate::journal::{Journal, Made};
 use crate::state::{Facts, Fixture, FixtureKind, NodeState, Observed, Op, Ours};

@@ -14,6 +14,7 @@
 //! ```
 //! A server also answers `curl`, with a page that says the same.
 
+mod bulk;
 mod client;
 mod many;
 mod server;

@@ -72,6 +72,15 @@ impl<M: Protocol> Netlink<M> {
         Ok(Self { socket, sequence: 0, sent: 0, incoming: Vec::new(), messages: PhantomData })
     }
 
+    /// As [`Rtnetlink::open`]; a listing is narrowed to what its request names, where the kernel (from 4.20) can.
+    pub(super) fn open_strict() -> io::Result<Self> {
+        let opened = Self::open()?;
+        if let Err(error) = opened.socket.set_netlink_get_strict_chk(true) {
+            tracing::debug!(%error, "listings are not narrowed by the kernel");
+        }
+        Ok(opened)
+    }
+
     /// Requests sent so far.
     pub(super) fn sent(&self) -> u64 {
         self.sent

@@ -81,14 +81,27 @@ impl<'a> Client<'a> {
         self.node.run(|| tally(count, || self.ask_udp(server)))
     }
 
-    pub(super) fn connect(&self, server: &str) -> anyhow::Result<Held> {
-        let to = socket_address(server);
-        let stream = TcpStream::from(self.socket(to, SockType::Stream)?);
+    pub(super) fn node(&self) -> &Node {
+        self.node
+    }
+
+    pub(super) fn patience_of(&self) -> Duration {
+        self.patience
+    }
+
+    /// A TCP connection whose reads wait no longer than the client's patience.
+    pub(super) fn stream(&self, server: &str) -> anyhow::Result<TcpStream> {
+        let stream = TcpStream::from(self.socket(socket_address(server), SockType::Stream)?);
         stream.set_read_timeout(Some(self.patience))?;
         if self.protocol == SockProtocol::Tcp {
             stream.set_nodelay(true)?;
         }
-        Ok(Held { server: to, stream: BufReader::new(stream) })
+        Ok(stream)
+    }
+
+    pub(super) fn connect(&self, server: &str) -> anyhow::Result<Held> {
+        let stream = BufReader::new(self.stream(server)?);
+        Ok(Held { server: socket_address(server), stream })
     }
 
     fn ask_udp(&self, server: &str) -> anyhow::Result<Answer> {

@@ -4,14 +4,20 @@ use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::sockopt::IpTransparent;
 use nix::sys::socket::{
-    AddressFamily, Backlog, SockFlag, SockProtocol, SockType, SockaddrStorage, bind, listen, socket,
+    AddressFamily, Backlog, SockFlag, SockProtocol, SockType, SockaddrStorage, bind, listen,
+    setsockopt, socket,
 };
 
-use super::{Answer, socket_address};
+use super::{Answer, bulk, socket_address};
 use crate::net::Node;
+
+/// How long a large transfer may stand still: less than a client waits, so that the next finds the server free.
+const BULK_PATIENCE: Duration = Duration::from_secs(2);
 
 /// A server in a node. Dropping it closes its port and all its connections.
 #[derive(Debug)]
@@ -58,6 +64,38 @@ impl Server {
         let listener = TcpListener::from(listener);
         listener.set_nonblocking(true).unwrap_or_else(|e| panic!("{name}: {e}"));
         Server::start(name, move |stop, name, open| serve_tcp(&listener, stop, name, open))
+    }
+
+    /// As [`Server::tcp`], with a listener that also takes connections to addresses that are not the node's
+    /// (`IP_TRANSPARENT`), where the node's routes deliver them. `address` is a wildcard and a port.
+    ///
+    /// # Panics
+    /// When the port is taken.
+    #[track_caller]
+    pub fn transparent(node: &Node, address: &str, name: &str) -> Server {
+        let listener = node.run(|| -> std::io::Result<TcpListener> {
+            let listener = TcpListener::bind(socket_address(address))?;
+            // Of IPv6 sockets it sets the same bit (ipv6_setsockopt).
+            setsockopt(&listener, IpTransparent, &true)?;
+            Ok(listener)
+        });
+        let listener =
+            listener.unwrap_or_else(|e| panic!("{name} cannot listen on {address}: {e}"));
+        listener.set_nonblocking(true).unwrap_or_else(|e| panic!("{name}: {e}"));
+        Server::start(name, move |stop, name, open| serve_tcp(&listener, stop, name, open))
+    }
+
+    /// Takes large transfers and sends them back, one connection after the other: see [`super::Client::bulk`].
+    ///
+    /// # Panics
+    /// When the address is not the node's or the port is taken.
+    #[track_caller]
+    pub fn bulk(node: &Node, address: &str, name: &str) -> Server {
+        let listener = node.run(|| TcpListener::bind(socket_address(address)));
+        let listener =
+            listener.unwrap_or_else(|e| panic!("{name} cannot listen on {address}: {e}"));
+        listener.set_nonblocking(true).unwrap_or_else(|e| panic!("{name}: {e}"));
+        Server::start(name, move |stop, name, _| serve_bulk(&listener, stop, name))
     }
 
     /// Answers each UDP datagram from the address it is bound to (which should be no wildcard).
@@ -123,6 +161,19 @@ fn serve_tcp(listener: &TcpListener, stop: BorrowedFd<'_>, name: &str, open: &At
                     connections.push(stream);
                 }
             }
+        }
+    }
+}
+
+fn serve_bulk(listener: &TcpListener, stop: BorrowedFd<'_>, name: &str) {
+    loop {
+        let ready = ready([stop, listener.as_fd()].into_iter());
+        if ready[0] {
+            return;
+        }
+        while let Ok((stream, _)) = listener.accept() {
+            // What went wrong the client sees too.
+            let _ = bulk::answer(stream, name, BULK_PATIENCE);
         }
     }
 }
