@@ -18,7 +18,7 @@ fn everything(node: &Node) -> String {
     let links = "ip -br link | awk '{print $1}' | cut -d@ -f1 | grep -vE '^(tunl0|sit0|ip6tnl0|gre0|gretap0|erspan0|ip6gre0)$'";
     let addresses = "ip -o addr | sed 's/valid_lft.*//'";
     let routes = "ip route show table all; ip -6 route show table all";
-    [links, addresses, "ip rule; ip -6 rule", routes, "ip fou show; ip -6 fou show"]
+    [links, addresses, "ip rule; ip -6 rule", routes, "ip fou show 2>&1 || true"]
         .map(|command| node.sh(command).expect(command))
         .join("--\n")
 }

@@ -11,7 +11,7 @@ mod tests;
 
 use super::ports::Direction;
 use super::rtnetlink::Rtnetlink;
-use crate::state::{Fixture, FixtureKind, Packets, TunnelDevice};
+use crate::state::{Fixture, FixtureKind, Packets};
 use fou::{Fou, Port};
 use lvs_ipvs::{Errno, Family};
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
@@ -20,7 +20,6 @@ use netlink_packet_route::rule::RuleMessage;
 pub use refusal::FixtureError;
 use std::collections::BTreeSet;
 use std::io;
-use std::net::IpAddr;
 
 /// `EADDRINUSE`.
 const IN_USE: Errno = Errno(98);

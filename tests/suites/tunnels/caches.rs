@@ -72,7 +72,7 @@ fn each_destination_of_a_network_meets_one_cache_and_its_answers_bear_its_addres
             ip daddr 203.0.113.0/24 tcp dport 80 meta mark set 7\n \
             ip6 daddr 2001:db8:113::/48 tcp dport 80 meta mark set 7\n }\n}\n";
         balance(&director, rules, "-f 7", ["10.0.0.2", "10.0.0.3"])?;
-        director.sh("ipvsadm -A -f 7 -6 -s dh && ipvsadm -a -f 7 -6 -r [fd00::2] -g && ipvsadm -a -f 7 -6 -r [fd00::3] -g")?;
+        director.sh("ipvsadm -A -f 7 -6 -s dh && ipvsadm -a -f 7 -6 -r [fd00::2]:0 -g && ipvsadm -a -f 7 -6 -r [fd00::3]:0 -g")?;
         let _v4: Vec<Server> = caches
             .iter()
             .map(|node| Server::transparent(node, "0.0.0.0:80", node.name()))

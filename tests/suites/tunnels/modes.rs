@@ -93,7 +93,8 @@ fn bed() -> Bed {
         Node::new(name).on(&lan, "eth0", &addresses)
     };
     let director = on("director", 1);
-    director.ip("addr add 10.0.0.10/32 dev eth0\naddr add fd00::10/128 dev eth0 nodad");
+    director
+        .ip("addr add 10.0.0.10/32 dev eth0\naddr add fd00::10/128 dev eth0 nodad preferred_lft 0");
     // As strict as a distribution sets it: `default` is what a new device gets.
     let server = on("rs1", 101)
         .sysctl("net.ipv4.conf.all.arp_ignore", "1")

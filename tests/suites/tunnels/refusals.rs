@@ -107,8 +107,8 @@ fn each_change_costs_a_few_requests() {
             let remove = |fixture: Fixture| {
                 move |it: &mut Tunnels| it.remove(&[fixture]).iter().map(reason).collect::<Vec<_>>()
             };
-            // The links, the device, and three settings.
-            assert_eq!(cost(&add(tunnel(TunnelDevice::Ipip))), 5);
+            // The links, the device, the links again for its number, and four settings.
+            assert_eq!(cost(&add(tunnel(TunnelDevice::Ipip))), 7);
             assert_eq!(cost(&remove(tunnel(TunnelDevice::Ipip))), 2);
             // The family's number is asked once.
             assert_eq!(cost(&add(GUE)), 2);

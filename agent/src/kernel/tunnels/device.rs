@@ -1,18 +1,25 @@
 //! Tunnel devices as rtnetlink messages; pure.
 
 use crate::state::{Fixture, TunnelDevice};
+use netlink_packet_route::AddressFamily;
+use netlink_packet_route::address::{AddressAttribute, AddressMessage, AddressScope};
 use netlink_packet_route::link::{
     AfSpecInet, AfSpecInet6, AfSpecUnspec, GreIOFlags, In6AddrGenMode, InetDevConf, InfoData,
     InfoGre, InfoGre6, InfoIpTunnel, InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
 };
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 /// Every device of ours has a name that begins so.
 const PREFIX: &str = "lvs";
 /// Loose reverse path filtering (RFC 3704): of the interface's value and that of `all` the kernel takes the larger, so
 /// that neither a strict `all` (1) nor a strict `default` drops what comes out of the tunnel, whose way back is another.
 const LOOSE: i32 = 2;
+
+/// On every device of ours. The reverse path filter lets nothing in by an interface without any IPv4 address, loose or not
+/// (`no_addr` in `__fib_validate_source`). This one is local on every node already, so it makes nothing reachable, and
+/// host scope keeps it from being anybody's source.
+const ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 76, 86, 83);
 
 const DEVICES: [TunnelDevice; 7] = [
     TunnelDevice::Ipip,
@@ -115,6 +122,18 @@ pub(super) fn preparation(name: &str) -> [LinkMessage; 3] {
     up.header.flags = LinkFlags::Up;
     up.header.change_mask = LinkFlags::Up;
     [quiet, loose, up]
+}
+
+/// The address of a new device.
+pub(super) fn address(index: u32) -> AddressMessage {
+    let mut message = AddressMessage::default();
+    message.header.family = AddressFamily::Inet;
+    message.header.prefix_len = 32;
+    message.header.scope = AddressScope::Host;
+    message.header.index = index;
+    message.attributes.push(AddressAttribute::Local(ADDRESS.into()));
+    message.attributes.push(AddressAttribute::Address(ADDRESS.into()));
+    message
 }
 
 /// The message that removes a device.

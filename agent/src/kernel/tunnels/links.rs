@@ -81,12 +81,30 @@ impl Tunnels {
         fresh: Vec<(usize, String)>,
         settle: &mut impl FnMut(usize, Result<(), FixtureError>),
     ) {
-        let messages = fresh.iter().flat_map(|(_, name)| device::preparation(name));
-        let requests = messages.map(|link| (RouteNetlinkMessage::SetLink(link), 0)).collect();
+        if fresh.is_empty() {
+            return;
+        }
+        // An address is given by number, which the kernel has chosen just now.
+        let seen = self.links().map(|links| device::seen(&links)).unwrap_or_default();
+        let mut requests = Vec::new();
+        for (_, name) in &fresh {
+            let index = seen.get(name).map_or(0, |known| known.index);
+            let [quiet, loose, up] = device::preparation(name);
+            requests.push((RouteNetlinkMessage::SetLink(quiet), 0));
+            let create = NLM_F_CREATE | NLM_F_EXCL;
+            requests.push((RouteNetlinkMessage::NewAddress(device::address(index)), create));
+            requests.push((RouteNetlinkMessage::SetLink(loose), 0));
+            requests.push((RouteNetlinkMessage::SetLink(up), 0));
+        }
         let mut results = self.send(requests).into_iter();
         for (place, name) in fresh {
-            let (_quiet, loose, up) = (results.next(), results.next(), results.next());
-            if let Some(Err(error)) = [loose, up].into_iter().flatten().find(Result::is_err) {
+            let _quiet = results.next();
+            let done = |result: &io::Result<()>| match result {
+                Ok(()) => true,
+                Err(error) => errno(error) == Some(Errno::EEXIST),
+            };
+            let rest: Vec<_> = results.by_ref().take(3).collect();
+            if let Some(Err(error)) = rest.into_iter().find(|result| !done(result)) {
                 settle(place, Err(failed(format!("set up the link {name}"), error)));
             }
         }

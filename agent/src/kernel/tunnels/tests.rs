@@ -1,7 +1,9 @@
 use super::*;
+use crate::state::TunnelDevice;
 use lvs_ipvs::Protocol;
 use netlink_packet_core::{NetlinkMessage, NetlinkPayload};
 use std::collections::HashSet;
+use std::net::IpAddr;
 
 fn packets(destination: &str, first_port: u16, last_port: u16) -> Packets {
     let destination = destination.parse().unwrap();
