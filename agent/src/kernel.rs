@@ -25,7 +25,6 @@ pub use linux::Linux;
 pub use nftables::Nftables;
 pub use ports::Direction;
 pub use privilege::require_net_admin;
-pub use tunnels::FixtureError as TunnelError;
 pub use tunnels::Tunnels;
 
 use crate::journal::{Journal, Made};

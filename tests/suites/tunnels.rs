@@ -7,7 +7,7 @@ mod modes;
 #[path = "tunnels/refusals.rs"]
 mod refusals;
 
-use lvs_agent::kernel::{TunnelError, Tunnels};
+use lvs_agent::kernel::{FixtureError, Tunnels};
 use lvs_agent::state::{Fixture, FixtureKind};
 use lvs_tests::net::Node;
 use std::collections::BTreeSet;
@@ -46,6 +46,6 @@ fn standing(node: &Node) -> BTreeSet<Fixture> {
     node.run(|| Tunnels::default().standing(&kinds)).expect("what stands")
 }
 
-fn reason(result: &Result<(), TunnelError>) -> String {
+fn reason(result: &Result<(), FixtureError>) -> String {
     result.as_ref().map_or_else(ToString::to_string, |()| "ok".to_owned())
 }

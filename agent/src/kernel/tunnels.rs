@@ -5,10 +5,10 @@ mod delivery;
 mod device;
 mod fou;
 mod links;
-mod refusal;
 #[cfg(test)]
 mod tests;
 
+use super::FixtureError;
 use super::ports::Direction;
 use super::rtnetlink::Rtnetlink;
 use crate::state::{Fixture, FixtureKind, Packets};
@@ -17,7 +17,6 @@ use lvs_ipvs::{Errno, Family};
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::rule::RuleMessage;
-pub use refusal::FixtureError;
 use std::collections::BTreeSet;
 use std::io;
 

@@ -10,6 +10,10 @@
 //!
 //! Both families alike. What is delivered so passes LOCAL_IN, where IPVS takes it; and reaches a listener with
 //! `IP_TRANSPARENT`. One without cannot answer: `ip_route_output_key` takes as sources only addresses of table `local`.
+//! A node that also *forwards* the caches' answers takes those of IPv4 for its own, come back (`__fib_validate_source` asks
+//! for their source as if it were a packet's destination, and meets our rule): it needs `accept_local=1` and a
+//! reverse path filter that is loose on the interface that they come by.
+//!
 //! Fragments but the first have no ports and are routed as ever.
 
 use crate::state::{Fixture, Packets};
