@@ -9,8 +9,8 @@ mod links;
 mod tests;
 
 use super::FixtureError;
+use super::netlink::Rtnetlink;
 use super::ports::Direction;
-use super::rtnetlink::Rtnetlink;
 use crate::state::{Fixture, FixtureKind, Packets};
 use fou::{Fou, Port};
 use lvs_ipvs::{Errno, Family};
@@ -29,6 +29,7 @@ const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
 pub struct Tunnels {
     route: Option<Rtnetlink>,
     fou: Option<Fou>,
+    sent_about_rules: u64,
 }
 
 type Results = Vec<Result<(), FixtureError>>;
@@ -68,6 +69,18 @@ impl Tunnels {
         self.route.as_ref().map_or(0, Rtnetlink::sent) + self.fou.as_ref().map_or(0, Fou::sent)
     }
 
+    /// Those of them about local delivery's rules and routes.
+    pub fn sent_about_rules(&self) -> u64 {
+        self.sent_about_rules
+    }
+
+    fn counting_rules<T>(&mut self, ask: impl FnOnce(&mut Self) -> T) -> T {
+        let before = self.sent();
+        let answer = ask(self);
+        self.sent_about_rules += self.sent() - before;
+        answer
+    }
+
     /// What stands whole of these kinds: tunnel devices of ours; GUE ports, whoever made them; rules of ours.
     ///
     /// # Errors
@@ -86,14 +99,20 @@ impl Tunnels {
             standing.extend(ports.into_iter().map(|(family, port)| Fixture::Gue { family, port }));
         }
         if kinds.contains(&FixtureKind::LocalDelivery) {
-            let rules = self.rules().map_err(asking("list the policy rules"))?;
-            for family in FAMILIES {
-                let found = delivery::standing(&rules, family);
-                if !found.packets.is_empty() {
-                    let routed =
-                        self.routed(family).map_err(asking("list the routes of local delivery"))?;
-                    standing.extend(delivery::fixtures(found, routed));
-                }
+            standing.extend(self.counting_rules(Self::delivered)?);
+        }
+        Ok(standing)
+    }
+
+    fn delivered(&mut self) -> Result<BTreeSet<Fixture>, FixtureError> {
+        let rules = self.rules().map_err(asking("list the policy rules"))?;
+        let mut standing = BTreeSet::new();
+        for family in FAMILIES {
+            let found = delivery::standing(&rules, family);
+            if !found.packets.is_empty() {
+                let routed =
+                    self.routed(family).map_err(asking("list the routes of local delivery"))?;
+                standing.extend(delivery::fixtures(found, routed));
             }
         }
         Ok(standing)
@@ -129,7 +148,7 @@ impl Tunnels {
             settle(place, self.change_port(direction, port));
         }
         if !packets.is_empty() {
-            self.change_delivery(&packets, &mut settle);
+            self.counting_rules(|it| it.change_delivery(&packets, &mut settle));
         }
         results
     }

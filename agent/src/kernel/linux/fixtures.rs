@@ -1,14 +1,15 @@
 //! Fixtures on the real kernel: which module of ours has which.
 
 use crate::kernel::ports::Direction;
-use crate::kernel::{FixtureError, MarkReport, Nftables, Requests};
+use crate::kernel::{FixtureError, MarkReport, Nftables, Requests, Tunnels};
 use crate::state::{Fixture, FixtureKind};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Both opened when they are first needed: a node that has no fixtures pays nothing.
+/// All opened when they are first needed: a node that has no fixtures pays nothing.
 #[derive(Debug, Default)]
 pub(super) struct Fixtures {
     nftables: Nftables,
+    tunnels: Tunnels,
 }
 
 impl Fixtures {
@@ -17,7 +18,7 @@ impl Fixtures {
         &mut self,
         kinds: &BTreeSet<FixtureKind>,
     ) -> Result<BTreeSet<Fixture>, FixtureError> {
-        let mut standing = BTreeSet::new();
+        let mut standing = self.tunnels.standing(kinds)?;
         if kinds.contains(&FixtureKind::Nftables) {
             standing.extend(self.nftables.standing()?);
         }
@@ -29,20 +30,14 @@ impl Fixtures {
         &mut self,
         changes: &[(Direction, Fixture)],
     ) -> Vec<Result<(), FixtureError>> {
-        let of_nftables = |change: &&(Direction, Fixture)| change.1.kind() == FixtureKind::Nftables;
-        let asked: Vec<_> = changes.iter().filter(of_nftables).copied().collect();
-        let mut results = self.nftables.change(&asked).into_iter();
-        let result = |(_, fixture): &(Direction, Fixture)| {
-            Err(match fixture.kind() {
-                FixtureKind::Nftables => {
-                    return results.next().unwrap_or(Err(FixtureError::NoNftables));
-                }
-                FixtureKind::Tunnel => FixtureError::NoModule { module: "ip_tunnel".to_owned() },
-                FixtureKind::Gue => FixtureError::NoModule { module: "fou".to_owned() },
-                FixtureKind::LocalDelivery => {
-                    FixtureError::NoModule { module: "fib_rules".to_owned() }
-                }
-            })
+        let is_nftables = |change: &(Direction, Fixture)| change.1.kind() == FixtureKind::Nftables;
+        let (rules, others): (Vec<_>, Vec<_>) = changes.iter().partition(|it| is_nftables(it));
+        let mut rules = self.nftables.change(&rules).into_iter();
+        let mut others = self.tunnels.change(&others).into_iter();
+        let result = |change: &(Direction, Fixture)| {
+            // Each gives as many results as it got changes.
+            let next = if is_nftables(change) { rules.next() } else { others.next() };
+            next.unwrap_or(Err(FixtureError::NoNftables))
         };
         changes.iter().map(result).collect()
     }
@@ -62,6 +57,8 @@ impl Fixtures {
 
     /// `requests` with what was asked about fixtures.
     pub(super) fn requests(&self, requests: Requests) -> Requests {
-        Requests { nftables: self.nftables.sent(), ..requests }
+        let rules = self.tunnels.sent_about_rules();
+        let links = self.tunnels.sent().saturating_sub(rules);
+        Requests { nftables: self.nftables.sent(), links, rules, ..requests }
     }
 }
