@@ -210,7 +210,9 @@ pub(crate) fn target() -> PathBuf {
 fn note_duration(test: &str, took: Duration) {
     let list = std::env::var_os("BED_DURATIONS")
         .map_or_else(|| target().join("bed/durations"), PathBuf::from);
-    let added = OpenOptions::new().create(true).append(true).open(&list).and_then(|mut list| {
+    let folder = list.parent().map_or(Ok(()), std::fs::create_dir_all);
+    let opened = folder.and_then(|()| OpenOptions::new().create(true).append(true).open(&list));
+    let added = opened.and_then(|mut list| {
         list.write_all(format!("{:.1}\t{test}\n", took.as_secs_f64()).as_bytes())
     });
     added.with_context(|| format!("cannot write {}", list.display())).expect("durations");
