@@ -71,6 +71,22 @@ pub(in crate::cases) const ROWS: &[Row] = &[
         "spec.firewallMark.destinations[0]",
         "bits are set beyond the prefix length",
     ),
+    accept(
+        "destinations with all but the last port",
+        &[
+            (DESTINATIONS, r#"["0.0.0.0/0"]"#),
+            ("spec.ports", r#"[{"port": 1024, "endPort": 65534}]"#),
+        ],
+    ),
+    reject(
+        "destinations with a range to the last port",
+        &[
+            (DESTINATIONS, r#"["0.0.0.0/0"]"#),
+            ("spec.ports", r#"[{"port": 1024, "endPort": 65535}]"#),
+        ],
+        "spec.ports",
+        "end at 65534",
+    ),
     reject(
         "an unknown field of a mark",
         &[("spec.firewallMark.mask", "255")],

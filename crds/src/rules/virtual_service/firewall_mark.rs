@@ -2,7 +2,7 @@
 
 use super::super::net::cidr;
 use super::{Rule, blame_if, blame_items, destinations};
-use crate::{MarkRules, VirtualServiceSpec};
+use crate::{MarkRules, ServicePort, VirtualServiceSpec};
 
 /// A mark has 32 bits. Not the schema's `maximum`: the API server would print it as 4.294967295e+09.
 const MAX_MARK: i64 = u32::MAX as i64;
@@ -49,6 +49,20 @@ pub(super) const RULES: &[Rule<VirtualServiceSpec>] = &[
             blame_items("firewallMark.destinations", destinations(spec), "", |d| {
                 cidr(d).is_some_and(|d| !d.is_network())
             })
+        },
+    },
+    // The kernel refuses such a policy rule (`fib_rule_port_range_valid` in include/net/fib_rules.h).
+    Rule {
+        at: "",
+        blames: ".ports",
+        cel: "!has(self.firewallMark) || !has(self.firewallMark.destinations) \
+              || self.ports.all(p, p.port <= 1 || (has(p.endPort) ? p.endPort : p.port) < 65535)",
+        message: "with firewallMark.destinations the kernel can take ports up to 65534; end at 65534, or take all \
+                  with port: 0",
+        broken: |spec| {
+            let last = |p: &ServicePort| p.end_port.unwrap_or(p.port);
+            let unfit = |p: &ServicePort| p.port > 1 && last(p) >= 65535;
+            blame_if(!destinations(spec).is_empty() && spec.ports.iter().any(unfit), "ports")
         },
     },
 ];
