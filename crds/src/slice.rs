@@ -116,7 +116,7 @@ pub struct SliceMarkPorts {
 pub struct SlicePersistence {
     /// Seconds.
     pub timeout_seconds: i32,
-    /// Prefix length under which clients count as one: 1 to 32, or to 128 for IPv6.
+    /// Prefix length under which clients count as one: 0 to 32, or 1 to 128 for IPv6.
     pub prefix_length: i32,
     /// What besides the address makes a client.
     #[serde(default, skip_serializing_if = "Option::is_none")]

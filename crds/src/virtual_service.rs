@@ -81,7 +81,8 @@ pub struct VirtualServiceSpec {
     /// - sed: shortest expected delay, the smallest (connections + 1) / weight.
     /// - nq: never queue: an idle server if there is one, else as sed.
     /// - fo: failover: all to the server of the highest weight.
-    /// - ovf: overflow: to the server of the highest weight until it has as many connections as its weight, then to the next.
+    /// - ovf: overflow: to the server of the highest weight until it has more active connections than its weight, then to the
+    ///   next.
     /// - twos: the less loaded, relative to weight, of two servers picked at random.
     ///
     /// A director needs the kernel module `ip_vs_<scheduler>`; where it is missing, the condition Programmed says so.
@@ -217,7 +218,7 @@ pub struct Persistence {
 
     /// IPv4 clients whose addresses are equal under this mask count as one (ipvsadm `-M`), so that a crowd behind several
     /// proxies of one network stays together. Only where an IPv4 address is balanced. Default: 255.255.255.255, each address
-    /// for itself. Example: 255.255.255.0.
+    /// for itself. 0.0.0.0, everybody as one, goes with an `engine` only. Example: 255.255.255.0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub ipv4_netmask: Option<String>,
@@ -232,7 +233,8 @@ pub struct Persistence {
     ///
     /// - sip: the Call-ID of a SIP message. Each call of a client address (or network, by `ipv4Netmask`) is balanced for
     ///   itself, and its messages meet one real server, whatever port they come from. All ports have to be UDP, usually 5060;
-    ///   a datagram that begins a connection and has no Call-ID is dropped. Where a proxy sends many calls from one port, set
+    ///   a datagram that begins a connection and has no Call-ID is dropped. With `ipv4Netmask: 0.0.0.0` the Call-ID alone counts,
+    ///   wherever a message comes from; IPv6 has no such mask. Where a proxy sends many calls from one port, set
     ///   `onePacket` too, or they all follow the first. A director needs the kernel module ip_vs_pe_sip.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub engine: Option<PersistenceEngine>,

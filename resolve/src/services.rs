@@ -105,5 +105,5 @@ fn slice_mark(
 /// The prefix length of an IPv4 netmask.
 pub(crate) fn prefix_of(netmask: &str) -> Option<i32> {
     let mask: Ipv4Addr = netmask.parse().ok()?;
-    ipv4_mask_to_prefix(mask).ok().filter(|prefix| *prefix > 0).map(i32::from)
+    ipv4_mask_to_prefix(mask).ok().map(i32::from)
 }

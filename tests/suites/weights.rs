@@ -179,7 +179,6 @@ fn sctp_associations_are_balanced_and_survive_a_change_of_weights(
 
 /// DR, since the replies to a datagram that left no entry would not be translated back.
 #[test]
-#[ignore = "the agent does not plan onePacket yet"]
 fn with_one_packet_each_datagram_is_balanced() {
     in_guest(Guest::kernel().virtual_time(), || -> anyhow::Result<()> {
         const DNS: &str = "192.168.0.10:53";

@@ -89,9 +89,11 @@ fn mark_key(mark: &SliceMark) -> Option<ServiceKey> {
 fn netmask(persistence: &SlicePersistence, family: Family) -> Option<Netmask> {
     let length = u32::try_from(persistence.prefix_length).ok()?;
     match family {
-        Family::V4 if (1..=32).contains(&length) => {
-            Some(Netmask::V4(Ipv4Addr::from_bits(u32::MAX << (32 - length))))
+        Family::V4 if length <= 32 => {
+            let bits = u32::MAX.checked_shl(32 - length).unwrap_or(0);
+            Some(Netmask::V4(Ipv4Addr::from_bits(bits)))
         }
+        // ip_vs_add_service (net/netfilter/ipvs/ip_vs_ctl.c) refuses a prefix of no bits.
         Family::V6 if (1..=128).contains(&length) => Some(Netmask::V6(u8::try_from(length).ok()?)),
         _ => None,
     }

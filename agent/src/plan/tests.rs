@@ -162,6 +162,21 @@ fn flags_persistence_and_thresholds_reach_the_kernel_form() {
 }
 
 #[test]
+fn a_prefix_length_of_0_is_a_netmask_but_no_ipv6_prefix() {
+    let facts = node("d", &[("eth0", "192.168.0.1/24")], None);
+    let mut services = [service(VIP, 80), service("2001:db8::10", 80)];
+    for service in &mut services {
+        service.persistence =
+            Some(SlicePersistence { timeout_seconds: 300, prefix_length: 0, engine: None });
+    }
+    let slice = slice("web", 1, &services, &[]);
+    let fragment = plan(&[&slice], Some(&group("d")), ACTIVE, &facts);
+    assert_eq!(fragment.services.len(), 1, "{:?}", fragment.services);
+    let netmask = fragment.services[&key(80)].service.netmask;
+    assert_eq!(netmask, Netmask::V4(Ipv4Addr::UNSPECIFIED));
+}
+
+#[test]
 fn a_server_serves_the_services_of_its_family_and_ports_only() {
     let facts = node("d", &[("eth0", "192.168.0.1/24")], None);
     let mut udp = service(VIP, 80);

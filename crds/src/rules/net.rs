@@ -60,12 +60,10 @@ impl Cidr {
     }
 }
 
-/// A contiguous IPv4 netmask of at least one bit.
+/// A contiguous IPv4 netmask, of no bits too.
 pub(super) fn is_netmask(text: &str) -> bool {
     match ip(text) {
-        Some(IpAddr::V4(v4)) => {
-            v4.to_bits() != 0 && v4.to_bits().leading_ones() == 32 - v4.to_bits().trailing_zeros()
-        }
+        Some(IpAddr::V4(v4)) => v4.to_bits().leading_ones() == v4.to_bits().count_ones(),
         _ => false,
     }
 }

@@ -40,7 +40,20 @@ pub(in crate::cases) const ROWS: &[Row] = &[
     ),
     reject("a netmask with a hole", &[(NETMASK, r#""255.0.255.0""#)], NETMASK, NO_NETMASK),
     reject("a netmask that is none", &[(NETMASK, r#""255.255.255.1""#)], NETMASK, NO_NETMASK),
-    reject("a netmask of no bits", &[(NETMASK, r#""0.0.0.0""#)], NETMASK, NO_NETMASK),
+    reject(
+        "a netmask of no bits",
+        &[(NETMASK, r#""0.0.0.0""#)],
+        NETMASK,
+        "it makes all clients one, and all would meet one server",
+    ),
+    accept(
+        "persistence by Call-ID alone",
+        &[
+            ("spec.ports", r#"[{"port": 5060, "protocol": "UDP"}]"#),
+            (ENGINE, r#""sip""#),
+            (NETMASK, r#""0.0.0.0""#),
+        ],
+    ),
     reject("a prefix length as netmask", &[(NETMASK, r#""24""#)], NETMASK, NO_NETMASK),
     reject("an IPv6 netmask", &[(NETMASK, r#""ffff:ffff::""#)], NETMASK, NO_NETMASK),
     reject("a netmask with a tail", &[(NETMASK, r#""255.255.255.0 ""#)], NETMASK, NO_NETMASK),

@@ -85,11 +85,13 @@ fn firewall_mark() -> impl Strategy<Value = Option<FirewallMark>> {
 fn persistence() -> impl Strategy<Value = Option<Persistence>> {
     let of = |(timeout_seconds, bits, length, sip): (i32, u32, i32, bool)| Persistence {
         timeout_seconds,
-        ipv4_netmask: Some(Ipv4Addr::from_bits(u32::MAX << (32 - bits)).to_string()),
+        ipv4_netmask: Some(
+            Ipv4Addr::from_bits(u32::MAX.checked_shl(32 - bits).unwrap_or(0)).to_string(),
+        ),
         ipv6_prefix_length: Some(length),
         engine: sip.then_some(PersistenceEngine::Sip),
     };
-    proptest::option::of((1..=2_678_400i32, 1..=32u32, 1..=128i32, any::<bool>()).prop_map(of))
+    proptest::option::of((1..=2_678_400i32, 0..=32u32, 1..=128i32, any::<bool>()).prop_map(of))
 }
 
 /// Any fields, of which those are then left out that do not go together.
@@ -122,6 +124,8 @@ fn virtual_service() -> impl Strategy<Value = VirtualService> {
                 persistence.ipv4_netmask.take_if(|_| !v4);
                 persistence.ipv6_prefix_length.take_if(|_| !v6);
                 persistence.engine.take_if(|_| protocol != Protocol::UDP);
+                let engine = persistence.engine.is_some();
+                persistence.ipv4_netmask.take_if(|mask| mask == "0.0.0.0" && !engine);
             }
             let port = |(index, port): (usize, i32)| ServicePort {
                 name: Some(format!("p{index}")),

@@ -21,10 +21,24 @@ pub(super) const RULES: &[Rule<VirtualServiceSpec>] = &[
     Rule {
         at: "persistence.ipv4Netmask",
         blames: "",
-        cel: r"self.matches('^(255[.]255[.]255[.](255|254|252|248|240|224|192|128|0)|255[.]255[.](254|252|248|240|224|192|128|0)[.]0|255[.](254|252|248|240|224|192|128|0)[.]0[.]0|(254|252|248|240|224|192|128)[.]0[.]0[.]0)$')",
+        cel: r"self.matches('^(255[.]255[.]255[.](255|254|252|248|240|224|192|128|0)|255[.]255[.](254|252|248|240|224|192|128|0)[.]0|255[.](254|252|248|240|224|192|128|0)[.]0[.]0|(254|252|248|240|224|192|128|0)[.]0[.]0[.]0)$')",
         message: "not a netmask; write one such as 255.255.255.0",
         broken: |spec| {
             blame_if(netmask(spec).is_some_and(|m| !is_netmask(m)), "persistence.ipv4Netmask")
+        },
+    },
+    Rule {
+        at: "persistence",
+        blames: ".ipv4Netmask",
+        cel: "!has(self.ipv4Netmask) || self.ipv4Netmask != '0.0.0.0' || has(self.engine)",
+        message: "it makes all clients one, and all would meet one server; set engine: sip, which tells calls apart, \
+                  or write a netmask of some bits",
+        broken: |spec| {
+            let engine = spec.persistence.as_ref().and_then(|p| p.engine);
+            blame_if(
+                netmask(spec) == Some("0.0.0.0") && engine.is_none(),
+                "persistence.ipv4Netmask",
+            )
         },
     },
     Rule {
