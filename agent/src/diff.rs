@@ -9,9 +9,10 @@ mod tests;
 use crate::journal::Made;
 use crate::plan::settings::{is_same_choice, is_setting};
 use crate::plan::{ARP_ANNOUNCE, ARP_IGNORE, LOOPBACK};
-use crate::state::{Fixture, NodeState, Observed, Op, Ours, ServiceState};
+use crate::state::{Fixture, NodeState, Observed, Op, Ours, Packets, ServiceState};
 use lvs_ipvs::{Destination, Forwarding, Operation};
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 /// What is to be done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -99,38 +100,47 @@ fn fixtures(
 ) -> Fixtures {
     let mut changes = Fixtures::default();
     let coming = || wanted.fixtures.difference(&observed.fixtures);
-    let resized: BTreeSet<_> = coming()
-        .filter_map(|fixture| match fixture {
-            Fixture::SegmentSize { packets, .. } => Some(packets),
-            _ => None,
-        })
-        .collect();
+    let coming_in: BTreeSet<_> = coming().filter_map(place).collect();
     for fixture in observed.fixtures.difference(&wanted.fixtures) {
         if !ours.contains(&Made::Fixture(*fixture)) {
             continue;
         }
-        let place = match fixture {
+        let list = match fixture {
             Fixture::LocalDelivery { .. } => &mut changes.undrawn,
             Fixture::Mark { .. } => &mut changes.marks,
-            // Another size comes in its place, at once.
-            Fixture::SegmentSize { packets, .. } if resized.contains(packets) => {
-                &mut changes.before
-            }
+            // Another comes in its place, at once.
+            _ if place(fixture).is_some_and(|it| coming_in.contains(&it)) => &mut changes.before,
             _ => &mut changes.after,
         };
-        place.push(Op::DelFixture(*fixture));
+        list.push(Op::DelFixture(*fixture));
     }
     for fixture in coming() {
-        let place = match fixture {
+        let list = match fixture {
             Fixture::LocalDelivery { .. } => &mut changes.drawn,
             Fixture::Mark { .. } => &mut changes.marks,
             _ => &mut changes.before,
         };
-        place.push(Op::AddFixture(*fixture));
+        list.push(Op::AddFixture(*fixture));
     }
     let standing = wanted.fixtures.intersection(&observed.fixtures).copied().map(Made::Fixture);
     foreign.extend(standing.filter(|made| !ours.contains(made)));
     changes
+}
+
+/// Where only one can stand: a segment size, and of the devices of one address and kind that with checksum or that without
+/// (`ip_tunnel_find` in net/ipv4/ip_tunnel.c).
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Place<'a> {
+    SegmentSize(&'a Packets),
+    Tunnel(&'static str, IpAddr),
+}
+
+fn place(fixture: &Fixture) -> Option<Place<'_>> {
+    match fixture {
+        Fixture::SegmentSize { packets, .. } => Some(Place::SegmentSize(packets)),
+        Fixture::Tunnel { device, local } => Some(Place::Tunnel(device.as_str(), *local)),
+        _ => None,
+    }
 }
 
 fn services(

@@ -274,6 +274,21 @@ proptest! {
     }
 }
 
+/// The kernel has room for one of the two.
+#[test]
+fn a_device_that_comes_in_the_place_of_another_waits_until_that_is_gone() {
+    let device = |device| Fixture::Tunnel { device, local: "10.0.0.7".parse().unwrap() };
+    let (sum, plain) = (device(TunnelDevice::GreChecksum), device(TunnelDevice::Gre));
+    let ipip = device(TunnelDevice::Ipip);
+    for (old, new, last) in [(plain, sum, ipip), (sum, plain, ipip)] {
+        let found = Observed { fixtures: [old, last].into(), ..Observed::default() };
+        let wanted = NodeState { fixtures: [new].into(), ..NodeState::default() };
+        let ours = found.fixtures.iter().copied().map(Made::Fixture).collect();
+        let ops = [Op::DelFixture(old), Op::AddFixture(new), Op::DelFixture(last)];
+        assert_eq!(diff(&wanted, &found, &ours).ops, ops);
+    }
+}
+
 #[test]
 fn a_weight_is_changed_in_place_and_alone() {
     let old = state(80, "rr", &BTreeMap::from([(1, 1), (2, 1)]));

@@ -15,7 +15,7 @@ pub(super) fn from_nodes(forwarding: &BTreeSet<Forwarding>, masquerade: bool) ->
             format!(
                 "{direct}: a client on a director has the VIP as its own address, so the real server takes the packet for \
                  its own and does not answer; one on a real server meets the server there, balanced to or not. Let \
-                 such clients bind to another address of their machine, or use forwarding NAT with nat.masquerade"
+                 such clients ask a real server directly, or use forwarding NAT with nat.masquerade"
             ),
         );
     }
