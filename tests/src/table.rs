@@ -94,13 +94,16 @@ impl Node {
 pub struct NodeState(BTreeSet<String>);
 
 impl NodeState {
-    /// Takes the node's IPVS table, links, addresses, routes, rules and sysctls (`net.ipv4.conf.*`, `net.ipv4.vs.*`,
+    /// Takes the node's IPVS table and timeouts, nftables, links, GUE ports, addresses, routes, rules and sysctls (`net.ipv4.conf.*`, `net.ipv4.vs.*`,
     /// the forwarding switches). Connection counts, remaining lifetimes and the interface `mgmt0` are left out.
     #[track_caller]
     pub fn of(node: &Node) -> NodeState {
         let mut lines = BTreeSet::new();
         for (what, command) in [
             ("ipvs", "! [ -e /proc/net/ip_vs ] || ipvsadm -S -n"),
+            ("ipvs timeout", "! [ -e /proc/net/ip_vs ] || ipvsadm -L --timeout"),
+            ("nftables", "nft list ruleset 2>/dev/null || true"),
+            ("fou", "ip fou show 2>/dev/null || true; ip -6 fou show 2>/dev/null || true"),
             ("ipvs daemon", "! [ -e /proc/net/ip_vs ] || ipvsadm -L --daemon"),
             ("link", "ip -o link | sed 's/^[0-9]*: //; s/ qlen [0-9]*//'"),
             ("address", "ip -o addr | sed 's/^[0-9]*: //; s/_lft [0-9]*sec/_lft limited/g'"),
