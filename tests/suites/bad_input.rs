@@ -106,7 +106,7 @@ fn what_one_object_gets_wrong_is_refused_at_once(good: &Good) {
         (
             "netmask of another family",
             service(&persistent("255.255.255.0")),
-            vec!["spec.persistence.ipv4Netmask", "no IPv4 address"],
+            vec!["spec.persistence.ipv4Netmask", "has anything of IPv4"],
         ),
         (
             "a netmask that is none",
