@@ -98,6 +98,8 @@ fn said(message: Option<&str>) -> String {
 fn hint(errno: Errno) -> &'static str {
     match errno {
         Errno::EPERM => "; CAP_NET_ADMIN is needed",
+        // EADDRINUSE, which only GUE's port can meet.
+        Errno(98) => "; something else has the port: free it, or choose another (tunnel.port)",
         _ => "",
     }
 }

@@ -234,7 +234,9 @@ impl Tunnels {
                     requests.push((new(delivery::deliver(&packets)), create));
                 }
                 Direction::Remove => {
-                    standing.remove(&packets);
+                    for named in delivery::of_one_rule(&packets) {
+                        standing.remove(&named);
+                    }
                     requests.push((RouteNetlinkMessage::DelRule(delivery::deliver(&packets)), 0));
                 }
             }

@@ -162,7 +162,8 @@ impl Fragments {
             }
         }
         for path in &changed.sysctls {
-            // Fragments do not disagree today; if they do, the larger value is the stricter one.
+            // A group and a service may disagree: what a service cannot do without (conntrack) is 1, and a group's choice
+            // of conn_reuse_mode is larger than a service's default.
             match self.sysctls.get(path).and_then(|owners| owners.values().max()) {
                 Some(value) => self.union.sysctls.insert(path.clone(), value.clone()),
                 None => self.union.sysctls.remove(path),

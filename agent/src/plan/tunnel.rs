@@ -30,7 +30,16 @@ pub(super) fn plan(
         return;
     };
     let tcp = packets::of_service(service).into_iter().filter(|it| it.protocol == Protocol::Tcp);
-    fragment.fixtures.extend(tcp.map(|packets| Fixture::SegmentSize { packets, bytes }));
+    for packets in tcp {
+        let size = |bytes| Fixture::SegmentSize { packets, bytes };
+        // There is one size for the same packets: where the node is several real servers, the least fits all of them.
+        let others = fragment.fixtures.range(size(0)..=size(u16::MAX)).copied();
+        let sizes: Vec<Fixture> = others.chain([size(bytes)]).collect();
+        for other in &sizes {
+            fragment.fixtures.remove(other);
+        }
+        fragment.fixtures.extend(sizes.into_iter().min());
+    }
 }
 
 /// GUE's port hands over what was in the packet as its protocol number says, so that the same devices unwrap it.

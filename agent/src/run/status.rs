@@ -98,8 +98,9 @@ impl<K: Kernel> Engine<K> {
             let message = format!("service {key} is {holder}'s: choose another address or port");
             failure(Some(loser), FailedRole::Director, "AddressConflict", message)
         });
-        let is_mark = |key: &ServiceKey| matches!(key, ServiceKey::Mark { .. });
-        let directs_marks = self.fragments.union().services.keys().any(is_mark);
+        // Marks sort last.
+        let last = self.fragments.union().services.last_key_value();
+        let directs_marks = matches!(last, Some((ServiceKey::Mark { .. }, _)));
         let failed = self.faults.iter().filter(|(made, fault)| self.lacking(made, fault).is_none());
         let faults = failed.flat_map(|(made, fault)| {
             let owners = self.fragments.owners(made);

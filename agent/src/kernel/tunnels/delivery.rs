@@ -70,6 +70,12 @@ fn all_ports(packets: &Packets) -> bool {
     packets.first_port <= 1 && packets.last_port == u16::MAX
 }
 
+/// Both ways to name the packets of one rule.
+pub(super) fn of_one_rule(packets: &Packets) -> [Packets; 2] {
+    let first_port = if all_ports(packets) { 1 - packets.first_port } else { packets.first_port };
+    [*packets, Packets { first_port, ..*packets }]
+}
+
 fn priority(any_network: bool, any_port: bool) -> u32 {
     DELIVER + u32::from(any_network) + 2 * u32::from(any_port)
 }

@@ -98,7 +98,8 @@ impl Fou {
         ];
         let number = self.number()?;
         let message = GenlMessage::from_payload(FouMessage { command, attributes });
-        self.ask(message, number, NLM_F_ACK, |_| {})
+        let answer = self.ask(message, number, NLM_F_ACK, |_| {});
+        self.noted(answer)
     }
 
     /// Ports at which GUE is taken on every address, by whomever they were made.
@@ -107,8 +108,18 @@ impl Fou {
         let message =
             GenlMessage::from_payload(FouMessage { command: CMD_GET, attributes: Vec::new() });
         let mut ports = BTreeSet::new();
-        self.ask(message, number, NLM_F_DUMP, |payload| ports.extend(gue_port(payload)))?;
+        let answer =
+            self.ask(message, number, NLM_F_DUMP, |payload| ports.extend(gue_port(payload)));
+        self.noted(answer)?;
         Ok(ports)
+    }
+
+    /// A module that was loaded anew has another number: the next question asks for it.
+    fn noted(&mut self, answer: io::Result<()>) -> io::Result<()> {
+        if answer.as_ref().is_err_and(|it| it.raw_os_error() == Some(Errno::ENOENT.0)) {
+            self.family = None;
+        }
+        answer
     }
 
     fn number(&mut self) -> io::Result<u16> {

@@ -94,6 +94,9 @@ fn rules_are_recognised_by_what_made_them_and_by_nothing_less() {
                 delivery::fixtures(found, routed).any(|found| found == fixture)
             };
             assert!(whole(&rules, true), "{wanted}");
+            let mut standing = delivery::standing(&rules, family).packets;
+            standing.retain(|packets| !delivery::of_one_rule(&wanted).contains(packets));
+            assert_eq!(standing, [], "nothing is left without the rule, whatever its name");
             assert!(!whole(&rules, false), "without its route");
             for missing in 0..rules.len() {
                 let mut rules = rules.to_vec();

@@ -199,6 +199,21 @@ fn the_smallest_mtu_of_the_interfaces_with_the_address_counts_and_udp_has_no_seg
 }
 
 #[test]
+fn a_node_that_is_two_real_servers_asks_for_segments_that_fit_both_tunnels() {
+    let mut gre = server("10.0.0.102", TUN, 1, 80);
+    gre.tunnel = Some(tunnel(TunnelType::Gre, None, None));
+    let facts = node("r", &[("eth0", "10.0.0.101/24"), ("eth1", "10.0.0.102/24")], None);
+    let ipip = server("10.0.0.101", TUN, 1, 80);
+    for servers in [[ipip.clone(), gre.clone()], [gre, ipip]] {
+        let slice = slice("web", 1, &[service(VIP, 80)], &servers);
+        let all = fixtures(&plan(&[&slice], Some(&group("d")), None, &facts));
+        let size =
+            Fixture::SegmentSize { packets: packets("192.168.0.10/32", TCP, 80, 80), bytes: 1436 };
+        assert_eq!((all.len(), all.last()), (3, Some(&size)));
+    }
+}
+
+#[test]
 fn the_active_director_as_a_tunnels_real_server_needs_no_device() {
     let slice = slice("web", 1, &[service(VIP, 80)], &[server("192.168.0.1", TUN, 1, 80)]);
     assert_eq!(fixtures(&active(&slice, &director())), []);
