@@ -3,6 +3,7 @@
 use lvs_tests::bed::{Guest, in_guest};
 use lvs_tests::scenario::{real_server, virtual_service};
 use lvs_tests::traffic::shares;
+use lvs_tests::wire::{Capture, Packet};
 
 use super::world::{World, answers, socket};
 
@@ -90,5 +91,32 @@ fn masquerading_brings_replies_back_by_any_route_and_clients_to_their_own_machin
         world.clean_up();
         assert_eq!(conntrack(), "0");
         Ok(())
+    });
+}
+
+/// The docs' warning of one link for all.
+#[test]
+fn on_one_link_redirects_lead_replies_past_the_director_unless_it_masquerades() {
+    in_guest(Guest::kernel().virtual_time(), || {
+        let mut world = World::new();
+        let [client, director, near] =
+            [&world.client, &world.director, &world.near].map(Clone::clone);
+        near.ip("route add 2001:db8::50/128 via 2001:db8::1");
+        world.start(&[&director, &near]);
+        let objects = |nat: &str| {
+            let vip = World::VIP[1];
+            let spec = format!("addresses: ['{vip}'], forwarding: NAT{nat}");
+            let server = real_server("near", "web", "address: '2001:db8::101'");
+            format!("{}---\n{server}", virtual_service("web", &spec))
+        };
+        let web = socket(World::VIP[1], 80);
+        world.apply(&objects(""), &["web"]);
+        let capture = Capture::start(&near);
+        assert_eq!(answers(&client, &web, 2), shares([("nobody", 2)]));
+        // RFC 4861, 4.5
+        let is_redirect = |packet: &Packet| matches!(packet, Packet::Ip { protocol: 58, payload, .. } if payload.first() == Some(&137));
+        assert!(capture.frames().iter().any(|frame| is_redirect(&frame.packet)));
+        world.apply(&objects(", nat: {masquerade: true}"), &["web"]);
+        assert_eq!(answers(&client, &web, 2), shares([("near", 2)]));
     });
 }

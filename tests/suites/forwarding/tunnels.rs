@@ -1,12 +1,16 @@
 //! Every tunnel, inner and outer family, with a megabyte both ways over links of 1500 bytes.
 
+use std::fs;
+use std::path::Path;
+
+use anyhow::Context as _;
 use lvs_tests::bed::{Guest, in_guest};
 use lvs_tests::net::Node;
 use lvs_tests::scenario::{real_server, virtual_service};
-use lvs_tests::traffic::{Client, Server};
+use lvs_tests::traffic::{Client, Server, shares};
 use lvs_tests::wire::{Capture, Frame, Packet};
 
-use super::world::{World, socket};
+use super::world::{World, answers, socket};
 
 const MEGABYTE: usize = 1 << 20;
 /// The inner and the outer family's place in pairs of addresses.
@@ -108,6 +112,49 @@ fn a_megabyte_passes_both_ways_through_every_tunnel() {
         }
         assert_eq!(failed, Vec::<String>::new());
         world.clean_up();
+        Ok(())
+    });
+}
+
+/// What docs/real-servers.md says, on a machine without an agent; our kernel has the modules built in.
+#[test]
+fn a_real_server_set_up_by_hand_as_the_docs_say_unwraps_every_tunnel() {
+    in_guest(Guest::kernel().virtual_time(), || -> anyhow::Result<()> {
+        let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/real-servers.md");
+        let docs = fs::read_to_string(docs)?;
+        let (_, tun) = docs.split_once("## TUN by hand").context("the section")?;
+        let (_, block) = tun.split_once("```sh\n").context("its commands")?;
+        let (block, _) = block.split_once("```").context("the end of its commands")?;
+        let recipe: Vec<&str> =
+            block.lines().filter(|line| !line.starts_with("modprobe")).collect();
+        for needed in ["ip fou add port 6080 gue", "ip tunnel add grelvs mode gre local 10.3.0.101"]
+        {
+            assert!(tun.contains(needed), "{needed}");
+        }
+
+        let mut world = World::new();
+        let [director, far]: [Node; 2] = [world.director.clone(), world.far[0].clone()];
+        world.start(&[&director]);
+        world.serve(&far);
+        let web = socket(World::VIP[0], 80);
+        for (tunnel, first, device) in [
+            ("ipip", "", "tunl0"),
+            ("gue", "ip fou add port 6080 gue", "tunl0"),
+            ("gre", "ip tunnel add grelvs mode gre local 10.3.0.101", "grelvs"),
+        ] {
+            let spec =
+                format!("addresses: [192.168.0.10], forwarding: TUN, tunnel: {{type: {tunnel}}}");
+            let server = real_server("far1", "web", "address: 10.3.0.101");
+            world.apply(&format!("{}---\n{server}", virtual_service("web", &spec)), &["web"]);
+            assert_eq!(answers(&world.client, &web, 2), shares([("nobody", 2)]), "{tunnel}");
+            for line in [first].iter().chain(&recipe) {
+                far.sh(&line.replace("tunl0", device))?;
+            }
+            assert_eq!(answers(&world.client, &web, 2), shares([("far1", 2)]), "{tunnel}");
+            far.sh(&format!(
+                "ip address del 192.168.0.10/32 dev {device} && ip link set {device} down"
+            ))?;
+        }
         Ok(())
     });
 }
