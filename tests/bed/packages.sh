@@ -15,6 +15,7 @@ packages=(
   ipvsadm                    # to read tables as an admin would, and to be measured against
   nftables                   # the same of nftables
   tcpdump iputils-arping     # to see packets and ask who has an address
+  dnsmasq-base bind9-dnsutils  # a DNS server and client
   kmod user-mode-linux       # Debian's own modular kernel: what a node without IPVS, or without a scheduler, looks like
   openssl curl ca-certificates
 )

@@ -3,6 +3,7 @@
 mod cluster;
 mod dr;
 mod farm;
+mod flat;
 mod load;
 mod manifest;
 mod nat;
@@ -11,6 +12,7 @@ mod standalone;
 pub use cluster::{AGENT, Cluster, metric};
 pub use dr::DrNet;
 pub use farm::Farm;
+pub use flat::Flat;
 pub use load::Load;
 pub use manifest::{director_group, real_server, virtual_service};
 pub use nat::NatNet;
