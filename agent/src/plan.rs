@@ -30,6 +30,8 @@ use std::fmt;
 pub const IP_FORWARD: &str = "net/ipv4/ip_forward";
 /// The same for IPv6.
 pub const IPV6_FORWARDING: &str = "net/ipv6/conf/all/forwarding";
+/// 1: packets from addresses that are this node's own are no martians.
+pub const ACCEPT_LOCAL: &str = "net/ipv4/conf/all/accept_local";
 /// 1: no ARP answer for addresses of another interface. The kernel takes the larger of `all` and the interface's.
 pub const ARP_IGNORE: &str = "net/ipv4/conf/all/arp_ignore";
 /// 2: no VIP as the source of an ARP request.

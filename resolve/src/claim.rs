@@ -41,7 +41,7 @@ pub enum Place {
     /// At a VIP.
     Vip(IpAddr),
     /// At whatever is in a network and passes through the directors of a group. It takes no VIP's ports: those do not
-    /// pass through.
+    /// pass through. Of two networks that overlap, neither can come first: the kernel's set holds only one.
     Passing {
         /// The DirectorGroup.
         group: String,
@@ -63,16 +63,35 @@ impl Claim {
     pub fn overlaps(&self, other: &Self) -> bool {
         match (self.grounds(), other.grounds()) {
             (Some((own, (first, last))), Some((theirs, (from, to)))) => {
-                own == theirs && first <= to && from <= last
+                own == theirs && first <= to && from <= last && self.meets(other)
             }
             _ => false,
+        }
+    }
+
+    /// Whether two of one ground are about a common address.
+    fn meets(&self, other: &Self) -> bool {
+        match (self.network(), other.network()) {
+            (Some(own), Some(theirs)) => own.contains(theirs) || theirs.contains(own),
+            _ => true,
+        }
+    }
+
+    fn network(&self) -> Option<&IpNet> {
+        match self {
+            Self::Ports { place: Place::Passing { network, .. }, .. } => Some(network),
+            _ => None,
         }
     }
 
     fn grounds(&self) -> Option<(Ground, (i32, i32))> {
         match self {
             Self::Ports { place, protocol, first, last } => {
-                Some((Ground::Ports(place.clone(), *protocol), (*first, *last)))
+                let ground = match place {
+                    Place::Vip(address) => Ground::Vip(*address, *protocol),
+                    Place::Passing { group, .. } => Ground::Passing(group.clone(), *protocol),
+                };
+                Some((ground, (*first, *last)))
             }
             Self::Mark(mark) => Some((Ground::Mark(*mark), (0, 0))),
             Self::Vip(_) => None,
@@ -171,8 +190,11 @@ fn marked_claims(
         return vips.map(Claim::Vip).collect();
     }
     let vips = vips.map(Place::Vip);
-    let networks = networks.map(|network| network.trunc());
-    let passing = networks.map(|network| Place::Passing { group: group.to_owned(), network });
+    let passing = networks.map(|network| match network.trunc() {
+        // One address is looked up as VIPs are.
+        host if host.prefix_len() == host.max_prefix_len() => Place::Vip(host.addr()),
+        network => Place::Passing { group: group.to_owned(), network },
+    });
     vips.chain(passing)
         .flat_map(|place| ports.iter().map(move |port| (place.clone(), *port)))
         .map(|(place, (protocol, port, end))| {
@@ -186,10 +208,12 @@ fn marked_claims(
 #[derive(Clone, Debug)]
 pub(crate) struct Claims<V>(Ranges<Ground, (Claim, V)>);
 
-/// Claims of one ground overlap if their ranges do.
+/// Claims of one ground overlap if their ranges do, and their networks. Of a group's networks that few services have,
+/// each is looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Ground {
-    Ports(Place, Protocol),
+    Vip(IpAddr, Protocol),
+    Passing(String, Protocol),
     Mark(i64),
 }
 
@@ -216,13 +240,12 @@ impl<V: Ord> Claims<V> {
         &'a self,
         claim: &Claim,
     ) -> impl Iterator<Item = (&'a Claim, &'a V)> + use<'a, V> {
-        let grounds = claim.grounds();
-        grounds.into_iter().flat_map(|(ground, range)| {
-            self.0
-                .overlapping(&ground, range)
-                .map(|(_, (claim, value))| (claim, value))
-                .collect::<Vec<_>>()
-        })
+        let mut found = Vec::new();
+        if let Some((ground, range)) = claim.grounds() {
+            let all = self.0.overlapping(&ground, range).map(|(_, (other, value))| (other, value));
+            found.extend(all.filter(|(other, _)| claim.meets(other)));
+        }
+        found.into_iter()
     }
 }
 

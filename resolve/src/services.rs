@@ -80,7 +80,7 @@ fn slice_mark(
     family: IpFamily,
 ) -> SliceMark {
     let networks = spec.destinations.iter().filter_map(|n| n.parse::<IpNet>().ok());
-    let networks = networks.filter(|n| IpFamily::of(&n.addr()) == family);
+    let networks: Vec<_> = networks.filter(|n| IpFamily::of(&n.addr()) == family).collect();
     let ports = vs.spec.ports.iter();
     SliceMark {
         mark,
@@ -91,7 +91,8 @@ fn slice_mark(
             .filter(|vip| IpFamily::of(vip) == family)
             .map(ToString::to_string)
             .collect(),
-        destinations: networks.map(|n| n.trunc().to_string()).collect(),
+        // One within another is none of its own: the kernel's set cannot hold both.
+        destinations: IpNet::aggregate(&networks).iter().map(ToString::to_string).collect(),
         ports: ports
             .map(|p| SliceMarkPorts {
                 protocol: p.protocol,

@@ -178,6 +178,16 @@ fn what_passes_through_one_groups_directors_is_one_services() {
     assert_eq!(says(&cluster, "one").0, "Accepted", "without a VIP");
     cluster.service("two", cache("default", 80, "0.0.0.0/0"));
     assert_eq!(says(&cluster, "two").0, "AddressConflict");
+    cluster.service("two", cache("default", 80, "198.51.100.0/24"));
+    let (reason, message) = says(&cluster, "two");
+    assert_eq!(reason, "AddressConflict", "within");
+    for told in
+        ["spec.firewallMark.destinations", "198.51.100.0/24 TCP/80", "shop/one", "0.0.0.0/0 TCP/80"]
+    {
+        assert!(message.contains(told), "{told}: {message}");
+    }
+    cluster.service("two", cache("default", 80, "2001:db8::/32"));
+    assert_eq!(says(&cluster, "two").0, "Accepted", "another family");
     cluster.service("two", cache("default", 81, "0.0.0.0/0"));
     assert_eq!(says(&cluster, "two").0, "Accepted");
     cluster.service("two", cache("edge", 80, "0.0.0.0/0"));
@@ -185,4 +195,23 @@ fn what_passes_through_one_groups_directors_is_one_services() {
     assert_eq!(says(&cluster, "web").0, "Accepted", "a VIP does not pass through");
     cluster.service("two", json!({"addresses": []}));
     assert_eq!(says(&cluster, "two").0, "Invalid", "neither VIP nor destinations");
+}
+
+#[test]
+fn networks_within_others_of_one_service_are_one() {
+    let mut cluster = cluster();
+    let networks = [
+        "10.0.0.0/8",
+        "198.51.100.0/24",
+        "10.1.0.0/16",
+        "198.51.101.0/24",
+        "10.1.2.3/32",
+        "2001:db8::/32",
+    ];
+    let spec = marked(&["192.0.2.50"], json!([{"port": 80}]), json!({"destinations": networks}));
+    cluster.service("cache", spec);
+    let slices = cluster.resolve("cache").slices;
+    let mark = |index: usize| slices[0].spec.services[index].firewall_mark.clone().unwrap();
+    assert_eq!(mark(0).destinations, ["10.0.0.0/8", "198.51.100.0/23"]);
+    assert_eq!(mark(1).destinations, ["2001:db8::/32"]);
 }

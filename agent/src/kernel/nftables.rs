@@ -19,7 +19,7 @@ use crate::state::Fixture;
 use lvs_ipvs::Errno;
 use message::{ANY_FAMILY, Attributes, INET, Kind, Message};
 use plan::{Cause, Change, Known, Plan, plan};
-use ruleset::{COUNTER_OBJECT, FOREIGN, Part, TABLE, comment, message, named};
+use ruleset::{COUNTER_OBJECT, FOREIGN_COUNTERS, Part, TABLE, comment, message, named};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
@@ -151,16 +151,20 @@ impl Nftables {
     /// # Errors
     /// When the kernel does not answer.
     pub fn foreign_marks(&mut self) -> Result<u64, FixtureError> {
-        // NFTA_OBJ_TYPE
-        let request = message(Kind::GetObject, named(FOREIGN).number(3, COUNTER_OBJECT));
-        let answer = match self.ask(|socket| socket.get(&request)) {
-            Err(error) if is_missing(&error) || is_absent(&error) => return Ok(0),
-            answer => answer
-                .map_err(|source| socket_failed("read the counter of foreign marks", source))?,
-        };
-        // NFTA_OBJ_DATA, NFTA_COUNTER_PACKETS
-        let packets = answer.and_then(|it| it.attributes.view().nest(4)?.long(2));
-        Ok(packets.unwrap_or_default())
+        let mut packets = 0;
+        for counter in FOREIGN_COUNTERS {
+            // NFTA_OBJ_TYPE
+            let request = message(Kind::GetObject, named(counter).number(3, COUNTER_OBJECT));
+            let answer = match self.ask(|socket| socket.get(&request)) {
+                Err(error) if is_missing(&error) || is_absent(&error) => continue,
+                answer => answer
+                    .map_err(|source| socket_failed("read the counter of foreign marks", source))?,
+            };
+            // NFTA_OBJ_DATA, NFTA_COUNTER_PACKETS
+            let counted = answer.and_then(|it| it.attributes.view().nest(4)?.long(2));
+            packets += counted.unwrap_or_default();
+        }
+        Ok(packets)
     }
 
     /// The rules in other tables that set or match one of these marks: for each mark, one of them by table, chain and
@@ -333,6 +337,9 @@ fn refused(fixture: &Fixture, errno: Errno) -> FixtureError {
 fn part_refused(part: Part, fixture: &Fixture, errno: Errno) -> FixtureError {
     match (part, errno) {
         (Part::Masquerade, Errno::ENOENT) => FixtureError::NoModule { module: "nft_masq".into() },
+        (Part::NetworkMarks, Errno::ENOENT) => {
+            FixtureError::NoModule { module: "nft_fib_inet".into() }
+        }
         _ => refused(fixture, errno),
     }
 }

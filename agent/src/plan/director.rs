@@ -1,8 +1,8 @@
 //! What the active director needs besides services and VIPs: marks, local delivery, forwarding, masquerading, FTP.
 
 use super::settings::{CONN_REUSE_MODE, CONNTRACK};
-use super::{Fragment, IP_FORWARD, IPV6_FORWARDING, Problem, Program, packets};
-use crate::state::{Facts, Fixture};
+use super::{ACCEPT_LOCAL, Fragment, IP_FORWARD, IPV6_FORWARDING, Problem, Program, packets};
+use crate::state::{Facts, Fixture, Packets};
 use ipnet::IpNet;
 use lvs_crds::{FailedRole, Forwarding, MarkRules, SliceService};
 use std::net::IpAddr;
@@ -16,6 +16,7 @@ pub(super) fn plan(program: &Program<'_>, facts: &Facts, fragment: &mut Fragment
     for service in program.services {
         marks(service, fragment);
         local_delivery(service, fragment);
+        replies(service, fragment);
         nat(program, service, facts, fragment);
     }
     forwarding(program, fragment);
@@ -42,14 +43,34 @@ pub(super) fn local_delivery(service: &SliceService, fragment: &mut Fragment) {
     }
 }
 
+/// What comes from these ports in these networks and is sent on, as the replies of NAT real servers are, the kernel takes
+/// for its own come back: it asks for the source as if it were a packet's destination (`__fib_validate_source`), and
+/// that is delivered locally. IPv6 does not ask.
+fn replies(service: &SliceService, fragment: &mut Fragment) {
+    let Some(mark) = &service.firewall_mark else { return };
+    if packets::networks(mark).any(|network| network.addr().is_ipv4()) {
+        fragment.sysctls.insert(ACCEPT_LOCAL.to_owned(), "1".to_owned());
+    }
+}
+
 fn nat(program: &Program<'_>, service: &SliceService, facts: &Facts, fragment: &mut Fragment) {
     let mut servers = program.real_servers.iter();
     if !servers.any(|it| it.forwarding == Forwarding::NAT && program.serves(it, service)) {
         return;
     }
     if program.masquerade {
-        let all = packets::of_service(service).into_iter();
-        fragment.fixtures.extend(all.map(|packets| Fixture::Masquerade { packets }));
+        // What passes through cannot be told from what a real server within these networks sends.
+        let is_host = |it: &Packets| it.destination.prefix_len() == it.destination.max_prefix_len();
+        let (hosts, passing): (Vec<_>, Vec<_>) =
+            packets::of_service(service).into_iter().partition(is_host);
+        let masquerade = hosts.into_iter().map(|packets| Fixture::Masquerade { packets });
+        fragment.fixtures.extend(masquerade);
+        if !passing.is_empty() {
+            let message = "nat.masquerade: packets to firewallMark.destinations keep the client's address, so replies must come \
+                           back through the director: let it be the real servers' gateway (natGateways), or forward by DR";
+            let role = FailedRole::Director;
+            fragment.warnings.push(Problem::new(role, "NotMasqueraded", message.to_owned()));
+        }
     }
     let is_ftp = packets::has_tcp_port(service, FTP);
     if is_ftp && !facts.ftp_helper {

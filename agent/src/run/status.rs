@@ -2,6 +2,7 @@
 
 use super::engine::Engine;
 use super::faults::Fault;
+use super::withhold::WITHHELD;
 use crate::journal::Made;
 use crate::kernel::Kernel;
 use crate::plan::{LOOPBACK, Owner, settings};
@@ -102,7 +103,10 @@ impl<K: Kernel> Engine<K> {
         let last = self.fragments.union().services.last_key_value();
         let directs_marks = matches!(last, Some((ServiceKey::Mark { .. }, _)));
         let failed = self.faults.iter().filter(|(made, fault)| self.lacking(made, fault).is_none());
-        let faults = failed.flat_map(|(made, fault)| {
+        // The cause before what waits for it: of a service's failures the first is told.
+        let (waiting, causes): (Vec<_>, Vec<_>) =
+            failed.partition(|(_, fault)| fault.reason == WITHHELD);
+        let faults = causes.into_iter().chain(waiting).flat_map(|(made, fault)| {
             let owners = self.fragments.owners(made);
             let owners =
                 if owners.is_empty() { vec![None] } else { owners.into_iter().map(Some).collect() };

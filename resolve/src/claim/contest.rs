@@ -38,6 +38,10 @@ impl Conflict {
                 "spec.firewallMark.mark: {mark} is the mark of VirtualService {by}, and a mark belongs to one \
                  VirtualService; use another, leave mark out to have one chosen, or delete that one"
             ),
+            Self::Taken { claim, theirs, by } if claim.network().is_some() => format!(
+                "spec.firewallMark.destinations, spec.ports: {claim} is taken by VirtualService {by}, which has {theirs}; \
+                 use networks or ports that do not overlap with it, or delete that one"
+            ),
             Self::Taken { claim, theirs, by } if claim == theirs => format!(
                 "spec.addresses, spec.ports: {claim} is taken by VirtualService {by}; use another address or port, or \
                  delete that one"

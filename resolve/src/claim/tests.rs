@@ -3,10 +3,10 @@ use proptest::prelude::*;
 
 fn claim() -> impl Strategy<Value = Claim> {
     let vip: IpAddr = [192, 0, 2, 1].into();
-    let place = prop_oneof![
-        Just(Place::Vip(vip)),
-        Just(Place::Passing { group: "g".to_owned(), network: IpNet::from(vip) }),
-    ];
+    let network = |(address, length)| IpNet::new(address, length).expect("a length").trunc();
+    let network = ((0..4u8).prop_map(|last| [192, 0, 2, last].into()), 29..=32u8).prop_map(network);
+    let passing = network.prop_map(|network| Place::Passing { group: "g".to_owned(), network });
+    let place = prop_oneof![Just(Place::Vip(vip)), passing];
     let protocol = prop_oneof![Just(Protocol::TCP), Just(Protocol::UDP)];
     let ports = (place, protocol, 0..9i32, 0..9i32).prop_map(|(place, protocol, first, more)| {
         Claim::Ports { place, protocol, first, last: first + more }

@@ -85,12 +85,12 @@ fn fixture(part: Part, family: Family, element: View<'_>) -> Option<Fixture> {
         last_port,
     };
     Some(match part {
-        Part::Marks => {
+        Part::Marks | Part::NetworkMarks => {
             let mark = u32::from_ne_bytes(data(2)?.try_into().ok()?);
             Fixture::Mark { packets, mark: NonZeroU32::new(mark)? }
         }
         Part::Masquerade => Fixture::Masquerade { packets },
-        Part::SegmentSizes => {
+        Part::SegmentSizes | Part::NetworkSegmentSizes => {
             Fixture::SegmentSize { packets, bytes: u16::from_be_bytes(data(2)?.try_into().ok()?) }
         }
     })

@@ -9,6 +9,9 @@ use lvs_ipvs::Family;
 const KEY: u32 = 8;
 /// What a lookup finds goes here, behind the longest key: an IPv6 address, a protocol and a port.
 const VALUE: u32 = KEY + 6;
+/// Beside the value.
+const ADDRESS_TYPE: u32 = VALUE + 1;
+
 /// `NFPROTO_IPV4`, `NFPROTO_IPV6`
 const fn nfproto(family: Family) -> u8 {
     match family {
@@ -176,20 +179,29 @@ impl Expressions {
     }
 
     /// Only if the map has the key: then what it maps to is the value.
-    fn map(self, map: &str) -> Self {
+    pub(super) fn map(self, map: &str) -> Self {
         self.push("lookup", &Attributes::new().text(1, map).number(2, KEY).number(3, VALUE))
     }
 
-    /// Gives the packet the mark that the map has for the key.
-    pub(super) fn set_mark(self, map: &str) -> Self {
-        self.map(map).push("meta", &Attributes::new().number(2, meta::MARK).number(3, VALUE))
+    /// Only what is to an address that is none of this node's: as nft says it, `fib daddr type != local`. The kernel looks
+    /// in the table `local` (IPv4), or routes as for a packet from this node (IPv6), so that local delivery of what
+    /// comes from elsewhere does not count.
+    pub(super) fn not_to_this_node(self) -> Self {
+        // NFTA_FIB_DREG, _RESULT: NFT_FIB_RESULT_ADDRTYPE, _FLAGS: NFTA_FIB_F_DADDR; RTN_LOCAL
+        let fib = Attributes::new().number(1, ADDRESS_TYPE).number(2, 3).number(3, 2);
+        self.push("fib", &fib).compare(ADDRESS_TYPE, NOT_EQUAL, &2_u32.to_ne_bytes())
     }
 
-    /// Lowers the TCP option MSS to what the map has for the key. The kernel never raises it (nft_exthdr_tcp_set_eval).
-    pub(super) fn lower_segment_size(self, map: &str) -> Self {
+    /// Gives the packet the value as its mark.
+    pub(super) fn set_mark(self) -> Self {
+        self.push("meta", &Attributes::new().number(2, meta::MARK).number(3, VALUE))
+    }
+
+    /// Lowers the TCP option MSS to the value. The kernel never raises it (nft_exthdr_tcp_set_eval).
+    pub(super) fn lower_segment_size(self) -> Self {
         // TCPOPT_MSS, its two bytes after type and length; NFT_EXTHDR_OP_TCPOPT; from NFTA_EXTHDR_SREG
         let option = Attributes::new().bytes(2, &[2]).number(3, 2).number(4, 2);
-        self.map(map).push("exthdr", &option.number(6, 1).number(7, VALUE))
+        self.push("exthdr", &option.number(6, 1).number(7, VALUE))
     }
 
     /// Counts with a counter that has a name.

@@ -4,14 +4,18 @@
 
 use super::message::{Attributes, INET, Kind, Message};
 use super::rule::{Expressions, Side, Tuple};
-use crate::state::Fixture;
+use crate::state::{Fixture, Packets};
 use lvs_ipvs::Family;
 use netlink_packet_core::{NLM_F_APPEND, NLM_F_CREATE};
 
 /// The table; everything in it is ours.
 pub(super) const TABLE: &str = "kube-lvs";
 /// Counts packets that came for a marked service with a mark of somebody else's.
-pub(super) const FOREIGN: &str = "foreign";
+const FOREIGN: &str = "foreign";
+/// The same, of what only passes through.
+const FOREIGN_PASSING: &str = "foreign-passing";
+/// All such counters.
+pub(super) const FOREIGN_COUNTERS: [&str; 2] = [FOREIGN, FOREIGN_PASSING];
 /// `NFT_OBJECT_COUNTER`
 pub(super) const COUNTER_OBJECT: u32 = 1;
 
@@ -29,11 +33,18 @@ const MANGLE: i32 = -150;
 const NAT_SOURCE: i32 = 100;
 
 /// What stands and falls together. They are apart so that a node gets no connection tracking for a mark.
+///
+/// Hosts and networks are apart, too: a set with ranges cannot hold two elements of which one lies in the other
+/// (`nft_pipapo_insert` refuses the inner one after the outer, takes them the other way round, and then finds either).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Part {
+    /// Of packets to a host: a VIP.
     Marks,
+    /// Of packets to a network, that pass through.
+    NetworkMarks,
     Masquerade,
     SegmentSizes,
+    NetworkSegmentSizes,
 }
 
 /// What a set maps its keys to.
@@ -58,23 +69,34 @@ struct Chain {
 const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
 
 impl Part {
-    pub(super) const ALL: [Part; 3] = [Part::Marks, Part::Masquerade, Part::SegmentSizes];
+    pub(super) const ALL: [Part; 5] = [
+        Part::Marks,
+        Part::NetworkMarks,
+        Part::Masquerade,
+        Part::SegmentSizes,
+        Part::NetworkSegmentSizes,
+    ];
 
     /// The part that a fixture is in.
     pub(super) fn of(fixture: &Fixture) -> Option<Part> {
+        let is_host = |packets: &Packets| {
+            packets.destination.prefix_len() == packets.destination.max_prefix_len()
+        };
         match fixture {
-            Fixture::Mark { .. } => Some(Part::Marks),
+            Fixture::Mark { packets, .. } if is_host(packets) => Some(Part::Marks),
+            Fixture::Mark { .. } => Some(Part::NetworkMarks),
             Fixture::Masquerade { .. } => Some(Part::Masquerade),
-            Fixture::SegmentSize { .. } => Some(Part::SegmentSizes),
+            Fixture::SegmentSize { packets, .. } if is_host(packets) => Some(Part::SegmentSizes),
+            Fixture::SegmentSize { .. } => Some(Part::NetworkSegmentSizes),
             Fixture::Tunnel { .. } | Fixture::Gue { .. } | Fixture::LocalDelivery { .. } => None,
         }
     }
 
     pub(super) fn value(self) -> Value {
         match self {
-            Part::Marks => Value::Mark,
+            Part::Marks | Part::NetworkMarks => Value::Mark,
             Part::Masquerade => Value::Nothing,
-            Part::SegmentSizes => Value::Size,
+            Part::SegmentSizes | Part::NetworkSegmentSizes => Value::Size,
         }
     }
 
@@ -83,10 +105,23 @@ impl Part {
         match (self, family) {
             (Part::Marks, Family::V4) => "marks4",
             (Part::Marks, Family::V6) => "marks6",
+            (Part::NetworkMarks, Family::V4) => "network-marks4",
+            (Part::NetworkMarks, Family::V6) => "network-marks6",
             (Part::Masquerade, Family::V4) => "masquerade4",
             (Part::Masquerade, Family::V6) => "masquerade6",
             (Part::SegmentSizes, Family::V4) => "segment-sizes4",
             (Part::SegmentSizes, Family::V6) => "segment-sizes6",
+            (Part::NetworkSegmentSizes, Family::V4) => "network-segment-sizes4",
+            (Part::NetworkSegmentSizes, Family::V6) => "network-segment-sizes6",
+        }
+    }
+
+    /// The counter of foreign marks that comes with it.
+    fn counter(self) -> Option<&'static str> {
+        match self {
+            Part::Marks => Some(FOREIGN),
+            Part::NetworkMarks => Some(FOREIGN_PASSING),
+            _ => None,
         }
     }
 
@@ -105,7 +140,7 @@ impl Part {
         match self {
             Part::Marks => {
                 let mark = |rule: Expressions, family| {
-                    rule.key(family, Side::Destination).set_mark(self.set(family))
+                    rule.key(family, Side::Destination).map(self.set(family)).set_mark()
                 };
                 let foreign = |family| {
                     let rule = Expressions::of(family).not_from_loopback().marked();
@@ -121,10 +156,31 @@ impl Part {
                 ];
                 let local = rules.iter().skip(2).cloned().collect();
                 vec![
-                    filter("mark-input", Hook::LocalIn, rules),
+                    filter("mark-input", Hook::LocalIn, MANGLE, rules),
                     // From the node's own clients. What IPVS has sent on comes by here too, with our mark: not counted.
-                    filter("mark-output", Hook::LocalOut, local),
+                    filter("mark-output", Hook::LocalOut, MANGLE, local),
                 ]
+            }
+            Part::NetworkMarks => {
+                // What goes to the node itself does not pass through: VIPs of services without a mark, which IPVS
+                // looks for after the mark, and the node's own programs. Nor does what the node sends.
+                let mark = |rule: Expressions, family| {
+                    let rule = rule.key(family, Side::Destination).map(self.set(family));
+                    rule.not_to_this_node().set_mark()
+                };
+                let foreign = |family| {
+                    let rule = Expressions::of(family).not_from_loopback().marked();
+                    mark(rule, family).count(FOREIGN_PASSING).done()
+                };
+                let any = |family| mark(Expressions::of(family), family).done();
+                let rules = vec![
+                    ("count foreign marks that pass through, IPv4", foreign(Family::V4)),
+                    ("count foreign marks that pass through, IPv6", foreign(Family::V6)),
+                    ("mark what passes through, IPv4", any(Family::V4)),
+                    ("mark what passes through, IPv6", any(Family::V6)),
+                ];
+                // Before hosts, whose mark then counts.
+                vec![filter("mark-passing", Hook::LocalIn, MANGLE - 1, rules)]
             }
             Part::Masquerade => {
                 // IPVS alters the tuple of the replies of what it sends by NAT, and of nothing else
@@ -146,16 +202,20 @@ impl Part {
                 let (name, hook) = ("masquerade", Hook::PostRouting);
                 vec![Chain { name, kind: "nat", hook, priority: NAT_SOURCE, rules }]
             }
-            Part::SegmentSizes => {
+            Part::SegmentSizes | Part::NetworkSegmentSizes => {
                 let rule = |family| {
                     let rule = Expressions::default().syn().only(family).key(family, Side::Source);
-                    rule.lower_segment_size(self.set(family)).done()
+                    rule.map(self.set(family)).lower_segment_size().done()
                 };
                 let rules = vec![
                     ("segment size, IPv4", rule(Family::V4)),
                     ("segment size, IPv6", rule(Family::V6)),
                 ];
-                vec![filter("segment-size", Hook::LocalOut, rules)]
+                let name = match self {
+                    Part::NetworkSegmentSizes => "network-segment-size",
+                    _ => "segment-size",
+                };
+                vec![filter(name, Hook::LocalOut, MANGLE, rules)]
             }
         }
     }
@@ -163,9 +223,9 @@ impl Part {
     /// What makes the part, without elements.
     pub(super) fn creation(self) -> Vec<(Message, u16)> {
         let mut messages = Vec::new();
-        if self == Part::Marks {
+        if let Some(counter) = self.counter() {
             // NFTA_OBJ_TABLE, _NAME, _TYPE, and empty _DATA: a counter begins with 0.
-            let counter = named(FOREIGN).number(3, COUNTER_OBJECT).nest(4, &Attributes::new());
+            let counter = named(counter).number(3, COUNTER_OBJECT).nest(4, &Attributes::new());
             messages.push((message(Kind::NewObject, counter), NLM_F_CREATE));
         }
         for (id, (family, name)) in (1..).zip(self.sets()) {
@@ -195,8 +255,8 @@ impl Part {
         for (_, name) in self.sets() {
             messages.push((message(Kind::DelSet, named(name)), 0));
         }
-        if self == Part::Marks {
-            let counter = named(FOREIGN).number(3, COUNTER_OBJECT);
+        if let Some(counter) = self.counter() {
+            let counter = named(counter).number(3, COUNTER_OBJECT);
             messages.push((message(Kind::DelObject, counter), 0));
         }
         messages
@@ -213,8 +273,13 @@ impl Chain {
     }
 }
 
-fn filter(name: &'static str, hook: Hook, rules: Vec<(&'static str, Attributes)>) -> Chain {
-    Chain { name, kind: "filter", hook, priority: MANGLE, rules }
+fn filter(
+    name: &'static str,
+    hook: Hook,
+    priority: i32,
+    rules: Vec<(&'static str, Attributes)>,
+) -> Chain {
+    Chain { name, kind: "filter", hook, priority, rules }
 }
 
 /// A set of address, protocol and port, each from .. to.
