@@ -44,7 +44,7 @@ fn a_mark_makes_one_service_of_two_ports() {
         assert!(client.get("10.0.0.10:80").is_err(), "nothing marks yet");
         let ports = [mark(tcp("10.0.0.10/32", 80, 80), 5), mark(tcp("10.0.0.10/32", 443, 443), 5)];
         let local = mark(tcp("10.0.0.11/32", 8080, 8080), 6);
-        let six = mark(tcp("2001:db8::/64", 0, 65535), 5);
+        let six = mark(tcp("2001:db8::10/128", 0, 65535), 5);
         let foreign = || director.run(|| Nftables::new().foreign_marks().expect("an answer"));
         assert_eq!(foreign(), 0, "without a table");
         director.run(|| add(&mut Nftables::new(), &[&ports[..], &[local, six]].concat()));
