@@ -70,6 +70,7 @@ impl Fake {
             ("net/ipv6/conf/all/forwarding", "0"),
             ("net/ipv4/conf/all/arp_ignore", "0"),
             ("net/ipv4/conf/all/arp_announce", "0"),
+            ("net/ipv4/conf/all/accept_local", "0"),
             ("net/ipv4/conf/all/promote_secondaries", "0"),
             ("net/ipv4/vs/conntrack", "0"),
             ("net/ipv4/vs/conn_reuse_mode", "1"),

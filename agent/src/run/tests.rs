@@ -421,7 +421,7 @@ fn without_silence_on_arp_the_vip_stays_off_lo_even_when_tried_again_alone() {
         engine.audit(Duration::from_secs(second));
         assert!(!engine.kernel.addresses.contains(&held("lo", "192.168.0.10/32")));
     }
-    assert_eq!(reasons(&engine), ["Withheld", "SysctlRefused"]);
+    assert_eq!(reasons(&engine), ["SysctlRefused", "Withheld"], "the cause first");
     assert!(engine.status().failures.iter().all(|failure| failure.role == FailedRole::RealServer));
     engine.kernel.read_only.clear();
     engine.audit(Duration::from_secs(120));
