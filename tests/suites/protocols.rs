@@ -1,5 +1,5 @@
 //! Protocols and families by packets: DNS by single datagrams, UDP and SCTP past the director (DR), one service of both
-//! families, and IPv6 in NAT, DR and TUN.
+//! families, and IPv6 in NAT and DR.
 
 #[path = "protocols/dns.rs"]
 mod dns;
