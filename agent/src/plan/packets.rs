@@ -64,6 +64,8 @@ fn range(ports: &SliceMarkPorts) -> Option<(u16, u16)> {
         None => first,
         Some(last) => u16::try_from(last).ok()?,
     };
+    // No packet has port 0, and the kernel's rule for all ports is one, however it is written.
+    let first = if (first, last) == (1, u16::MAX) { 0 } else { first };
     (first <= last).then_some((first, last))
 }
 

@@ -135,11 +135,24 @@ impl<K: Kernel> Engine<K> {
         whole_node.chain(lacking).chain(planned).take(MAX_REPORTED).collect()
     }
 
-    /// A setting of a DirectorGroup that this kernel does not have: a warning, since everything else works. What a
-    /// VirtualService cannot do without stays a failure.
+    /// What this kernel does not have and the data path does without: a warning. What a VirtualService cannot do without
+    /// stays a failure.
     fn lacking(&self, made: &Made, fault: &Fault) -> Option<Failure> {
-        let Made::Sysctl(path) = made else { return None };
         let owners = self.fragments.owners(made);
+        let path = match made {
+            Made::Sysctl(path) => path,
+            Made::Fixture(Fixture::SegmentSize { .. })
+                if matches!(fault.reason.as_str(), "NoNftables" | "ModuleMissing") =>
+            {
+                let message = format!(
+                    "{}; until then large packets through the tunnel need path MTU discovery, so ICMP must reach the clients",
+                    fault.message
+                );
+                let owner = owners.first().copied();
+                return Some(failure(owner, FailedRole::RealServer, &fault.reason, message));
+            }
+            _ => return None,
+        };
         let only_groups = owners.iter().all(|owner| matches!(owner, Owner::Group(_)));
         if fault.reason != "NoSuchSysctl" || !only_groups {
             return None;

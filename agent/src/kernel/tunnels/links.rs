@@ -105,7 +105,9 @@ impl Tunnels {
             };
             let rest: Vec<_> = results.by_ref().take(3).collect();
             if let Some(Err(error)) = rest.into_iter().find(|result| !done(result)) {
-                settle(place, Err(failed(format!("set up the link {name}"), error)));
+                // Not a refusal: the link stands, and has to stay in the journal.
+                let operation = format!("set up the link {name}");
+                settle(place, Err(FixtureError::Io { operation, source: error }));
             }
         }
     }

@@ -224,6 +224,23 @@ fn a_missing_module_on_a_real_server_is_its_failure() {
 }
 
 #[test]
+fn a_tunnel_without_nftables_serves_and_warns() {
+    let dir = TempDir::new().unwrap();
+    let facts = node("r", &[("eth0", "10.0.0.101/24")], None);
+    let mut engine = engine(Fake::new(facts), &dir);
+    engine.kernel.lacking.insert(FixtureKind::Nftables);
+    let server = server("10.0.0.101", TUN, 1, 80);
+    engine.take(with_group(news(&[slice("web", 7, &[service(VIP, 80)], &[server])]), group("x")));
+    engine.step(T0);
+    let status = engine.status();
+    assert_eq!((status.failures, status.failure_count), (vec![], 0));
+    let warning = &status.warnings[0];
+    assert_eq!((&*warning.reason, warning.role), ("NoNftables", FailedRole::RealServer));
+    assert_eq!(warning.virtual_service.as_deref(), Some("web"));
+    assert!(warning.message.contains("path MTU discovery"), "{warning:?}");
+}
+
+#[test]
 fn a_kernel_that_acknowledges_a_mark_without_setting_it_is_told() {
     let (mut engine, _dir) = started();
     engine.take(with_group(news(&[web(7, 5)]), group("d")));
