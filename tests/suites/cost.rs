@@ -1,5 +1,8 @@
 //! What a change costs: it does not grow with the table.
 
+#[path = "cost/requests.rs"]
+mod requests;
+
 use std::time::Duration;
 
 use lvs_tests::bed::{Guest, in_guest};
