@@ -9,6 +9,7 @@ pub mod cleanup;
 pub mod diff;
 pub mod director;
 pub mod facts;
+pub mod failover;
 pub mod input;
 pub mod journal;
 pub mod kernel;

@@ -24,12 +24,20 @@ use serde::{Deserialize, Serialize};
 )]
 #[serde(rename_all = "camelCase")]
 pub struct DirectorGroupSpec {
-    /// The nodes that are directors, by their labels; an empty selector, `{}`, selects every node. It has to select one node:
-    /// with two, the condition Ready says so.
+    /// The nodes that are directors, by their labels, 1 to 32; an empty selector, `{}`, selects every node. The VIPs spread over
+    /// all of them, and when one dies the others take its VIPs over.
     ///
     /// Example: `{matchLabels: {kube-lvs.io/director: "true"}}`.
     #[serde(default)]
     pub node_selector: LabelSelector,
+
+    /// Directors by name, 1 to 32, instead of `nodeSelector`: for agents that run without a cluster (`lvs-agent --manifests`),
+    /// each of which must have the same list.
+    ///
+    /// Example: `[{node: lvs1, addresses: [10.0.0.1]}, {node: lvs2, addresses: [10.0.0.2]}]`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub members: Vec<Member>,
 
     /// The namespaces whose VirtualServices may use this group, by the namespaces' labels. Every namespace has the label
     /// `kubernetes.io/metadata.name`. Default: all namespaces.
@@ -77,6 +85,119 @@ pub struct DirectorGroupSpec {
     /// Example: `{sloppyTcp: true}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sysctls: Option<Sysctls>,
+
+    /// How directors notice that one of them is gone, and take its VIPs over (VRRPv3, RFC 9568). Of no effect with one
+    /// director. Default: within 300 ms.
+    ///
+    /// Example: `{profile: Fast}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failover: Option<Failover>,
+
+    /// How directors tell each other of connections, so that established ones go on when a director dies (IPVS's sync daemon,
+    /// ipvsadm `--start-daemon`). Default: on in a group of several directors.
+    ///
+    /// Example: `{interface: eth1}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection_sync: Option<ConnectionSync>,
+}
+
+/// How directors take over from each other.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Failover {
+    /// How fast. `Default`: an advertisement every 90 ms, a take-over within 300 ms of a director's death. `Fast`: every 30 ms,
+    /// within 100 ms, for machines whose CPUs are never all busy. Default: Default. Example: Fast.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub profile: FailoverProfile,
+    /// Milliseconds between advertisements, 10 to 40950, in steps of 10, instead of the profile's; a director counts as gone after
+    /// three of them. keepalived's `advert_int`. Example: 1000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 10, max = 40950))]
+    pub advertisement_interval_milliseconds: Option<i32>,
+    /// Whether a director that comes back takes its VIPs back. keepalived's `nopreempt`, the other way round. Default: true.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preempt: Option<bool>,
+    /// Seconds that a director waits before it takes VIPs back, 0 to 1000, so that it hears of the connections that are in use
+    /// first. keepalived's `preempt_delay`. Default: 15.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1000))]
+    pub preempt_delay_seconds: Option<i32>,
+    /// How advertisements travel. `Unicast`: to each other director's address. `Multicast`: to 224.0.0.18 or ff02::12.
+    /// Default: Unicast.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub transport: VrrpTransport,
+    /// The interface of advertisements. Default: the one that routes to the other directors. Example: eth1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub interface: Option<String>,
+    /// Which virtual router ids (VRIDs) may be used, where other VRRP routers are on the link; a group of n directors needs
+    /// `n * min(n-1, 7) + 1`. Default: 1 to 255. Example: `{first: 100, last: 199}`.
+    #[serde(default, rename = "virtualRouterIDs", skip_serializing_if = "Option::is_none")]
+    pub virtual_router_ids: Option<VirtualRouterIds>,
+}
+
+/// How fast directors notice that one of them is gone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[allow(missing_docs)]
+pub enum FailoverProfile {
+    #[default]
+    Default,
+    Fast,
+}
+
+/// How advertisements travel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[allow(missing_docs)]
+pub enum VrrpTransport {
+    #[default]
+    Unicast,
+    Multicast,
+}
+
+/// A range of virtual router ids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct VirtualRouterIds {
+    /// The first, 1 to 255.
+    #[schemars(range(min = 1, max = 255))]
+    pub first: i32,
+    /// The last, 1 to 255.
+    #[schemars(range(min = 1, max = 255))]
+    pub last: i32,
+}
+
+/// IPVS's sync daemons.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConnectionSync {
+    /// Whether directors tell each other of connections. Default: true in a group of several directors.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
+    /// The interface over which they do (`--mcast-interface`): one of a network that is trusted, since nothing in it is
+    /// authenticated. Default: that of advertisements. Example: eth1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 15))]
+    pub interface: Option<String>,
+    /// What keeps groups on one network apart (`--syncid`), 1 to 255. Default: one that no other group has.
+    #[serde(default, rename = "syncID", skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 255))]
+    pub sync_id: Option<i32>,
+    /// The multicast group (`--sync-group`), IPv4 or IPv6. Default: 224.0.0.81. Example: 239.1.1.1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub multicast_group: Option<String>,
+    /// The UDP port (`--sync-port`), 1 to 65535. Default: 8848.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: Option<i32>,
+    /// Time to live, or hop limit, of the packets (`--sync-ttl`), 1 to 255. Default: 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 255))]
+    pub ttl: Option<i32>,
+    /// The largest packet's payload in bytes (`--sync-maxlen`), 576 to 65507. Default: what the interface's MTU allows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 576, max = 65507))]
+    pub max_length: Option<i32>,
 }
 
 /// IPVS's timeouts, in seconds.
@@ -203,18 +324,51 @@ pub struct DirectorGroupStatus {
     /// The group's directors.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub members: Vec<Member>,
+    /// The virtual routers over which the VIPs spread: each director is home to some. None with one director.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub virtual_routers: Vec<VirtualRouter>,
+    /// The virtual router id under which directors tell each other that they live. None with one director.
+    #[serde(default, rename = "presenceID", skip_serializing_if = "Option::is_none")]
+    pub presence_id: Option<i32>,
+    /// The sync daemons' id. None with one director, or without connection sync.
+    #[serde(default, rename = "syncID", skip_serializing_if = "Option::is_none")]
+    pub sync_id: Option<i32>,
     /// The members' names, for `kubectl get`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub display: String,
 }
 
-/// A node of a DirectorGroup.
+/// A virtual router of a DirectorGroup: VIPs that are at one director, always together.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct VirtualRouter {
+    /// Its id (VRID), 1 to 255.
+    pub id: i32,
+    /// The director that carries it while all is well.
+    pub home: String,
+    /// Which of the home's it is, from 0.
+    pub number: i32,
+}
+
+/// A director of a DirectorGroup.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Member {
-    /// The node's name.
+    /// The node's name; without a cluster, that of the agent (`--node-name`, by default the host's).
+    #[schemars(length(max = 253))]
     pub node: String,
-    /// The node's addresses.
+    /// The addresses by which the others reach it. The first IPv4 address is used if each director has one, else the first
+    /// IPv6 address.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(max = 64)))]
     pub addresses: Vec<String>,
+    /// The MAC addresses of its interfaces. Needed where directors are real servers too: by them a director knows what
+    /// another one has balanced already. Example: `["02:00:00:00:00:01"]`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(max = 17)))]
+    pub macs: Vec<String>,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }

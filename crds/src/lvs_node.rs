@@ -50,6 +50,18 @@ pub struct LVSNodeStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100))]
     pub addresses: Vec<String>,
+    /// The MAC addresses of its interfaces, the first 16.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub macs: Vec<String>,
+    /// The virtual routers of its DirectorGroups, and which of them it carries.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 1024))]
+    pub virtual_routers: Vec<CarriedRouter>,
+    /// Virtual router ids under which others than directors of its groups were heard, the first 100.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
+    pub strangers: Vec<Stranger>,
     /// The DirectorGroups that this node is a director of.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100))]
@@ -105,6 +117,31 @@ pub struct DirectorOf {
     pub group: String,
     /// What the node is in it now.
     pub role: DirectorRole,
+}
+
+/// A virtual router as one of its directors sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CarriedRouter {
+    /// The DirectorGroup.
+    pub group: String,
+    /// Its id.
+    pub id: i32,
+    /// Whether this node carries it.
+    pub role: DirectorRole,
+    /// What keeps this node from carrying it, if anything does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
+/// Somebody else's VRRP router on a link of ours.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Stranger {
+    /// The virtual router id.
+    pub id: i32,
+    /// Where its advertisement came from.
+    pub address: String,
 }
 
 /// An address that the agent holds.

@@ -89,6 +89,7 @@ fn members(group: &DirectorGroup, snapshot: &Snapshot, matching: &[&str]) -> Vec
             .node(node)
             .map(|facts| facts.addresses.iter().map(ToString::to_string).collect())
             .unwrap_or_default(),
+        macs: Vec::new(),
     };
     director.map(member).into_iter().collect()
 }

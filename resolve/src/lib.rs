@@ -20,6 +20,7 @@ mod resolve;
 mod selector;
 mod services;
 mod snapshot;
+pub mod spread;
 mod status;
 
 pub use claim::{Claim, Place, held, wanted};

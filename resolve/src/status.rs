@@ -33,6 +33,7 @@ pub fn director_group_status(
         conditions,
         display: names.join(","),
         members: resolution.members.clone(),
+        ..DirectorGroupStatus::default()
     }
 }
 

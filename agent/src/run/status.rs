@@ -55,6 +55,9 @@ impl<K: Kernel> Engine<K> {
         };
         LVSNodeStatus {
             warnings: self.warnings(),
+            macs: Vec::new(),
+            virtual_routers: Vec::new(),
+            strangers: Vec::new(),
             agent_version: env!("CARGO_PKG_VERSION").to_owned(),
             report_time: None,
             kernel: Some(KernelReport {

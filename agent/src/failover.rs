@@ -1,0 +1,63 @@
+//! Who of several directors carries which addresses: what the engine wants of it ([`Want`]), and what became of it
+//! ([`Report`]). The rules are in the crate `lvs-vrrp`; here is the thread that has the sockets and the addresses.
+
+use crate::state::HeldAddress;
+use lvs_crds::Member;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// What one DirectorGroup of several directors wants of this one. Equal ones need no telling.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Want {
+    /// This node's name among the members.
+    pub own: String,
+    /// All directors, this one too.
+    pub members: Vec<Member>,
+    /// Between two advertisements.
+    pub interval: Duration,
+    /// How long to wait before VIPs are taken back; `None`: they are not.
+    pub preempt: Option<Duration>,
+    /// To a multicast group instead of each member's address.
+    pub multicast: bool,
+    /// The interface of advertisements; `None`: the one that routes to the members.
+    pub interface: Option<String>,
+    /// The virtual router id of presence.
+    pub presence: u8,
+    /// The virtual routers by their ids.
+    pub routers: BTreeMap<u8, WantedRouter>,
+}
+
+/// One virtual router.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WantedRouter {
+    /// The members' names in the order in which they carry it.
+    pub order: Vec<String>,
+    /// What whoever carries it holds. The journal names it already.
+    pub addresses: BTreeSet<HeldAddress>,
+    /// What this node cannot do of it, if anything: others then come first.
+    pub ill: Option<String>,
+}
+
+/// What became of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// By DirectorGroup and virtual router id. A group that is not wanted any more stays until it is handed over.
+    pub routers: BTreeMap<(String, u8), RouterReport>,
+    /// What this node holds now.
+    pub held: BTreeSet<HeldAddress>,
+    /// Virtual router ids under which others than members were heard, and from where.
+    pub strangers: BTreeMap<u8, String>,
+    /// Addresses for which somebody else answers: the MAC address.
+    pub conflicts: BTreeMap<HeldAddress, String>,
+    /// What is wrong with a whole group, such as an interface that is not there: (reason, message) by group.
+    pub problems: BTreeMap<String, (String, String)>,
+}
+
+/// One virtual router as this director sees it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RouterReport {
+    /// Whether this node carries it.
+    pub active: bool,
+    /// What keeps it from carrying it.
+    pub problem: Option<String>,
+}
