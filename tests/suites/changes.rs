@@ -15,14 +15,15 @@ const PATIENCE: Duration = Duration::from_secs(90);
 const FOREIGN_VIP: &str = "211.47.13.99";
 const FOREIGN: &str = "211.47.13.99:25";
 
-/// A second VirtualService at the same VIP, with real servers of its own.
+/// A second VirtualService at the same VIP, with real servers of its own: on another port, since a client may use one
+/// source port for both, and that would be one connection to a real server that both share.
 const OTHER: &str = "
 apiVersion: kube-lvs.io/v1alpha1
 kind: VirtualService
 metadata: {name: other}
 spec:
   addresses: [211.47.13.234]
-  ports: [{port: 81, targetPort: 8080}]
+  ports: [{port: 81, targetPort: 8081}]
   forwarding: NAT
   scheduler: rr
   realServers: {selector: {matchLabels: {app: other}}}
@@ -39,6 +40,7 @@ fn connections_survive_changes_restarts_and_an_api_server_that_is_away() {
     in_guest(guest, || -> anyhow::Result<()> {
         let net = NatNet::new();
         let _foreign_web = set_up_a_foreign_service(&net)?;
+        let _other = Server::tcp(&net.rs1, "10.0.0.101:8081", "other");
         let mut cluster = Cluster::start();
         let before = [
             cluster.add_director(&net.director),

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use lvs_tests::bed::{Guest, in_guest};
 use lvs_tests::scenario::{Farm, virtual_service};
-use lvs_tests::traffic::{Connections, shares};
+use lvs_tests::traffic::{self, Connections, shares};
 
 use model::{Server, hold, idle};
 
@@ -261,8 +261,13 @@ fn a_scheduler_that_the_kernel_lacks_is_named_and_nothing_else_is_touched() {
     in_guest(Guest::debian(), || -> anyhow::Result<()> {
         let mut farm = Farm::new(2);
         let web = farm.serve("scheduler: rr", &[1, 1]);
+        // Each on a port of its own at the real servers, as those of the farm.
+        for node in farm.nodes().to_vec() {
+            farm.keep(traffic::Server::tcp(&node, "0.0.0.0:8181", node.name()));
+        }
         let new = |name: &str, port: u16, scheduler: &str| {
-            let ports = format!("ports: [{{port: {port}, targetPort: 8080}}]");
+            let target = if port == 80 { 8080 } else { 8181 };
+            let ports = format!("ports: [{{port: {port}, targetPort: {target}}}]");
             let spec = format!(
                 "addresses: [{}], forwarding: NAT, scheduler: {scheduler}, {ports}",
                 Farm::VIP

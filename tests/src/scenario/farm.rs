@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Standalone, real_server, virtual_service};
 use crate::net::{Link, Node};
-use crate::table::Service;
+use crate::table::{Destination, Service};
 use crate::traffic::Server;
 
 /// From a change of the manifests to a programmed kernel. Most suites run in virtual time, where it is an instant.
@@ -39,7 +39,8 @@ impl Farm {
     /// The VIP, with [`Farm::six`].
     pub const VIP_SIX: &str = "2001:db8::10";
 
-    /// Builds it with so many real servers, each with a TCP and a UDP server on port 8080.
+    /// Builds it with so many real servers, each with a TCP and a UDP server on port 8080. Each service of
+    /// [`Farm::serve`] has TCP servers on a port of its own besides.
     #[track_caller]
     pub fn new(count: usize) -> Farm {
         Farm::build(count, false)
@@ -73,7 +74,7 @@ impl Farm {
                 .on(&inside, "eth0", &format!("10.0.0.{0}/16 fd00::{0}/64", 100 + number))
                 .route("default via 10.0.0.1")
                 .route("default via fd00::1");
-            let address = socket(number, six);
+            let address = socket(number, six, 8080);
             programs.push(Server::tcp(&node, &address, &name));
             programs.push(Server::udp(&node, &address, &name));
             nodes.push(node);
@@ -107,12 +108,19 @@ impl Farm {
     /// Puts a new service in place of the one before: none of that one's connections count any more. Returns its
     /// `VIP:PORT`.
     ///
-    /// `spec` is as in [`virtual_service`], without addresses and forwarding. Its port is TCP and goes to 8080, unless
-    /// `spec` has `ports`, in which `PORT` is replaced by a new one.
+    /// `spec` is as in [`virtual_service`], without addresses and forwarding. Its port is TCP and goes to
+    /// [`Farm::target`], unless `spec` has `ports`, in which `PORT` is replaced by a new one.
     #[track_caller]
     pub fn serve(&mut self, spec: &str, weights: &[i32]) -> String {
         self.port += 1;
         self.spec = spec.to_owned();
+        if !spec.contains("ports:") {
+            let (target, six) = (self.target(), self.six);
+            let start = |(number, node): (usize, &Node)| {
+                Server::tcp(node, &socket(number, six, target), node.name())
+            };
+            self.programs.extend((1..).zip(&self.nodes).map(start));
+        }
         self.servers = weights.iter().map(weight).collect();
         self.apply();
         self.address()
@@ -152,6 +160,12 @@ impl Farm {
         self.apply();
     }
 
+    /// The port at which the real servers serve it. No two services share one: a client's connections to both may have
+    /// one source port, and would be one connection to the real server.
+    pub fn target(&self) -> u16 {
+        self.port + 7000
+    }
+
     /// The running service's `VIP:PORT`.
     pub fn address(&self) -> String {
         let port = if self.spec.contains("{port: 0") { 0 } else { self.port };
@@ -174,17 +188,20 @@ impl Farm {
     #[track_caller]
     pub fn in_order(&self) -> Vec<(String, i64)> {
         let names: BTreeMap<_, _> = (1..=self.nodes.len())
-            .map(|number| (socket(number, self.six), format!("rs{number}")))
+            .map(|number| (host(number, self.six), format!("rs{number}")))
             .collect();
         let service = self.service();
-        service.destinations.iter().map(|to| (names[&to.address].clone(), to.weight)).collect()
+        let named = |to: &Destination| (names[host_of(to)].clone(), to.weight);
+        service.destinations.iter().map(named).collect()
     }
 
     /// The real server's line in the kernel's table.
     #[track_caller]
-    pub fn destination(&self, name: &str) -> crate::table::Destination {
-        let number = name.trim_start_matches("rs").parse().expect("rs1, rs2 ...");
-        self.service().destination(&socket(number, self.six)).clone()
+    pub fn destination(&self, name: &str) -> Destination {
+        let host = host(name.trim_start_matches("rs").parse().expect("rs1, rs2 ..."), self.six);
+        let service = self.service();
+        let found = service.destinations.iter().find(|to| host_of(to) == host);
+        found.unwrap_or_else(|| panic!("no {name} in {service:#?}")).clone()
     }
 
     /// Requests of IPVS to the kernel that change something, and reads of its table, since the agent began.
@@ -208,13 +225,15 @@ impl Farm {
         let vip = if self.six { Farm::VIP_SIX } else { Farm::VIP };
         let spec = match self.spec.contains("ports:") {
             true => self.spec.replace("PORT", &self.port.to_string()),
-            false => format!("ports: [{{port: {}, targetPort: 8080}}], {}", self.port, self.spec),
+            false => {
+                let (port, target) = (self.port, self.target());
+                format!("ports: [{{port: {port}, targetPort: {target}}}], {}", self.spec)
+            }
         };
         let spec = format!("addresses: ['{vip}'], forwarding: NAT, {spec}");
         let mut objects = vec![virtual_service("web", &spec)];
         for (index, spec) in self.servers.iter().enumerate().filter(|(_, spec)| !spec.is_empty()) {
-            let address = socket(index + 1, self.six);
-            let address = address.rsplit_once(':').map_or("", |(address, _)| address);
+            let address = host(index + 1, self.six);
             let address = address.trim_matches(['[', ']']);
             let spec = format!("address: '{address}', {spec}");
             objects.push(real_server(&format!("rs{}", index + 1), "web", &spec));
@@ -230,10 +249,19 @@ fn weight(weight: &i32) -> String {
     format!("weight: {weight}")
 }
 
-/// Where a real server's programs listen.
-fn socket(number: usize, six: bool) -> String {
+/// A real server's address, as it stands before a port.
+fn host(number: usize, six: bool) -> String {
     match six {
-        true => format!("[fd00::{}]:8080", 100 + number),
-        false => format!("10.0.0.{}:8080", 100 + number),
+        true => format!("[fd00::{}]", 100 + number),
+        false => format!("10.0.0.{}", 100 + number),
     }
+}
+
+fn host_of(destination: &Destination) -> &str {
+    destination.address.rsplit_once(':').map_or("", |(host, _)| host)
+}
+
+/// Where a real server's program listens.
+fn socket(number: usize, six: bool, port: u16) -> String {
+    format!("{}:{port}", host(number, six))
 }

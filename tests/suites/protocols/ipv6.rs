@@ -20,7 +20,7 @@ fn nat_maps_the_port_and_keeps_the_clients_address() {
         let web = farm.serve("scheduler: rr", &[1, 1, 1]);
         let answer = farm.client.get(&web)?;
         assert_eq!(answer.seen_source.ip().to_string(), "2001:db8::50");
-        assert_eq!(answer.seen_local.port(), 8080);
+        assert_eq!(answer.seen_local.port(), farm.target());
         assert!(answer.seen_local.ip().to_string().starts_with("fd00::10"), "{answer:?}");
         assert_eq!(farm.client.shares(&web, 6)?, shares([("rs1", 2), ("rs2", 2), ("rs3", 2)]));
         let udp = "scheduler: rr, ports: [{port: PORT, protocol: UDP, targetPort: 8080}]";
