@@ -5,7 +5,7 @@ mod tests;
 
 use crate::journal::Made;
 use crate::kernel::own_address;
-use crate::state::{Facts, HeldAddress, Interface, Ours, Route};
+use crate::state::{Facts, HeldAddress, Interface, Mac, Ours, Route};
 use ipnet::IpNet;
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::address::AddressMessage;
@@ -81,6 +81,8 @@ pub(crate) fn interfaces(links: &[LinkMessage]) -> BTreeMap<String, Interface> {
             index: link.header.index,
             up: link.header.flags.contains(LinkFlags::Up),
             loopback: link.header.flags.contains(LinkFlags::Loopback),
+            multicast: link.header.flags.contains(LinkFlags::Multicast),
+            mac: mac(link),
             mtu: mtu(link),
             addresses: Vec::new(),
         };
@@ -95,6 +97,13 @@ fn mtu(link: &LinkMessage) -> u32 {
         _ => None,
     });
     mtu.unwrap_or_default()
+}
+
+fn mac(link: &LinkMessage) -> Option<Mac> {
+    link.attributes.iter().find_map(|attribute| match attribute {
+        LinkAttribute::Address(address) => Mac::of_link(address),
+        _ => None,
+    })
 }
 
 fn name(link: &LinkMessage) -> Option<String> {

@@ -110,7 +110,7 @@ pub(crate) fn gateway(address: &str, interface: Option<&str>) -> NatGateway {
 pub(crate) fn node(name: &str, interfaces: &[(&str, &str)], gateway: Option<&str>) -> Facts {
     let mut facts = Facts { node: name.to_owned(), ..Facts::default() };
     let loopback =
-        Interface { index: 1, up: true, loopback: true, mtu: 65536, addresses: Vec::new() };
+        Interface { index: 1, up: true, loopback: true, mtu: 65536, ..Interface::default() };
     facts.interfaces.insert("lo".to_owned(), loopback);
     for (index, (interface, address)) in (2..).zip(interfaces) {
         let address: ipnet::IpNet = address.parse().unwrap();
@@ -122,7 +122,16 @@ pub(crate) fn node(name: &str, interfaces: &[(&str, &str)], gateway: Option<&str
         };
         facts.routes.push(route);
         let addresses = vec![address];
-        let new = Interface { index, up: true, loopback: false, mtu: 1500, addresses };
+        let mac = u8::try_from(index).ok().map(|last| crate::state::Mac([2, 0, 0, 0, 0, last]));
+        let new = Interface {
+            index,
+            up: true,
+            multicast: true,
+            mac,
+            mtu: 1500,
+            addresses,
+            ..Interface::default()
+        };
         facts.interfaces.insert((*interface).to_owned(), new);
     }
     if let (Some(gateway), Some((interface, _))) = (gateway, interfaces.last()) {

@@ -2,8 +2,10 @@
 //! Plain values; no clock, no I/O.
 
 mod fixture;
+mod mac;
 
 pub use fixture::{Fixture, FixtureKind, Packets, TunnelDevice};
+pub use mac::{Mac, NotMac};
 
 use crate::journal::Made;
 use ipnet::IpNet;
@@ -81,6 +83,10 @@ pub struct Interface {
     pub up: bool,
     /// Whether it is the loopback interface.
     pub loopback: bool,
+    /// Whether it can send to multicast groups.
+    pub multicast: bool,
+    /// Its Ethernet address, if it has one.
+    pub mac: Option<Mac>,
     /// Largest packet, in bytes; 0 where it is not known.
     pub mtu: u32,
     /// Addresses that the agent did not make, with prefix lengths.

@@ -11,7 +11,7 @@ const IP_FORWARD: &str = "net/ipv4/ip_forward";
 fn node() -> Fake {
     let mut facts = Facts::default();
     let addresses = vec!["192.168.0.1/24".parse().unwrap()];
-    let eth0 = Interface { index: 2, up: true, loopback: false, mtu: 1500, addresses };
+    let eth0 = Interface { index: 2, up: true, mtu: 1500, addresses, ..Interface::default() };
     facts.interfaces.insert("eth0".into(), eth0);
     Fake::new(facts)
 }

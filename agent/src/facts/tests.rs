@@ -83,6 +83,24 @@ fn interfaces_have_the_addresses_that_the_agent_did_not_make() {
 }
 
 #[test]
+fn interfaces_have_their_ethernet_address_and_say_whether_they_multicast() {
+    let mut links = vec![
+        link(1, "lo", LinkFlags::Up | LinkFlags::Loopback),
+        link(2, "eth0", LinkFlags::Up | LinkFlags::Multicast),
+        link(3, "ipip1", LinkFlags::Up),
+    ];
+    for (link, address) in links.iter_mut().zip([&[0; 6][..], &[2, 0, 0, 0, 0, 1], &[10, 0, 0, 1]])
+    {
+        link.attributes.push(LinkAttribute::Address(address.to_vec()));
+    }
+    let facts = facts(&links, &[], &[], &Ours::new());
+    let shown = |name: &str| (facts.interfaces[name].mac, facts.interfaces[name].multicast);
+    assert_eq!(shown("lo"), (None, false));
+    assert_eq!(shown("eth0"), (Some(Mac([2, 0, 0, 0, 0, 1])), true));
+    assert_eq!(shown("ipip1"), (None, false));
+}
+
+#[test]
 fn routes_are_those_of_the_main_table_most_specific_first() {
     let gateway = |text: &str| RouteAttribute::Gateway(v4(text).into());
     let mut local = to("192.168.0.1/32", vec![RouteAttribute::Oif(2)]);

@@ -52,7 +52,7 @@ impl Fake {
             up: true,
             loopback: true,
             mtu: 65536,
-            addresses: Vec::new(),
+            ..crate::state::Interface::default()
         });
         let addresses = facts
             .interfaces

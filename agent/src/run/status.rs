@@ -14,6 +14,9 @@ use lvs_crds::{
 use lvs_ipvs::ServiceKey;
 use std::net::IpAddr;
 
+/// How many MAC addresses are reported.
+const MAX_MACS: usize = 16;
+
 impl<K: Kernel> Engine<K> {
     /// The LVSNode's status, but for the time of the report.
     pub(super) fn status(&self) -> LVSNodeStatus {
@@ -55,7 +58,7 @@ impl<K: Kernel> Engine<K> {
         };
         LVSNodeStatus {
             warnings: self.warnings(),
-            macs: Vec::new(),
+            macs: self.own_macs(),
             virtual_routers: Vec::new(),
             strangers: Vec::new(),
             agent_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -91,6 +94,33 @@ impl<K: Kernel> Engine<K> {
         let all = self.facts.interfaces.values().flat_map(|interface| &interface.addresses);
         let reported = all.map(ipnet::IpNet::addr).filter(is_reported);
         reported.take(MAX_REPORTED).map(|address| address.to_string()).collect()
+    }
+
+    /// Those of interfaces with an address first: packets to other nodes leave by these.
+    fn own_macs(&self) -> Vec<String> {
+        let is_local = |address: &IpAddr| match address {
+            IpAddr::V4(v4) => v4.is_link_local(),
+            IpAddr::V6(v6) => v6.is_unicast_link_local(),
+        };
+        let mut found: Vec<_> = self
+            .facts
+            .interfaces
+            .values()
+            .filter(|interface| !interface.loopback)
+            .filter_map(|interface| {
+                let own = interface.addresses.iter().any(|own| !is_local(&own.addr()));
+                Some((!own, interface.index, interface.mac?))
+            })
+            .collect();
+        found.sort_unstable();
+        let mut macs: Vec<String> = Vec::new();
+        for (_, _, mac) in found {
+            let mac = mac.to_string();
+            if macs.len() < MAX_MACS && !macs.contains(&mac) {
+                macs.push(mac);
+            }
+        }
+        macs
     }
 
     /// The first failures, and how many there are.

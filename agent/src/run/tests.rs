@@ -2,6 +2,7 @@
 
 mod fill;
 mod fixtures;
+mod macs;
 
 use super::engine::Engine;
 use crate::input::{Update, slice_name};

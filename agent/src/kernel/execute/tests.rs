@@ -18,7 +18,7 @@ fn held(interface: &str, address: &str) -> HeldAddress {
 fn node() -> Fake {
     let mut facts = Facts::default();
     let addresses = vec!["192.168.0.1/24".parse().unwrap()];
-    let eth0 = Interface { index: 2, up: true, loopback: false, mtu: 1500, addresses };
+    let eth0 = Interface { index: 2, up: true, mtu: 1500, addresses, ..Interface::default() };
     facts.interfaces.insert("eth0".into(), eth0);
     let mut fake = Fake::new(facts);
     fake.sysctls.insert("net/ipv4/conf/eth0/promote_secondaries".into(), "0".into());
