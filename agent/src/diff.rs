@@ -52,7 +52,9 @@ pub fn diff(wanted: &NodeState, observed: &Observed, ours: &Ours) -> Difference 
         .addresses
         .iter()
         .filter(|found| {
-            !wanted.addresses.contains(found) && ours.contains(&Made::Address((*found).clone()))
+            !wanted.addresses.contains(found)
+                && !wanted.floating.contains_key(*found)
+                && ours.contains(&Made::Address((*found).clone()))
         })
         .partition(|found| {
             found.interface != LOOPBACK

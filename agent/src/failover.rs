@@ -38,9 +38,41 @@ pub struct WantedRouter {
     pub ill: Option<String>,
 }
 
+/// All that is wanted, told as one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wants {
+    /// How many times something was told: later is greater.
+    pub number: u64,
+    /// By DirectorGroup. One that was there before and is not any more is handed over to the others.
+    pub groups: BTreeMap<String, Want>,
+    /// Addresses that stand on this node without floating (any more): they are let go of as they stand, for ever.
+    pub staying: BTreeSet<HeldAddress>,
+}
+
+/// Whoever carries floating addresses.
+pub trait Carrier: Send {
+    /// Takes it in; does not wait until it is done.
+    fn want(&mut self, wants: Wants);
+    /// What became of it so far.
+    fn report(&self) -> Report;
+}
+
+/// Carries nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Nobody;
+
+impl Carrier for Nobody {
+    fn want(&mut self, _: Wants) {}
+    fn report(&self) -> Report {
+        Report::default()
+    }
+}
+
 /// What became of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
+    /// The number of the [`Wants`] that this was made of.
+    pub number: u64,
     /// By DirectorGroup and virtual router id. A group that is not wanted any more stays until it is handed over.
     pub routers: BTreeMap<(String, u8), RouterReport>,
     /// What this node holds now.

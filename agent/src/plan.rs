@@ -5,6 +5,7 @@
 //! what the kernel holds: that is [`crate::diff`]'s.
 
 mod director;
+mod floating;
 mod fragments;
 mod packets;
 mod placement;
@@ -18,11 +19,11 @@ mod tunnel;
 pub use fragments::{Fragments, Touched};
 pub use real_server::LOOPBACK;
 
-use crate::state::{Facts, Fixture, HeldAddress, ServiceState};
-use lvs_crds::{
-    DirectorGroup, DirectorRole, FailedRole, SliceRealServer, SliceService, VirtualServiceSlice,
-};
+use crate::director::Part;
+use crate::state::{Facts, Fixture, Floats, HeldAddress, ServiceState};
+use lvs_crds::{DirectorGroup, FailedRole, SliceRealServer, SliceService, VirtualServiceSlice};
 use lvs_ipvs::ServiceKey;
+use lvs_resolve::spread::Floating;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -79,6 +80,8 @@ pub struct Fragment {
     pub services: BTreeMap<ServiceKey, ServiceState>,
     /// Addresses on interfaces.
     pub addresses: BTreeSet<HeldAddress>,
+    /// Addresses that one of several directors has.
+    pub floating: BTreeMap<HeldAddress, Floats>,
     /// Sysctls.
     pub sysctls: BTreeMap<String, String>,
     /// Tunnels, marks and the like.
@@ -142,22 +145,21 @@ impl<'a> Program<'a> {
 }
 
 /// What one VirtualService needs of this node, given its slices, its DirectorGroup if that is known, and what this
-/// node is in that group.
+/// node is in that group. Every director has all of it; only the VIPs are at one of them.
 pub fn plan(
     slices: &[&VirtualServiceSlice],
     group: Option<&DirectorGroup>,
-    role: Option<DirectorRole>,
+    part: Option<Part>,
     facts: &Facts,
 ) -> Fragment {
     let mut fragment = Fragment::default();
     let Some(program) = Program::new(slices) else { return fragment };
-    let active = role == Some(DirectorRole::Active);
-    if active {
+    if let Some(part) = part {
         service::plan(&program, &mut fragment);
-        vips(&program, group, facts, &mut fragment);
+        vips(&program, group, part, facts, &mut fragment);
         director::plan(&program, facts, &mut fragment);
     }
-    real_server::plan(&program, group, active, facts, &mut fragment);
+    real_server::plan(&program, group, part, facts, &mut fragment);
     fragment
 }
 
@@ -165,24 +167,19 @@ pub fn plan(
 /// on every member. `groups` are all that the node is a member of, the oldest first: there is one set of settings.
 pub fn plan_group(
     group: &DirectorGroup,
-    role: Option<DirectorRole>,
+    part: Option<Part>,
     groups: &[&DirectorGroup],
     facts: &Facts,
 ) -> Fragment {
     let mut fragment = Fragment::default();
-    if role.is_none() {
-        return fragment;
-    }
+    let Some(part) = part else { return fragment };
     fragment.sysctls = settings::of(group, groups, facts);
-    if role != Some(DirectorRole::Active) {
-        return fragment;
-    }
     let name = group.metadata.name.as_deref().unwrap_or_default();
     for (index, gateway) in group.spec.nat_gateways.iter().enumerate() {
         let field = format!("spec.natGateways[{index}] of DirectorGroup {name}");
         match placement::gateway(gateway, &field, facts) {
             Ok(address) => {
-                fragment.addresses.insert(address);
+                floating::place(address, part, name, Floating::NatGateway, &mut fragment)
             }
             Err(problem) => fragment.problems.push(problem),
         }
@@ -193,6 +190,7 @@ pub fn plan_group(
 fn vips(
     program: &Program<'_>,
     group: Option<&DirectorGroup>,
+    part: Part,
     facts: &Facts,
     fragment: &mut Fragment,
 ) {
@@ -200,7 +198,8 @@ fn vips(
     for vip in packets::all_vips(program) {
         match placement::vip(vip, networks, program.group, facts) {
             Ok(address) => {
-                fragment.addresses.insert(address);
+                let with = floating::with(vip, program, group);
+                floating::place(address, part, program.group, with, fragment);
             }
             Err(problem) => fragment.problems.push(problem),
         }

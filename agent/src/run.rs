@@ -4,6 +4,7 @@ mod audit;
 mod engine;
 mod faults;
 mod fill;
+mod floating;
 mod marks;
 mod mirror;
 mod status;
@@ -218,7 +219,13 @@ pub async fn start<K: Kernel + 'static>(settings: Settings, kernel: K) -> Result
     }
     let saved = Saved::open(&settings.state_dir)?;
     let metrics = Arc::new(Metrics::default());
-    let mut engine = Engine::new(&settings.node, kernel, journal, Arc::clone(&metrics))?;
+    let mut engine = Engine::new(
+        &settings.node,
+        kernel,
+        journal,
+        Arc::clone(&metrics),
+        Box::new(crate::failover::Nobody),
+    )?;
     let listener = tokio::net::TcpListener::bind(settings.listen).await;
     let listener =
         listener.map_err(|source| RunError::Listen { address: settings.listen, source })?;

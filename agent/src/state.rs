@@ -10,6 +10,7 @@ pub use mac::{Mac, NotMac};
 use crate::journal::Made;
 use ipnet::IpNet;
 use lvs_ipvs::{Destination, DestinationKey, Service, ServiceKey};
+use lvs_resolve::spread::Floating;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
@@ -20,6 +21,8 @@ pub struct NodeState {
     pub services: BTreeMap<ServiceKey, ServiceState>,
     /// Addresses that are to stand on interfaces: VIPs and NAT gateways.
     pub addresses: BTreeSet<HeldAddress>,
+    /// Addresses that stand on one of several directors. Who has them is not the diff's to decide.
+    pub floating: BTreeMap<HeldAddress, Floats>,
     /// Sysctls that are to have a value, by their path below `/proc/sys`, e.g. `net/ipv4/ip_forward`.
     pub sysctls: BTreeMap<String, String>,
     /// Tunnels, marks and whatever else stands whole or not at all.
@@ -42,6 +45,15 @@ pub struct HeldAddress {
     pub interface: String,
     /// The address with its prefix length, host bits set: `192.168.0.10/24`.
     pub address: IpNet,
+}
+
+/// What an address floats with. Where two users of one address disagree, the greater counts: the NAT gateway.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Floats {
+    /// The DirectorGroup.
+    pub group: String,
+    /// By what its virtual router is chosen.
+    pub with: Floating,
 }
 
 /// What was found in the kernel.

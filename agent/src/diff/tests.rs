@@ -159,7 +159,7 @@ prop_compose! {
         let value = |path: &str| if path == ARP_ANNOUNCE { "2" } else { "1" };
         let sysctls =
             sysctls.into_iter().map(|i| (PATHS[i].to_owned(), value(PATHS[i]).to_owned())).collect();
-        NodeState { services, addresses, sysctls, fixtures }
+        NodeState { services, addresses, sysctls, fixtures, ..NodeState::default() }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Fragment, Owner, Problem};
 use crate::journal::Made;
-use crate::state::{Fixture, HeldAddress, NodeState};
+use crate::state::{Fixture, Floats, HeldAddress, NodeState};
 use lvs_ipvs::ServiceKey;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,6 +12,7 @@ pub struct Fragments {
     by_owner: BTreeMap<Owner, Fragment>,
     services: BTreeMap<ServiceKey, BTreeSet<Owner>>,
     addresses: BTreeMap<HeldAddress, BTreeSet<Owner>>,
+    floating: BTreeMap<HeldAddress, BTreeMap<Owner, Floats>>,
     sysctls: BTreeMap<String, BTreeMap<Owner, String>>,
     fixtures: BTreeMap<Fixture, BTreeSet<Owner>>,
     union: NodeState,
@@ -102,6 +103,13 @@ impl Fragments {
             changed.addresses.insert(address.clone());
             self.addresses.entry(address.clone()).or_default().insert(owner.clone());
         }
+        index_values(
+            &mut self.floating,
+            &old.floating,
+            &new.floating,
+            owner,
+            &mut changed.addresses,
+        );
         for fixture in old.fixtures.difference(&new.fixtures) {
             changed.fixtures.insert(*fixture);
             drop_owner(&mut self.fixtures, fixture, owner);
@@ -110,21 +118,7 @@ impl Fragments {
             changed.fixtures.insert(*fixture);
             self.fixtures.entry(*fixture).or_default().insert(owner.clone());
         }
-        for path in old.sysctls.keys().filter(|path| !new.sysctls.contains_key(*path)) {
-            changed.sysctls.insert(path.clone());
-            if let Some(owners) = self.sysctls.get_mut(path) {
-                owners.remove(owner);
-                if owners.is_empty() {
-                    self.sysctls.remove(path);
-                }
-            }
-        }
-        for (path, value) in &new.sysctls {
-            if old.sysctls.get(path) != Some(value) {
-                changed.sysctls.insert(path.clone());
-                self.sysctls.entry(path.clone()).or_default().insert(owner.clone(), value.clone());
-            }
-        }
+        index_values(&mut self.sysctls, &old.sysctls, &new.sysctls, owner, &mut changed.sysctls);
         changed
     }
 
@@ -153,6 +147,10 @@ impl Fragments {
             } else {
                 self.union.addresses.remove(address);
             }
+            match self.floating.get(address).and_then(|owners| owners.values().max()) {
+                Some(floats) => self.union.floating.insert(address.clone(), floats.clone()),
+                None => self.union.floating.remove(address),
+            };
         }
         for fixture in &changed.fixtures {
             if self.fixtures.contains_key(fixture) {
@@ -190,6 +188,11 @@ impl Fragments {
             }
         }
         part.addresses = touched.addresses.intersection(&self.union.addresses).cloned().collect();
+        for address in &touched.addresses {
+            if let Some(floats) = self.union.floating.get(address) {
+                part.floating.insert(address.clone(), floats.clone());
+            }
+        }
         part.fixtures = touched.fixtures.intersection(&self.union.fixtures).copied().collect();
         for path in &touched.sysctls {
             if let Some(value) = self.union.sysctls.get(path) {
@@ -205,7 +208,11 @@ impl Fragments {
             Made::Service(key) => {
                 self.services.get(key).and_then(BTreeSet::first).into_iter().collect()
             }
-            Made::Address(address) => self.addresses.get(address).into_iter().flatten().collect(),
+            Made::Address(address) => {
+                let standing = self.addresses.get(address).into_iter().flatten();
+                let floating = self.floating.get(address).into_iter().flat_map(BTreeMap::keys);
+                standing.chain(floating).collect()
+            }
             Made::Sysctl(path) => {
                 self.sysctls.get(path).into_iter().flat_map(BTreeMap::keys).collect()
             }
@@ -226,6 +233,11 @@ impl Fragments {
         })
     }
 
+    /// The addresses that one owner has float.
+    pub fn floating(&self, owner: &Owner) -> impl Iterator<Item = &HeldAddress> {
+        self.by_owner.get(owner).into_iter().flat_map(|fragment| fragment.floating.keys())
+    }
+
     /// What works, but not as it should, by owner.
     pub fn warnings(&self) -> impl Iterator<Item = (&Owner, &Problem)> {
         self.troubled.iter().flat_map(|owner| {
@@ -240,6 +252,31 @@ impl Fragments {
             let problems = self.by_owner.get(owner).map(|fragment| fragment.problems.as_slice());
             problems.unwrap_or_default().iter().map(move |problem| (owner, problem))
         })
+    }
+}
+
+/// As far as what two fragments of one owner want of some keys differs, brings up to date who wants which value.
+fn index_values<K: Ord + Clone, V: PartialEq + Clone>(
+    index: &mut BTreeMap<K, BTreeMap<Owner, V>>,
+    old: &BTreeMap<K, V>,
+    new: &BTreeMap<K, V>,
+    owner: &Owner,
+    changed: &mut BTreeSet<K>,
+) {
+    for key in old.keys().filter(|key| !new.contains_key(*key)) {
+        changed.insert(key.clone());
+        if let Some(owners) = index.get_mut(key) {
+            owners.remove(owner);
+            if owners.is_empty() {
+                index.remove(key);
+            }
+        }
+    }
+    for (key, value) in new {
+        if old.get(key) != Some(value) {
+            changed.insert(key.clone());
+            index.entry(key.clone()).or_default().insert(owner.clone(), value.clone());
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a node needs that is itself a real server.
 
 use super::{ARP_ANNOUNCE, ARP_IGNORE, Fragment, Problem, Program, director, packets, tunnel};
+use crate::director::Part;
 use crate::state::{Facts, HeldAddress};
 use ipnet::IpNet;
 use lvs_crds::{DirectorGroup, FailedRole, Forwarding, SliceRealServer};
@@ -10,16 +11,16 @@ use std::net::IpAddr;
 /// The interface that holds a DR real server's VIPs: it answers no ARP of its own, and every node has it.
 pub const LOOPBACK: &str = "lo";
 
-/// `active`: this node is the group's active director, which serves as its own real server without help (the
-/// kernel delivers locally).
+/// The only director serves as its own real server without help: the VIP is here, and the kernel delivers locally. One of
+/// several is a real server like others while the VIP is elsewhere.
 pub(super) fn plan(
     program: &Program<'_>,
     group: Option<&DirectorGroup>,
-    active: bool,
+    part: Option<Part>,
     facts: &Facts,
     fragment: &mut Fragment,
 ) {
-    if active {
+    if part == Some(Part::Alone) {
         return;
     }
     let mut expected = BTreeSet::new();
@@ -32,6 +33,7 @@ pub(super) fn plan(
             Forwarding::DR | Forwarding::TUN => {
                 answer(program, server, address, facts, fragment);
             }
+            Forwarding::NAT if part.is_some() => {}
             Forwarding::NAT => {
                 if let Some(problem) =
                     group.and_then(|group| wrong_gateway(server, address, group, facts))

@@ -4,13 +4,14 @@ mod settings;
 
 use super::*;
 use crate::scenario::{gateway, group, marked, network, node, server, service, slice, tunnel};
+use crate::state::Floats;
 use crate::state::NodeState;
 use lvs_crds::Forwarding::{DR, NAT, TUN};
 use lvs_crds::{Protocol, Scheduler, SchedulerFlag, SlicePersistence};
 use lvs_ipvs::{DestinationKey, Forwarding, Netmask, ServiceFlags};
 use std::net::Ipv4Addr;
 
-const ACTIVE: Option<DirectorRole> = Some(DirectorRole::Active);
+const ACTIVE: Option<Part> = Some(Part::Alone);
 const VIP: &str = "192.168.0.10";
 
 fn held(interface: &str, address: &str) -> HeldAddress {
@@ -96,12 +97,49 @@ fn no_interface_for_a_vip_is_a_problem_that_names_the_field_and_the_services_sta
 }
 
 #[test]
-fn standby_and_strangers_hold_nothing() {
+fn of_several_directors_each_has_everything_but_the_vip_floats() {
     let facts = node("d", &[("eth0", "192.168.0.1/24")], None);
     let slice = slice("web", 1, &[service(VIP, 80)], &[server("192.168.0.101", DR, 1, 80)]);
-    for role in [Some(DirectorRole::Standby), None] {
-        assert_eq!(plan(&[&slice], Some(&group("x")), role, &facts), Fragment::default());
-    }
+    let alone = plan(&[&slice], Some(&group("d")), ACTIVE, &facts);
+    let several = plan(&[&slice], Some(&group("d")), Some(Part::OneOfSeveral), &facts);
+    assert_eq!(
+        alone.addresses.iter().collect::<Vec<_>>(),
+        several.floating.keys().collect::<Vec<_>>()
+    );
+    let floats = Floats { group: "default".to_owned(), with: Floating::Vip(VIP.parse().unwrap()) };
+    assert_eq!(several.floating.values().collect::<Vec<_>>(), [&floats]);
+    let still =
+        Fragment { addresses: alone.addresses.clone(), floating: BTreeMap::new(), ..several };
+    assert_eq!(still, alone);
+}
+
+#[test]
+fn a_vip_of_nat_floats_with_the_gateway_unless_replies_come_back_anyway() {
+    let facts = node("d", &[("eth0", "192.168.0.1/24")], None);
+    let with = |gateway: bool, masquerade: bool, servers: &[SliceRealServer]| {
+        let mut slice = slice("web", 1, &[service(VIP, 80)], servers);
+        slice.spec.masquerade = masquerade;
+        let mut group = group("d");
+        group
+            .spec
+            .nat_gateways
+            .extend(gateway.then(|| crate::scenario::gateway("10.0.0.1/24", None)));
+        let fragment = plan(&[&slice], Some(&group), Some(Part::OneOfSeveral), &facts);
+        fragment.floating.values().next().unwrap().with
+    };
+    let (nat, dr) = (server("10.0.0.101", NAT, 1, 80), server("192.168.0.102", DR, 1, 80));
+    let vip = Floating::Vip(VIP.parse().unwrap());
+    assert_eq!(with(true, false, &[dr.clone(), nat.clone()]), Floating::NatGateway);
+    assert_eq!(with(true, true, &[nat.clone()]), vip);
+    assert_eq!(with(false, false, &[nat]), vip);
+    assert_eq!(with(true, false, &[dr]), vip);
+}
+
+#[test]
+fn strangers_hold_nothing() {
+    let facts = node("d", &[("eth0", "192.168.0.1/24")], None);
+    let slice = slice("web", 1, &[service(VIP, 80)], &[server("192.168.0.101", DR, 1, 80)]);
+    assert_eq!(plan(&[&slice], Some(&group("x")), None, &facts), Fragment::default());
     assert_eq!(plan(&[&slice], None, None, &facts), Fragment::default());
 }
 

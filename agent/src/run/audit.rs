@@ -135,7 +135,9 @@ impl<K: Kernel> Engine<K> {
                     && !self.mirror.services.as_ref().is_some_and(|all| all.contains_key(key))
             }
             Made::Address(address) => {
-                !union.addresses.contains(address) && !self.mirror.addresses.contains(address)
+                !union.addresses.contains(address)
+                    && !union.floating.contains_key(address)
+                    && !self.mirror.addresses.contains(address)
             }
             Made::Sysctl(path) => {
                 !union.sysctls.contains_key(path) && !self.mirror.sysctls.contains_key(path)

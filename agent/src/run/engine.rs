@@ -2,12 +2,14 @@
 
 use super::faults::Faults;
 use super::fill::Fill;
+use super::floating::Floating;
 use super::marks::Marks;
 use super::mirror;
 use super::withhold::{WITHHELD, Withhold};
 use super::wording::{describe, foreign, log, reading, subject, told, undoes};
 use super::world::World;
 use crate::diff::diff;
+use crate::failover::Carrier;
 use crate::input::Update;
 use crate::journal::{Journal, Made};
 use crate::kernel::{About, Kernel, KernelError, Scope};
@@ -32,6 +34,7 @@ pub(super) struct Engine<K> {
     pub(super) drift: DriftReport,
     pub(super) fill: Fill,
     pub(super) marks: Marks,
+    pub(super) floating: Floating,
     pub(super) metrics: Arc<Metrics>,
     pub(super) dirty: BTreeSet<Owner>,
     pub(super) touched: Touched,
@@ -51,6 +54,7 @@ impl<K: Kernel> Engine<K> {
         mut kernel: K,
         journal: Journal,
         metrics: Arc<Metrics>,
+        carrier: Box<dyn Carrier>,
     ) -> Result<Self, KernelError> {
         let about = kernel.about()?;
         let mut facts = kernel.facts(journal.ours())?;
@@ -68,6 +72,7 @@ impl<K: Kernel> Engine<K> {
             drift: DriftReport::default(),
             fill: Fill::default(),
             marks: Marks::default(),
+            floating: Floating::new(carrier),
             metrics,
             dirty: BTreeSet::new(),
             touched: Touched::default(),
@@ -118,10 +123,13 @@ impl<K: Kernel> Engine<K> {
 
     /// Makes the kernel what it should be where something is dirty or touched.
     pub(super) fn step(&mut self, now: Duration) {
+        self.note_leaving();
         for owner in std::mem::take(&mut self.dirty) {
+            self.floating.concerns(&owner);
             let fragment = self.world.plan(&owner, &self.facts);
             self.fragments.set(&owner, fragment, &mut self.touched);
         }
+        self.let_go();
         // A service that is well again lets its VIP come: one more round.
         for _ in 0..2 {
             let touched = std::mem::take(&mut self.touched);
@@ -129,13 +137,15 @@ impl<K: Kernel> Engine<K> {
                 self.program(&touched, now);
             }
         }
+        self.carry();
         self.programmed = self.version;
     }
 
     fn program(&mut self, touched: &Touched, now: Duration) {
         self.meet_sysctls(touched);
         let wanted = self.fragments.part(touched);
-        let found = mirror::part(&self.mirror, touched);
+        let mut found = mirror::part(&self.mirror, touched);
+        found.addresses.extend(self.were_floating(touched));
         let difference = diff(&wanted, &found, self.journal.ours());
         let ops = self.allowed(difference.ops);
         let mut faults = BTreeMap::new();
@@ -149,7 +159,11 @@ impl<K: Kernel> Engine<K> {
             self.read_back(&ops, &mut faults);
         }
         self.judge(touched, &wanted, &mut faults);
+        self.record_floating(touched, &mut faults);
         let transitions = self.faults.update(touched, faults, now);
+        if !transitions.failed.is_empty() || !transitions.well.is_empty() {
+            self.floating.is_due();
+        }
         log(&self.fragments, &transitions);
         if !transitions.well.is_empty() {
             self.faults.with_reason(WITHHELD, &mut self.touched);

@@ -3,13 +3,14 @@
 use super::engine::Engine;
 use super::faults::Fault;
 use super::withhold::WITHHELD;
+use crate::director::Part;
 use crate::journal::Made;
 use crate::kernel::Kernel;
 use crate::plan::{LOOPBACK, Owner, settings};
 use crate::state::Fixture;
 use lvs_crds::{
-    DirectorRole, FailedRole, Failure, HeldVip, KernelReport, LVSNodeStatus, MAX_REPORTED,
-    Programmed, TableReport,
+    CarriedRouter, DirectorOf, DirectorRole, FailedRole, Failure, HeldVip, KernelReport,
+    LVSNodeStatus, MAX_REPORTED, Programmed, Stranger, TableReport,
 };
 use lvs_ipvs::ServiceKey;
 use std::net::IpAddr;
@@ -22,13 +23,24 @@ impl<K: Kernel> Engine<K> {
     pub(super) fn status(&self) -> LVSNodeStatus {
         let union = self.fragments.union();
         let (failures, failure_count) = self.failures();
-        let director_of = self.world.director_of(&self.facts.node);
+        let carried = &self.floating.report;
+        let carries = |group: &str| {
+            carried.routers.iter().any(|((of, _), router)| of == group && router.active)
+        };
+        let director_of: Vec<DirectorOf> = (self.world.director_of(&self.facts.node))
+            .map(|(group, part)| {
+                let active = part == Part::Alone || carries(group);
+                let role = if active { DirectorRole::Active } else { DirectorRole::Standby };
+                DirectorOf { group: group.clone(), role }
+            })
+            .collect();
         let failed =
             |is: fn(&Made) -> bool| self.faults.iter().filter(|(made, _)| is(made)).count();
         let vips = union
             .addresses
             .iter()
             .filter(|address| self.mirror.addresses.contains(address))
+            .chain(&carried.held)
             .take(MAX_REPORTED)
             .map(|held| HeldVip {
                 address: held.address.to_string(),
@@ -52,15 +64,16 @@ impl<K: Kernel> Engine<K> {
             destinations: count(self.fragments.destinations()),
             vips: count(
                 union.addresses.len()
-                    - failed(|made| matches!(made, Made::Address(_))).min(union.addresses.len()),
+                    - failed(|made| matches!(made, Made::Address(_))).min(union.addresses.len())
+                    + carried.held.len(),
             ),
             connections: i64::try_from(self.fill.connections()).unwrap_or(i64::MAX),
         };
         LVSNodeStatus {
             warnings: self.warnings(),
             macs: self.own_macs(),
-            virtual_routers: Vec::new(),
-            strangers: Vec::new(),
+            virtual_routers: self.virtual_routers(),
+            strangers: self.strangers(),
             agent_version: env!("CARGO_PKG_VERSION").to_owned(),
             report_time: None,
             kernel: Some(KernelReport {
@@ -84,6 +97,22 @@ impl<K: Kernel> Engine<K> {
             drift: (self.drift.repairs > 0).then(|| self.drift.clone()),
             display: roles.join(", "),
         }
+    }
+
+    fn virtual_routers(&self) -> Vec<CarriedRouter> {
+        let routers = self.floating.report.routers.iter().map(|((group, id), router)| {
+            let role = if router.active { DirectorRole::Active } else { DirectorRole::Standby };
+            let problem = router.problem.clone();
+            CarriedRouter { group: group.clone(), id: i32::from(*id), role, problem }
+        });
+        routers.collect()
+    }
+
+    fn strangers(&self) -> Vec<Stranger> {
+        let strangers = self.floating.report.strangers.iter().take(MAX_REPORTED);
+        strangers
+            .map(|(id, address)| Stranger { id: i32::from(*id), address: address.clone() })
+            .collect()
     }
 
     fn own_addresses(&self) -> Vec<String> {
@@ -165,12 +194,29 @@ impl<K: Kernel> Engine<K> {
         });
         let lacking = self.faults.iter().filter_map(|(made, fault)| self.lacking(made, fault));
         let whole_node = self.fill.warning().into_iter().chain(self.marks.warnings());
-        whole_node.chain(lacking).chain(planned).take(MAX_REPORTED).collect()
+        let carried = &self.floating.report;
+        let groups = carried.problems.iter().map(|(group, (reason, message))| {
+            let message = format!("DirectorGroup {group}: {message}");
+            failure(None, FailedRole::Director, reason, message)
+        });
+        let conflicts = carried.conflicts.iter().flat_map(|(held, mac)| {
+            let message = format!(
+                "{} on {}: {mac} answers for it, which is none of the directors; take the address away there, or choose \
+                 another one",
+                held.address, held.interface
+            );
+            let owners = self.fragments.owners(&Made::Address(held.clone())).into_iter();
+            owners.map(move |owner| {
+                failure(Some(owner), FailedRole::Director, "Conflicted", message.clone())
+            })
+        });
+        let all = whole_node.chain(groups).chain(conflicts).chain(lacking).chain(planned);
+        all.take(MAX_REPORTED).collect()
     }
 
     /// What this kernel does not have and the data path does without: a warning. What a VirtualService cannot do without
     /// stays a failure.
-    fn lacking(&self, made: &Made, fault: &Fault) -> Option<Failure> {
+    pub(super) fn lacking(&self, made: &Made, fault: &Fault) -> Option<Failure> {
         let owners = self.fragments.owners(made);
         let path = match made {
             Made::Sysctl(path) => path,

@@ -2,9 +2,11 @@
 
 mod fill;
 mod fixtures;
+mod floating;
 mod macs;
 
 use super::engine::Engine;
+use crate::failover::{Carrier, Nobody};
 use crate::input::{Update, slice_name};
 use crate::journal::{Identity, Journal, Made};
 use crate::kernel::Kernel;
@@ -33,9 +35,13 @@ fn director() -> Facts {
 }
 
 fn engine(kernel: Fake, dir: &TempDir) -> Engine<Fake> {
+    engine_with(kernel, dir, Box::new(Nobody))
+}
+
+fn engine_with(kernel: Fake, dir: &TempDir, carrier: Box<dyn Carrier>) -> Engine<Fake> {
     let identity = Identity { boot: "boot".to_owned(), netns: "net".to_owned() };
     let journal = Journal::open_as(dir.path(), &identity).unwrap();
-    Engine::new("d", kernel, journal, Arc::new(Metrics::default())).unwrap()
+    Engine::new("d", kernel, journal, Arc::new(Metrics::default()), carrier).unwrap()
 }
 
 fn started() -> (Engine<Fake>, TempDir) {

@@ -15,6 +15,8 @@ pub(super) enum Message {
     News(Box<Update>),
     /// The kernel says that addresses, interfaces or routes have changed.
     Look,
+    /// Others carry what this node carried, or the other way round.
+    Carried,
     /// Leave, and leave the kernel as it is.
     Stop,
 }
@@ -40,7 +42,7 @@ pub(super) fn run<K: Kernel>(
             Err(RecvTimeoutError::Disconnected) => return,
         };
         let start = Instant::now();
-        let (mut had_news, mut look) = (false, false);
+        let (mut had_news, mut look, mut carried) = (false, false, false);
         // Whatever has piled up meanwhile becomes one step.
         while let Some(message) = news {
             match message {
@@ -49,9 +51,13 @@ pub(super) fn run<K: Kernel>(
                     had_news = true;
                 }
                 Message::Look => look = true,
+                Message::Carried => carried = true,
                 Message::Stop => return,
             }
             news = messages.try_recv().ok();
+        }
+        if carried && engine.carried() {
+            had_news = true;
         }
         if had_news {
             engine.step(epoch.elapsed());

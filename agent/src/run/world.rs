@@ -1,10 +1,10 @@
 //! The slices and DirectorGroups as last told, and who must be planned again when one changes.
 
-use crate::director;
+use crate::director::{Part, part};
 use crate::input::{SliceName, Update};
 use crate::plan::{Fragment, Owner, plan, plan_group};
 use crate::state::Facts;
-use lvs_crds::{DirectorGroup, DirectorOf, VirtualServiceSlice};
+use lvs_crds::{DirectorGroup, Member, VirtualRouter, VirtualServiceSlice};
 use lvs_resolve::seniority;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -15,6 +15,7 @@ pub(super) struct World {
     owner_of: HashMap<SliceName, Owner>,
     groups: BTreeMap<String, DirectorGroup>,
     users: HashMap<String, BTreeSet<Owner>>,
+    leaving: BTreeSet<String>,
 }
 
 impl World {
@@ -25,7 +26,7 @@ impl World {
         }
         for (name, group) in update.groups {
             let same = match (&group, self.groups.get(&name)) {
-                (Some(new), Some(old)) => new.spec == old.spec && members(new) == members(old),
+                (Some(new), Some(old)) => new.spec == old.spec && told(new) == told(old),
                 (None, None) => true,
                 _ => false,
             };
@@ -81,8 +82,8 @@ impl World {
     pub(super) fn plan(&self, owner: &Owner, facts: &Facts) -> Fragment {
         match owner {
             Owner::Group(name) => self.groups.get(name).map_or_else(Fragment::default, |group| {
-                let role = director::verdict(group, &facts.node);
-                plan_group(group, role, &self.groups_of(&facts.node), facts)
+                let part = self.part(group, &facts.node);
+                plan_group(group, part, &self.groups_of(&facts.node), facts)
             }),
             Owner::VirtualService { .. } => {
                 let slices: Vec<_> =
@@ -92,29 +93,48 @@ impl World {
                     (slice.spec.generation, crate::input::version(&slice.metadata))
                 });
                 let group = newest.and_then(|slice| self.groups.get(&slice.spec.director_group));
-                let role = group.and_then(|group| director::verdict(group, &facts.node));
-                plan(&slices, group, role, facts)
+                let part = group.and_then(|group| self.part(group, &facts.node));
+                plan(&slices, group, part, facts)
             }
         }
     }
 
+    /// What `node` is in `group`. Until what it carries is at others, a director that is none any more stays one.
+    fn part(&self, group: &DirectorGroup, node: &str) -> Option<Part> {
+        let leaving = group.metadata.name.as_ref().is_some_and(|name| self.leaving.contains(name));
+        part(group, node).or(leaving.then_some(Part::OneOfSeveral))
+    }
+
+    /// The groups by name.
+    pub(super) fn groups(&self) -> &BTreeMap<String, DirectorGroup> {
+        &self.groups
+    }
+
+    /// Which groups this node is leaving: it is no director of theirs any more, and carries something still.
+    pub(super) fn leave(&mut self, leaving: BTreeSet<String>, dirty: &mut BTreeSet<Owner>) {
+        for name in self.leaving.symmetric_difference(&leaving) {
+            dirty.insert(Owner::Group(name.clone()));
+            dirty.extend(self.users.get(name).into_iter().flatten().cloned());
+        }
+        self.leaving = leaving;
+    }
+
     /// The groups that `node` is a director of, the oldest first.
     fn groups_of(&self, node: &str) -> Vec<&DirectorGroup> {
-        let is_member = |group: &&DirectorGroup| director::verdict(group, node).is_some();
+        let is_member = |group: &&DirectorGroup| part(group, node).is_some();
         let mut groups: Vec<_> = self.groups.values().filter(is_member).collect();
         groups.sort_by_cached_key(|group| seniority(group));
         groups
     }
 
-    /// The groups that this node is a director of.
-    pub(super) fn director_of(&self, node: &str) -> Vec<DirectorOf> {
-        let roles = self.groups.iter().filter_map(|(name, group)| {
-            Some(DirectorOf { group: name.clone(), role: director::verdict(group, node)? })
-        });
-        roles.collect()
+    /// The groups that this node is a director of, and how.
+    pub(super) fn director_of(&self, node: &str) -> impl Iterator<Item = (&String, Part)> {
+        self.groups.iter().filter_map(move |(name, group)| Some((name, part(group, node)?)))
     }
 }
 
-fn members(group: &DirectorGroup) -> &[lvs_crds::Member] {
-    group.status.as_ref().map(|status| status.members.as_slice()).unwrap_or_default()
+/// What a director reads in a group's status.
+fn told(group: &DirectorGroup) -> Option<(&[Member], &[VirtualRouter], Option<i32>, Option<i32>)> {
+    let status = group.status.as_ref()?;
+    Some((&status.members, &status.virtual_routers, status.presence_id, status.sync_id))
 }

@@ -5,7 +5,7 @@ use crate::plan::settings::{field, is_same_choice, is_setting};
 use lvs_crds::{Sysctls, Timeouts};
 use std::collections::BTreeMap;
 
-const STANDBY: Option<DirectorRole> = Some(DirectorRole::Standby);
+const STANDBY: Option<Part> = Some(Part::OneOfSeveral);
 
 fn facts(version: (u32, u32)) -> Facts {
     Facts { kernel_version: Some(version), ..node("d", &[("eth0", "192.168.0.1/24")], None) }

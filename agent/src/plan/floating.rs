@@ -1,0 +1,35 @@
+//! Which addresses stand here, and which at one of several directors.
+
+use super::{Fragment, Program};
+use crate::director::Part;
+use crate::state::{Floats, HeldAddress};
+use lvs_crds::{DirectorGroup, Forwarding};
+use lvs_resolve::spread::Floating;
+use std::net::IpAddr;
+
+/// What a VIP floats with. Replies of NAT real servers come back through the gateway, so where there is one these are at
+/// one director; with masquerading they come back to whoever sent.
+pub(super) fn with(vip: IpAddr, program: &Program<'_>, group: Option<&DirectorGroup>) -> Floating {
+    let through_gateway = group.is_some_and(|group| !group.spec.nat_gateways.is_empty())
+        && !program.masquerade
+        && program.real_servers.iter().any(|server| server.forwarding == Forwarding::NAT);
+    if through_gateway { Floating::NatGateway } else { Floating::Vip(vip) }
+}
+
+/// Puts an address where it belongs.
+pub(super) fn place(
+    address: HeldAddress,
+    part: Part,
+    group: &str,
+    with: Floating,
+    fragment: &mut Fragment,
+) {
+    match part {
+        Part::Alone => {
+            fragment.addresses.insert(address);
+        }
+        Part::OneOfSeveral => {
+            fragment.floating.insert(address, Floats { group: group.to_owned(), with });
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! Floating addresses: what this node may carry, as far as it can serve it, and what it does carry.
+
+use super::engine::Engine;
+use super::withhold::Withhold;
+use crate::director::{Part, part};
+use crate::failover::{Carrier, Report, Want, WantedRouter, Wants};
+use crate::journal::{Entry, Made};
+use crate::kernel::{Kernel, KernelError};
+use crate::plan::{Owner, Touched};
+use crate::state::{HeldAddress, Op};
+use lvs_crds::{DirectorGroup, FailoverProfile, VrrpTransport};
+use lvs_resolve::spread::Spread;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// Between advertisements: three that are missing, and the heir's skew, stay below 300 ms.
+const DEFAULT_INTERVAL: Duration = Duration::from_millis(90);
+/// As above, below 100 ms.
+const FAST_INTERVAL: Duration = Duration::from_millis(30);
+/// Long enough for connections that are in use to be synced once more.
+const PREEMPT_DELAY: Duration = Duration::from_secs(15);
+
+/// What has been told to whoever carries addresses, and what was heard of it.
+pub(super) struct Floating {
+    carrier: Box<dyn Carrier>,
+    told: Wants,
+    pub(super) report: Report,
+    /// The groups that this node is a director of no longer, and the number with which that was told.
+    leaving: BTreeMap<String, u64>,
+    due: bool,
+}
+
+impl Floating {
+    pub(super) fn new(carrier: Box<dyn Carrier>) -> Self {
+        let (told, report) = (Wants::default(), Report::default());
+        Self { carrier, told, report, leaving: BTreeMap::new(), due: false }
+    }
+
+    /// What is told may have to be another.
+    pub(super) fn is_due(&mut self) {
+        self.due = true;
+    }
+
+    /// An owner is planned anew.
+    pub(super) fn concerns(&mut self, _owner: &Owner) {
+        self.due = true;
+    }
+
+    fn tell(&mut self, groups: BTreeMap<String, Want>, staying: BTreeSet<HeldAddress>) {
+        if groups == self.told.groups && staying == self.told.staying {
+            return;
+        }
+        self.told = Wants { number: self.told.number + 1, groups, staying };
+        self.carrier.want(self.told.clone());
+    }
+}
+
+impl<K: Kernel> Engine<K> {
+    /// Takes in what became of floating addresses; returns whether that is news.
+    pub(super) fn carried(&mut self) -> bool {
+        let report = self.floating.carrier.report();
+        if report == self.floating.report {
+            return false;
+        }
+        self.floating.report = report;
+        true
+    }
+
+    /// Whoever is no director any more stays one until the others carry what it had.
+    pub(super) fn note_leaving(&mut self) {
+        let node = &self.facts.node;
+        let is_out = |name: &String| {
+            self.world.groups().get(name).is_some_and(|group| part(group, node).is_none())
+        };
+        let Floating { told, report, leaving, .. } = &mut self.floating;
+        for name in told.groups.keys().filter(|name| is_out(name)) {
+            leaving.insert(name.clone(), told.number + 1);
+        }
+        leaving.retain(|name, since| {
+            let carries = || report.routers.keys().any(|(group, _)| group == name);
+            is_out(name) && (report.number < *since || carries())
+        });
+        let leaving = leaving.keys().cloned().collect();
+        self.world.leave(leaving, &mut self.dirty);
+    }
+
+    /// What is not wanted any more is let go of before it is taken away.
+    pub(super) fn let_go(&mut self) {
+        if !self.floating.due || self.floating.told.groups.is_empty() {
+            return;
+        }
+        let mut groups = self.wants();
+        groups.retain(|name, want| match self.floating.told.groups.get(name) {
+            None => false,
+            Some(told) => {
+                for (id, router) in &mut want.routers {
+                    let told = told.routers.get(id);
+                    router
+                        .addresses
+                        .retain(|held| told.is_some_and(|told| told.addresses.contains(held)));
+                }
+                true
+            }
+        });
+        let staying = self.fragments.union().addresses.clone();
+        self.floating.tell(groups, staying);
+    }
+
+    /// Tells what this node may carry, now that what it needs stands.
+    pub(super) fn carry(&mut self) {
+        if !self.floating.due || !self.ready() {
+            return;
+        }
+        self.floating.due = false;
+        let groups = self.wants();
+        if groups.is_empty() && self.floating.told.groups.is_empty() {
+            return;
+        }
+        let staying = self.fragments.union().addresses.clone();
+        self.floating.tell(groups, staying);
+    }
+
+    /// Addresses that floated: they may stand, whatever was last read.
+    pub(super) fn were_floating(&self, touched: &Touched) -> Vec<HeldAddress> {
+        let union = self.fragments.union();
+        let was = |held: &&HeldAddress| {
+            !union.addresses.contains(held)
+                && !union.floating.contains_key(*held)
+                && self.journal.ours().contains(&Made::Address((*held).clone()))
+        };
+        touched.addresses.iter().filter(was).cloned().collect()
+    }
+
+    /// The journal names an address before anybody may put it on an interface.
+    pub(super) fn record_floating(
+        &mut self,
+        touched: &Touched,
+        faults: &mut BTreeMap<Made, (String, String)>,
+    ) {
+        let union = self.fragments.union();
+        let is_new = |held: &&HeldAddress| {
+            union.floating.contains_key(*held) && !self.mirror.addresses.contains(*held)
+        };
+        let new: Vec<HeldAddress> = touched.addresses.iter().filter(is_new).cloned().collect();
+        let entries: Vec<Entry> = new.iter().cloned().map(Entry::Address).collect();
+        if let Err(error) = self.journal.record(&entries) {
+            let error = KernelError::from(&error);
+            for held in new {
+                let fault = (error.reason().to_owned(), error.to_string());
+                faults.insert(Made::Address(held), fault);
+            }
+        }
+    }
+
+    fn wants(&self) -> BTreeMap<String, Want> {
+        let node = &self.facts.node;
+        let mut wants = BTreeMap::new();
+        for (name, group) in self.world.groups() {
+            if part(group, node) == Some(Part::OneOfSeveral)
+                && let Some(want) = empty(group, node)
+            {
+                wants.insert(name.clone(), want);
+            }
+        }
+        if wants.is_empty() {
+            return wants;
+        }
+        let ill = self.ill();
+        let failed = self.faults.iter().map(|(made, _)| made);
+        let withhold = Withhold::new(failed, self.fragments.union());
+        let spreads: BTreeMap<_, _> = (self.world.groups().iter())
+            .filter_map(|(name, group)| Some((name, Spread::new(group)?)))
+            .collect();
+        for (held, floats) in &self.fragments.union().floating {
+            let router = spreads.get(&floats.group).and_then(|it| it.router_of(floats.with));
+            let id = router.and_then(|router| u8::try_from(router.id).ok());
+            let want = wants.get_mut(&floats.group);
+            let Some(wanted) = id.zip(want).and_then(|(id, want)| want.routers.get_mut(&id)) else {
+                continue;
+            };
+            if let Some(why) = ill.get(held) {
+                wanted.ill.get_or_insert_with(|| why.clone());
+            }
+            let ours = self.journal.ours().contains(&Made::Address(held.clone()));
+            if ours && withhold.reason(&Op::AddAddress(held.clone())).is_none() {
+                wanted.addresses.insert(held.clone());
+            }
+        }
+        wants
+    }
+
+    /// What this node cannot do of floating addresses, by these.
+    fn ill(&self) -> BTreeMap<HeldAddress, String> {
+        let faults = self.faults.iter().filter(|(made, fault)| self.lacking(made, fault).is_none());
+        let failed = faults.flat_map(|(made, fault)| {
+            let owners = self.fragments.owners(made).into_iter();
+            owners.map(move |owner| (owner, &fault.message))
+        });
+        let planned = self.fragments.problems().map(|(owner, problem)| (owner, &problem.message));
+        let mut ill = BTreeMap::new();
+        for (owner, message) in failed.chain(planned) {
+            for held in self.fragments.floating(owner) {
+                ill.entry(held.clone()).or_insert_with(|| message.clone());
+            }
+        }
+        ill
+    }
+}
+
+/// What a group wants before anything floats in it; `None` while it has no virtual routers.
+fn empty(group: &DirectorGroup, node: &str) -> Option<Want> {
+    let spread = Spread::new(group)?;
+    let status = group.status.as_ref()?;
+    let failover = group.spec.failover.clone().unwrap_or_default();
+    let interval = match (failover.advertisement_interval_milliseconds, failover.profile) {
+        (Some(millis), _) => Duration::from_millis(u64::try_from(millis).ok()?),
+        (None, FailoverProfile::Default) => DEFAULT_INTERVAL,
+        (None, FailoverProfile::Fast) => FAST_INTERVAL,
+    };
+    let delay = failover.preempt_delay_seconds.and_then(|it| u64::try_from(it).ok());
+    let delay = delay.map_or(PREEMPT_DELAY, Duration::from_secs);
+    let routers = spread.routers().iter().filter_map(|router| {
+        let order = spread.order(router).into_iter().map(str::to_owned).collect();
+        Some((u8::try_from(router.id).ok()?, WantedRouter { order, ..WantedRouter::default() }))
+    });
+    Some(Want {
+        own: node.to_owned(),
+        members: status.members.clone(),
+        interval,
+        preempt: failover.preempt.unwrap_or(true).then_some(delay),
+        multicast: failover.transport == VrrpTransport::Multicast,
+        interface: failover.interface,
+        presence: u8::try_from(status.presence_id?).ok()?,
+        routers: routers.collect(),
+    })
+}
