@@ -39,9 +39,11 @@ pub struct Standalone {
 impl Standalone {
     /// An empty cluster whose one node is this one.
     pub fn new(node: &str) -> Self {
+        let mut snapshot = Snapshot::default();
+        snapshot.set_only_node(node);
         Self {
             node: node.to_owned(),
-            snapshot: Snapshot::default(),
+            snapshot,
             generations: BTreeMap::new(),
             resolutions: BTreeMap::new(),
             version: 0,

@@ -1,22 +1,33 @@
 //! Who the directors of a DirectorGroup are.
 
+mod allocation;
+mod members;
 mod settings;
 
 pub use settings::{NodeSettings, node_settings, seniority};
 
 use crate::listing::listing;
 use crate::{Snapshot, Verdict, reason, selector};
-use lvs_crds::{DirectorGroup, Member};
+use lvs_crds::{DirectorGroup, Member, VirtualRouter};
+use members::Choice;
 
 /// What is to be made of one DirectorGroup.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupResolution {
-    /// Its directors.
+    /// Its directors, by name.
     pub members: Vec<Member>,
+    /// The virtual routers over which its VIPs spread; none with one director.
+    pub virtual_routers: Vec<VirtualRouter>,
+    /// The virtual router id of presence; none with one director.
+    pub presence_id: Option<i32>,
+    /// The sync daemons' id; none with one director, or without connection sync.
+    pub sync_id: Option<i32>,
     /// Whether it has the directors that it is to have.
     pub ready: Verdict,
     /// Whether another group has the say on settings that this one sets too.
     pub conflicted: Verdict,
+    /// What of its spec cannot be had although it works: a reason of [`reason`](crate::reason) and a text.
+    pub problems: Vec<(&'static str, String)>,
 }
 
 /// Who a group's directors are: those of its status, which is what agents read.
@@ -27,41 +38,79 @@ pub fn directors(group: &DirectorGroup) -> Vec<String> {
 
 /// What is to be made of one DirectorGroup; nothing if there is none of this name.
 ///
-/// A group has one director. Where its selector matches several nodes, the one that is director stays so, and the
-/// condition names all. (Several members enter here once directors can agree on who is active.)
+/// A selector that cannot be evaluated leaves the group as it is.
 pub fn resolve_group(name: &str, snapshot: &Snapshot) -> Option<GroupResolution> {
     let group = snapshot.director_group(name)?;
-    if let Err(error) = selector::check(&group.spec.node_selector) {
-        let ready = Verdict::no(reason::INVALID_SELECTOR, format!("spec.nodeSelector.{error}"));
-        let members: Vec<Member> = group.status.iter().flat_map(|s| s.members.clone()).collect();
-        let conflicted = conflicted(name, group, &members, snapshot);
-        return Some(GroupResolution { members, ready, conflicted });
+    if group.spec.members.is_empty()
+        && let Err(error) = selector::check(&group.spec.node_selector)
+    {
+        let status = group.status.clone().unwrap_or_default();
+        return Some(GroupResolution {
+            ready: Verdict::no(reason::INVALID_SELECTOR, format!("spec.nodeSelector.{error}")),
+            conflicted: conflicted(name, group, &status.members, snapshot),
+            members: status.members,
+            virtual_routers: status.virtual_routers,
+            presence_id: status.presence_id,
+            sync_id: status.sync_id,
+            problems: Vec::new(),
+        });
     }
-    let matching: Vec<&str> = snapshot
-        .nodes()
-        .filter(|(_, facts)| selector::matches(&group.spec.node_selector, &facts.labels))
-        .map(|(name, _)| name.as_str())
-        .collect();
-    let members = members(group, snapshot, &matching);
-    let director = members.first().map(|m| m.node.clone()).unwrap_or_default();
-    let ready = match matching.len() {
-        0 => Verdict::no(
+    let choice = members::choose(group, snapshot);
+    let numbers = allocation::allocate(name, group, &choice.members, snapshot);
+    Some(GroupResolution {
+        ready: ready(&choice, snapshot),
+        conflicted: conflicted(name, group, &choice.members, snapshot),
+        members: choice.members,
+        virtual_routers: numbers.virtual_routers,
+        presence_id: numbers.presence_id,
+        sync_id: numbers.sync_id,
+        problems: choice.problems.into_iter().chain(numbers.problems).collect(),
+    })
+}
+
+fn ready(choice: &Choice, snapshot: &Snapshot) -> Verdict {
+    let names: Vec<&str> = choice.members.iter().map(|member| member.node.as_str()).collect();
+    if !choice.left_over.is_empty() {
+        return Verdict::no(
+            reason::TOO_MANY_DIRECTORS,
+            format!(
+                "spec.nodeSelector matches {} nodes, and a group has at most {}: {} {} no director; let the selector match \
+                 fewer, or give the others a group of their own",
+                names.len() + choice.left_over.len(),
+                names.len(),
+                listing(&choice.left_over, 8),
+                if choice.left_over.len() == 1 { "is" } else { "are" },
+            ),
+        );
+    }
+    match names.as_slice() {
+        [] => Verdict::no(
             reason::NO_DIRECTOR,
             "spec.nodeSelector matches no node; correct it, or label a node",
         ),
-        1 => Verdict::yes(reason::READY, format!("Node {director} is the director.")),
-        _ => Verdict::no(
-            reason::TOO_MANY_DIRECTORS,
-            format!(
-                "spec.nodeSelector matches {} nodes ({}), and a group has one director: {director} it is; let the \
-                 selector match one node",
-                matching.len(),
-                listing(&matching, 8)
-            ),
-        ),
-    };
-    let conflicted = conflicted(name, group, &members, snapshot);
-    Some(GroupResolution { members, ready, conflicted })
+        [director] => Verdict::yes(reason::READY, format!("Node {director} is the director.")),
+        _ => {
+            let silent: Vec<&str> =
+                names.iter().copied().filter(|node| !reports(node, snapshot)).collect();
+            let reports = match silent.as_slice() {
+                _ if !snapshot.is_cluster() => String::new(),
+                [] => "; all report".to_owned(),
+                _ => format!(
+                    "; {} of them report, not {}",
+                    names.len() - silent.len(),
+                    listing(&silent, 8)
+                ),
+            };
+            let text = format!("{} directors: {}{reports}.", names.len(), listing(&names, 32));
+            Verdict::yes(reason::READY, text)
+        }
+    }
+}
+
+/// Whether a node's agent reports, or is none that would report here.
+pub(crate) fn reports(node: &str, snapshot: &Snapshot) -> bool {
+    let report = snapshot.lvs_node(node).and_then(|n| n.status.as_ref());
+    !snapshot.sees(node) || (report.is_some() && !snapshot.is_silent(node))
 }
 
 fn conflicted(
@@ -77,19 +126,4 @@ fn conflicted(
         (member.node.as_str(), common)
     });
     settings::conflicted(group, nodes)
-}
-
-fn members(group: &DirectorGroup, snapshot: &Snapshot, matching: &[&str]) -> Vec<Member> {
-    let incumbents = directors(group);
-    let incumbent = matching.iter().find(|node| incumbents.iter().any(|i| i == *node));
-    let director = incumbent.or(matching.first());
-    let member = |node: &&str| Member {
-        node: (*node).to_owned(),
-        addresses: snapshot
-            .node(node)
-            .map(|facts| facts.addresses.iter().map(ToString::to_string).collect())
-            .unwrap_or_default(),
-        macs: Vec::new(),
-    };
-    director.map(member).into_iter().collect()
 }

@@ -60,8 +60,16 @@ pub const ONE_PACKET_WITH_NAT: &str = "OnePacketWithNAT";
 
 /// The group has no director.
 pub const NO_DIRECTOR: &str = "NoDirector";
-/// More than one node matches a group's selector.
+/// More nodes match a group's selector than a group may have.
 pub const TOO_MANY_DIRECTORS: &str = "TooManyDirectors";
+/// There are fewer virtual router ids than a group needs.
+pub const TOO_FEW_VIRTUAL_ROUTER_IDS: &str = "TooFewVirtualRouterIDs";
+/// Another group fixes the same id of the sync daemons.
+pub const SYNC_ID_CONFLICT: &str = "SyncIDConflict";
+/// Every id of sync daemons is another group's.
+pub const NO_FREE_SYNC_ID: &str = "NoFreeSyncID";
+/// A director cannot carry what it should.
+pub const DIRECTOR_OUT: &str = "DirectorOut";
 /// A report is awaited.
 pub const PENDING: &str = "Pending";
 /// An agent could not program it.

@@ -22,6 +22,7 @@ pub struct Snapshot {
     namespaces: BTreeMap<String, BTreeMap<String, String>>,
     lvs_nodes: BTreeMap<String, Arc<LVSNode>>,
     silent: BTreeSet<String>,
+    only: Option<String>,
     slices: BTreeMap<Key, Arc<VirtualServiceSlice>>,
     reserved: BTreeMap<Key, BTreeSet<Claim>>,
     index: Index,
@@ -114,6 +115,11 @@ impl Snapshot {
         let old = self.lvs_nodes.remove(name)?;
         self.index.remove_lvs_node(name, &old);
         Some(old)
+    }
+
+    /// Makes it a snapshot of one machine without a cluster: nobody tells it of other nodes, and nobody hands out numbers.
+    pub fn set_only_node(&mut self, node: &str) {
+        self.only = Some(node.to_owned());
     }
 
     /// Notes whether a node's agent has been silent for too long; the caller has the clock. Returns whether that is
@@ -212,6 +218,16 @@ impl Snapshot {
     /// Whether a node's agent has been silent for too long.
     pub fn is_silent(&self, node: &str) -> bool {
         self.silent.contains(node)
+    }
+
+    /// Whether it is of a cluster, not of one machine.
+    pub fn is_cluster(&self) -> bool {
+        self.only.is_none()
+    }
+
+    /// Whether this node's reports would be here, if it made any.
+    pub fn sees(&self, node: &str) -> bool {
+        self.only.as_ref().is_none_or(|only| only == node)
     }
 
     /// A slice.

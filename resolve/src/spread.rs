@@ -93,7 +93,7 @@ pub fn wanted<'a>(members: &[&'a str]) -> Vec<(&'a str, i32)> {
 
 /// 64-bit FNV-1a, its bits then mixed (MurmurHash3's finalizer): FNV alone leaves names that differ at their ends in the
 /// order of their ends.
-fn hash(parts: &[&str]) -> u64 {
+pub(crate) fn hash(parts: &[&str]) -> u64 {
     let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
     for part in parts {
         for byte in part.bytes().chain([0]) {

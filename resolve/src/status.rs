@@ -11,7 +11,7 @@ pub use virtual_service::virtual_service_status;
 
 use crate::{GroupResolution, Snapshot, Verdict, reason};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
-use lvs_crds::{CONFLICTED, DEGRADED, DirectorGroupStatus, Member, READY, set_condition};
+use lvs_crds::{CONFLICTED, DEGRADED, DirectorGroupStatus, READY, set_condition};
 
 /// The status of a DirectorGroup.
 pub fn director_group_status(
@@ -26,21 +26,23 @@ pub fn director_group_status(
     let mut conditions = old.map(|s| s.conditions.clone()).unwrap_or_default();
     set(&mut conditions, READY, &resolution.ready, generation, now);
     set(&mut conditions, CONFLICTED, &resolution.conflicted, generation, now);
-    set(&mut conditions, DEGRADED, &degraded(&resolution.members, snapshot), generation, now);
+    set(&mut conditions, DEGRADED, &degraded(resolution, snapshot), generation, now);
     let names: Vec<&str> = resolution.members.iter().map(|m| m.node.as_str()).collect();
     DirectorGroupStatus {
         observed_generation: generation,
         conditions,
         display: names.join(","),
         members: resolution.members.clone(),
-        ..DirectorGroupStatus::default()
+        virtual_routers: resolution.virtual_routers.clone(),
+        presence_id: resolution.presence_id,
+        sync_id: resolution.sync_id,
     }
 }
 
 /// What the directors' agents warn of that concerns no single VirtualService.
-fn degraded(members: &[Member], snapshot: &Snapshot) -> Verdict {
-    let mut problems = Vec::new();
-    for member in members {
+fn degraded(resolution: &GroupResolution, snapshot: &Snapshot) -> Verdict {
+    let mut problems = resolution.problems.clone();
+    for member in &resolution.members {
         let report = snapshot.lvs_node(&member.node).and_then(|n| n.status.as_ref());
         let warnings = report.iter().flat_map(|r| &r.warnings);
         let whole = warnings.filter(|warning| warning.virtual_service.is_none());

@@ -5,7 +5,7 @@
 mod cluster;
 
 use cluster::{Cluster, NS, cluster};
-use lvs_resolve::{Key, resolve, resolve_group};
+use lvs_resolve::{Key, resolve};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -221,26 +221,4 @@ fn a_virtual_service_that_is_being_deleted_is_gone() {
     object.metadata.deletion_timestamp = object.metadata.creation_timestamp.clone();
     cluster.snapshot.set_virtual_service(object);
     assert_eq!(resolve(&key, &cluster.snapshot), None);
-}
-
-#[test]
-fn a_group_has_one_director_and_keeps_it() {
-    let mut cluster = Cluster::default();
-    let ready = |cluster: &Cluster| {
-        let group = resolve_group("g", &cluster.snapshot).unwrap();
-        let members: Vec<_> = group.members.into_iter().map(|m| m.node).collect();
-        (members.join(","), group.ready.reason, group.ready.message)
-    };
-    cluster.group_of("g", &[], json!({"nodeSelector": {}}));
-    assert_eq!(ready(&cluster).1, "NoDirector");
-    cluster.node("n2", &["10.0.0.2"]);
-    let (director, reason, _) = ready(&cluster);
-    assert_eq!((director.as_str(), reason.as_str()), ("n2", "Ready"));
-    cluster.group_of("g", &["n2"], json!({"nodeSelector": {}}));
-    cluster.node("n1", &["10.0.0.1"]);
-    let (director, reason, message) = ready(&cluster);
-    assert_eq!((director.as_str(), reason.as_str()), ("n2", "TooManyDirectors"), "the incumbent");
-    assert!(message.contains("n1, n2"), "{message}");
-    cluster.group_of("g", &["gone"], json!({"nodeSelector": {}}));
-    assert_eq!(ready(&cluster).0, "n1", "else the first by name");
 }

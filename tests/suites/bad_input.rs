@@ -28,7 +28,7 @@ fn each_mistake_has_its_message_and_disturbs_nobody() {
         good.serves_as_before(&table);
         real_servers_that_cannot_be_used_are_left_out_with_a_reason(&good);
         good.serves_as_before(&table);
-        a_group_has_one_director(&good)?;
+        a_group_without_a_node_says_so(&good);
         good.serves_as_before(&table);
         Ok(())
     });
@@ -226,19 +226,14 @@ fn real_servers_that_cannot_be_used_are_left_out_with_a_reason(good: &Good) {
     cluster.delete("directorgroup/fenced");
 }
 
-fn a_group_has_one_director(good: &Good) -> anyhow::Result<()> {
+fn a_group_without_a_node_says_so(good: &Good) {
     let cluster = &good.cluster;
-    cluster.kubectl("label node other kube-lvs.io/director=true")?;
-    cluster.wait_for("directorgroup/default", "Ready=False");
-    let ready = cluster.condition("directorgroup/default", "Ready");
-    assert_eq!(ready.reason, "TooManyDirectors");
-    for words in ["director", "other", "spec.nodeSelector"] {
-        assert!(ready.message.contains(words), "{ready:?}");
-    }
-    assert!(good.other.services().is_empty(), "the second node is no director");
-    cluster.kubectl("label node other kube-lvs.io/director-")?;
-    cluster.wait_for("directorgroup/default", "Ready");
-    Ok(())
+    cluster.apply(&director_group("nobody", "nodeSelector: {matchLabels: {nobody: has}}"));
+    cluster.wait_for("directorgroup/nobody", "Ready=False");
+    let ready = cluster.condition("directorgroup/nobody", "Ready");
+    assert_eq!(ready.reason, "NoDirector");
+    assert!(ready.message.contains("spec.nodeSelector"), "{ready:?}");
+    cluster.delete("directorgroup/nobody");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use lvs_crds::{LVSNode, RealServer, VirtualService, VirtualServiceSlice};
+use lvs_crds::{DirectorGroup, LVSNode, RealServer, VirtualService, VirtualServiceSlice};
 use lvs_tests::bed::{Guest, in_guest};
 use lvs_tests::control_plane::{NAMESPACE, program};
 use lvs_tests::wait_for;
@@ -295,12 +295,17 @@ fn what_clashes_is_told_and_disturbs_nobody() {
         world.apply(&json!({"apiVersion": "v1", "kind": "Namespace",
             "metadata": {"name": "default", "labels": {"tier": "front"}}}));
         world.wait_until("closed", "Accepted", "True/Accepted");
-        // Two directors: the first stays, and the group says so.
+        // A second director: the group has two, with a virtual router each.
         world.node("a0", "10.0.0.2", "director");
-        let message = wait_for("the group complains", PATIENCE, || {
-            says(world.group_condition("default"), "False/TooManyDirectors")
+        wait_for("the group has both", PATIENCE, || {
+            let message = says(world.group_condition("default"), "True/Ready")?;
+            if message.contains("2 directors: a0, d1") { Ok(()) } else { Err(message) }
         });
-        assert!(message.contains("a0, d1") && message.contains("d1 it is"), "{message}");
+        let group: DirectorGroup = world.plane.get_cluster("default")?;
+        let status = group.status.unwrap_or_default();
+        let homes: Vec<&str> = status.virtual_routers.iter().map(|r| r.home.as_str()).collect();
+        assert_eq!(homes, ["a0", "d1"]);
+        assert!(status.presence_id.is_some() && status.sync_id.is_some(), "{status:?}");
         operator.assert_rights_suffice();
         Ok(())
     });

@@ -53,8 +53,12 @@ impl State {
     pub(super) fn set_group(&mut self, object: DirectorGroup) {
         let name = object.name_any();
         let (spec, members) = (object.spec.clone(), directors(&object));
+        let numbers = numbers(&object);
         let old = self.snapshot.set_director_group(object);
         self.queue.mark(Target::Group(name.clone()));
+        if old.as_ref().is_none_or(|old| old.spec != spec || self::numbers(old) != numbers) {
+            self.mark_groups_of_several();
+        }
         if old.as_ref().is_none_or(|old| old.spec != spec || directors(old) != members) {
             self.mark_group(&name);
             let before = old.map(|old| directors(&old)).unwrap_or_default();
@@ -65,6 +69,7 @@ impl State {
     pub(super) fn remove_group(&mut self, name: &str) {
         let old = self.snapshot.remove_director_group(name);
         self.mark_group(name);
+        self.mark_groups_of_several();
         self.mark_groups_with(old.iter().flat_map(|old| directors(old)));
     }
 
@@ -189,6 +194,14 @@ impl State {
         groups.into_iter().for_each(|group| self.queue.mark(Target::Group(group)));
     }
 
+    /// Every group that has numbers which no other group may have.
+    fn mark_groups_of_several(&mut self) {
+        let groups = self.snapshot.director_groups();
+        let several = groups.filter(|(_, group)| directors(group).len() > 1);
+        let several: Vec<String> = several.map(|(name, _)| name.clone()).collect();
+        several.into_iter().for_each(|group| self.queue.mark(Target::Group(group)));
+    }
+
     fn mark_selecting(&mut self, key: &Key, labels: &BTreeMap<String, String>) {
         let services: Vec<Key> = self.snapshot.selecting(&key.namespace, labels).cloned().collect();
         services.iter().for_each(|service| self.mark_service(service));
@@ -235,6 +248,9 @@ impl State {
         let (before, after) = (Report::of(old), Report::of(new));
         self.mark_addresses(before.addresses.symmetric_difference(&after.addresses));
         self.mark_warnings(node, &before, &after);
+        if before.link != after.link {
+            self.mark_groups_with([node.to_owned()]);
+        }
         if before.whole_node != after.whole_node || after.programmed < before.programmed {
             self.mark_services_of_node(node);
             return;
@@ -304,6 +320,13 @@ impl State {
     fn wanted(&self, key: &Key) -> BTreeSet<Claim> {
         self.snapshot.virtual_service(key).map(|vs| lvs_resolve::wanted(vs)).unwrap_or_default()
     }
+}
+
+/// What no two groups have.
+fn numbers(group: &DirectorGroup) -> (BTreeSet<i32>, Option<i32>) {
+    let Some(status) = &group.status else { return Default::default() };
+    let routers = status.virtual_routers.iter().map(|router| router.id);
+    (routers.chain(status.presence_id).collect(), status.sync_id)
 }
 
 fn held(slice: &VirtualServiceSlice) -> BTreeSet<Claim> {

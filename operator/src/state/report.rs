@@ -17,6 +17,14 @@ pub(super) struct Report {
     pub(super) warnings: BTreeMap<Option<Key>, Vec<(String, String)>>,
     /// What holds for every VirtualService of the node.
     pub(super) whole_node: WholeNode,
+    /// What its DirectorGroups' members and virtual router ids come from.
+    pub(super) link: Link,
+}
+
+#[derive(Default, PartialEq)]
+pub(super) struct Link {
+    macs: Vec<String>,
+    strangers: Vec<(i32, String)>,
 }
 
 #[derive(Default, PartialEq)]
@@ -54,6 +62,9 @@ impl Report {
             let text = (warning.reason.clone(), warning.message.clone());
             report.warnings.entry(named).or_default().push(text);
         }
+        report.link.macs.clone_from(&status.macs);
+        report.link.strangers =
+            status.strangers.iter().map(|s| (s.id, s.address.clone())).collect();
         let listed = i32::try_from(status.failures.len()).unwrap_or(i32::MAX);
         report.whole_node.there = true;
         report.whole_node.unlisted = status.failure_count > listed;

@@ -243,6 +243,7 @@ fn director_group() -> impl Strategy<Value = DirectorGroup> {
                 real_server_cidrs: cidrs,
                 timeouts,
                 sysctls,
+                ..DirectorGroupSpec::default()
             };
             DirectorGroup::new(&name, spec)
         },
