@@ -1,0 +1,340 @@
+//! One address of the group's: held or not, and what is undecided about it: whether somebody else has it.
+
+use super::{Action, Conflict, Group, Held, Timer};
+use crate::neighbor::Mac;
+use crate::packet::Vrid;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// How long an answer to a probe may take.
+const ANSWER: Duration = Duration::from_millis(200);
+/// How long an address that somebody else has is left alone.
+const BLOCKED: Duration = Duration::from_secs(10);
+/// Somebody who was not seen for so long is not there any more: longer than the time between two probes.
+const GONE: Duration = Duration::from_secs(15);
+/// One who answers for an address beside us is answered at most this often.
+const AGAIN: Duration = Duration::from_secs(1);
+
+#[derive(Clone, Debug)]
+pub(super) struct Claim {
+    pub(super) vrid: Vrid,
+    /// The group had it before, or a probe found nobody: it may be claimed without a probe.
+    pub(super) known: bool,
+    pub(super) pending: Option<Pending>,
+    /// Since when it is held.
+    since: Duration,
+    rival: Option<Rival>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pending {
+    /// Not held: an answer may come. After one of ours was found to have it, an answer of theirs counts too.
+    Probing { lost: bool },
+    /// Not held: somebody else has it.
+    Blocked { lost: bool },
+    /// Held for a moment, until its new router's Active member announces it.
+    Lingering,
+}
+
+/// Somebody who answers for what we hold.
+#[derive(Clone, Copy, Debug)]
+struct Rival {
+    first: Duration,
+    last: Duration,
+    answered: Option<Duration>,
+}
+
+impl Claim {
+    pub(super) fn new(vrid: Vrid, known: bool) -> Self {
+        Self { vrid, known, pending: None, since: Duration::ZERO, rival: None }
+    }
+}
+
+impl Group {
+    /// Of this router.
+    pub(super) fn held_of(&self, vrid: Vrid) -> Vec<Held> {
+        let Some(entry) = self.routers.get(&vrid) else { return Vec::new() };
+        entry.addresses.iter().filter(|held| self.held.contains(held)).cloned().collect()
+    }
+
+    /// The router is Active now: its addresses are claimed, those that may be somebody else's probed first.
+    pub(super) fn claim_all(&mut self, vrid: Vrid, actions: &mut Vec<Action>) {
+        let Some(entry) = self.routers.get(&vrid) else { return };
+        let heard = entry.heard;
+        let mut claim = Vec::new();
+        for held in entry.addresses.clone() {
+            let here = self.held.contains(&held);
+            let Some(state) = self.claims.get_mut(&held) else { continue };
+            match state.pending {
+                Some(Pending::Lingering) => {
+                    state.pending = None;
+                    self.timers.clear(Timer::Address(held.clone()));
+                    claim.push(held);
+                }
+                Some(_) => {}
+                None if here || heard || state.known => claim.push(held),
+                None => {}
+            }
+        }
+        self.claim(claim, actions);
+        self.probe_new(vrid, actions);
+    }
+
+    /// Of an Active router to which addresses were added.
+    pub(super) fn claim_missing(&mut self, vrid: Vrid, actions: &mut Vec<Action>) {
+        let Some(entry) = self.routers.get(&vrid) else { return };
+        let missing = |held: &&Held| {
+            let known = |claim: &Claim| claim.known && claim.pending.is_none();
+            !self.held.contains(held) && self.claims.get(held).is_some_and(known)
+        };
+        let claim = entry.addresses.iter().filter(missing).cloned().collect();
+        self.claim(claim, actions);
+        self.probe_new(vrid, actions);
+    }
+
+    /// Holds and announces them.
+    fn claim(&mut self, addresses: Vec<Held>, actions: &mut Vec<Action>) {
+        if addresses.is_empty() {
+            return;
+        }
+        let mut of: BTreeMap<Vrid, Vec<Held>> = BTreeMap::new();
+        for held in &addresses {
+            let Some(claim) = self.claims.get_mut(held) else { continue };
+            claim.known = true;
+            claim.since = self.now;
+            claim.rival = None;
+            self.held.insert(held.clone());
+            self.report.conflicts.remove(&held.address.addr());
+            of.entry(claim.vrid).or_default().push(held.clone());
+        }
+        actions.push(Action::Hold { addresses, lifetime: self.lifetime() });
+        for (vrid, addresses) in of {
+            self.announce(vrid, addresses, actions);
+        }
+    }
+
+    /// Probes those of the router's addresses that may be somebody else's.
+    pub(super) fn probe_new(&mut self, vrid: Vrid, actions: &mut Vec<Action>) {
+        let Some(entry) = self.routers.get(&vrid) else { return };
+        if entry.router.is_none() {
+            return;
+        }
+        let mut probe = Vec::new();
+        for held in &entry.addresses {
+            let here = self.held.contains(held);
+            let Some(claim) = self.claims.get_mut(held) else { continue };
+            if !here && !claim.known && claim.pending.is_none() {
+                claim.pending = Some(Pending::Probing { lost: false });
+                self.timers.set(Timer::Address(held.clone()), self.now + ANSWER);
+                probe.push(held.clone());
+            }
+        }
+        if !probe.is_empty() {
+            actions.push(Action::Probe(probe));
+        }
+    }
+
+    /// A peer carries the router, or we gave it up: none of its addresses is ours, and nothing about them undecided.
+    /// Those that linger have come from another router, and stay.
+    pub(super) fn let_go(&mut self, vrid: Vrid, actions: &mut Vec<Action>) {
+        let Some(entry) = self.routers.get(&vrid) else { return };
+        let heard = entry.heard;
+        let mut release = Vec::new();
+        for held in &entry.addresses {
+            let Some(claim) = self.claims.get_mut(held) else { continue };
+            let here = self.held.contains(held);
+            if here && claim.pending == Some(Pending::Lingering) {
+                continue;
+            }
+            claim.known |= heard;
+            claim.rival = None;
+            if claim.pending.take().is_some() {
+                self.report.conflicts.remove(&held.address.addr());
+            }
+            self.timers.clear(Timer::Address(held.clone()));
+            if here {
+                self.held.remove(held);
+                release.push(held.clone());
+            }
+        }
+        if !release.is_empty() {
+            actions.push(Action::Release(release));
+        }
+    }
+
+    /// Whatever was to be decided about these addresses now.
+    pub(super) fn addresses_due(&mut self, due: Vec<Held>, actions: &mut Vec<Action>) {
+        let (mut claim, mut probe, mut release) = (Vec::new(), Vec::new(), Vec::new());
+        for held in due {
+            let Some(state) = self.claims.get_mut(&held) else { continue };
+            let Some(entry) = self.routers.get(&state.vrid) else { continue };
+            let active = entry.is_active();
+            match state.pending {
+                Some(Pending::Probing { .. }) => {
+                    state.pending = None;
+                    state.known = true;
+                    if active {
+                        claim.push(held);
+                    }
+                }
+                Some(Pending::Blocked { lost }) if active || !entry.heard => {
+                    state.pending = Some(Pending::Probing { lost });
+                    self.timers.set(Timer::Address(held.clone()), self.now + ANSWER);
+                    probe.push(held);
+                }
+                Some(Pending::Blocked { .. }) => state.pending = None,
+                Some(Pending::Lingering) => {
+                    state.pending = None;
+                    self.held.remove(&held);
+                    release.push(held);
+                }
+                None if state.rival.is_some() && self.held.contains(&held) => probe.push(held),
+                None => {}
+            }
+        }
+        if !release.is_empty() {
+            actions.push(Action::Release(release));
+        }
+        if !probe.is_empty() {
+            actions.push(Action::Probe(probe));
+        }
+        self.claim(claim, actions);
+    }
+
+    /// Somebody else uses an address.
+    pub(super) fn neighbor(&mut self, address: IpAddr, mac: Mac, actions: &mut Vec<Action>) {
+        if let Some(peer) = self.peers.get_mut(&address) {
+            peer.learn(mac);
+            return;
+        }
+        let Some(of_us) = self.by_address.get(&address).cloned() else { return };
+        for held in of_us {
+            self.seen(held, mac, actions);
+        }
+    }
+
+    fn seen(&mut self, held: Held, mac: Mac, actions: &mut Vec<Action>) {
+        let member = self.peers.values().any(|peer| peer.has(mac));
+        let here = self.held.contains(&held);
+        let Some(claim) = self.claims.get_mut(&held) else { return };
+        match claim.pending {
+            Some(Pending::Lingering) => {
+                claim.pending = None;
+                self.timers.clear(Timer::Address(held.clone()));
+                self.held.remove(&held);
+                actions.push(Action::Release(vec![held]));
+            }
+            Some(Pending::Probing { lost }) if lost || !member => self.block(held, mac, lost),
+            Some(Pending::Probing { .. }) => {}
+            Some(Pending::Blocked { .. }) => self.report_conflict(held.address.addr(), mac),
+            None if here => self.rivalled(held, mac, actions),
+            None => {}
+        }
+    }
+
+    fn block(&mut self, held: Held, mac: Mac, lost: bool) {
+        if let Some(claim) = self.claims.get_mut(&held) {
+            claim.pending = Some(Pending::Blocked { lost });
+            claim.rival = None;
+        }
+        self.report_conflict(held.address.addr(), mac);
+        self.timers.set(Timer::Address(held), self.now + BLOCKED);
+    }
+
+    /// Somebody uses what we hold. A member that held it before us may do so for its lifetime and a second, and so may
+    /// one that takes it over and has not said so yet. Whoever is still there after that is in conflict with us.
+    fn rivalled(&mut self, held: Held, mac: Mac, actions: &mut Vec<Action>) {
+        let (now, grace) = (self.now, self.config.lifetime + Duration::from_secs(1));
+        let Some(claim) = self.claims.get_mut(&held) else { return };
+        let active = self.routers.get(&claim.vrid).is_some_and(super::Entry::is_active);
+        if !active || now < claim.since + grace {
+            return;
+        }
+        let rival = match &mut claim.rival {
+            Some(rival) if now < rival.last + GONE => rival,
+            rival => {
+                *rival = Some(Rival { first: now, last: now, answered: None });
+                self.timers.set(Timer::Address(held), now + grace);
+                return;
+            }
+        };
+        rival.last = now;
+        if now < rival.first + grace {
+            return;
+        }
+        let peer = self.peers.iter().find(|(_, peer)| peer.has(mac));
+        let peer = peer.map(|(address, peer)| (*address, peer.heard.is_some()));
+        let quiet = rival.answered.is_some_and(|at| now < at + AGAIN);
+        let vrid = claim.vrid;
+        match peer {
+            // Both hold it, by configurations that differ. Whatever those say, both know who has the higher address.
+            Some((other, true)) if other > self.config.own => {
+                self.held.remove(&held);
+                actions.push(Action::Release(vec![held.clone()]));
+                self.block(held, mac, true);
+                return;
+            }
+            Some(_) if !quiet => {
+                rival.answered = Some(now);
+                self.announce(vrid, vec![held.clone()], actions);
+            }
+            _ => {}
+        }
+        self.report_conflict(held.address.addr(), mac);
+    }
+
+    fn report_conflict(&mut self, address: IpAddr, mac: Mac) {
+        let peer = self.peers.values().find(|peer| peer.has(mac)).map(|peer| peer.name.clone());
+        let now = self.now;
+        let conflict = Conflict { mac, peer, since: now, last: now };
+        let known = self.report.conflicts.entry(address).or_insert_with(|| conflict.clone());
+        if known.mac != mac {
+            *known = conflict;
+        }
+        known.last = now;
+    }
+
+    pub(super) fn forget_conflicts(&mut self) {
+        let now = self.now;
+        self.report.conflicts.retain(|_, conflict| now < conflict.last + 2 * GONE);
+    }
+
+    /// Rebuilds what is known of each address after a change of the routers, and returns those that are of none.
+    pub(super) fn reclaim(&mut self) -> BTreeSet<Held> {
+        let mut before = std::mem::take(&mut self.claims);
+        self.by_address.clear();
+        for (vrid, entry) in &mut self.routers {
+            entry.addresses.retain(|held| !self.claims.contains_key(held));
+            for held in &entry.addresses {
+                let claim = match before.remove(held) {
+                    Some(claim) if claim.vrid == *vrid => claim,
+                    // It moves between routers: the group had it.
+                    Some(claim) => {
+                        self.timers.clear(Timer::Address(held.clone()));
+                        Claim::new(*vrid, claim.known || claim.pending.is_none())
+                    }
+                    None => Claim::new(*vrid, false),
+                };
+                self.claims.insert(held.clone(), claim);
+                let same = self.by_address.entry(held.address.addr()).or_default();
+                same.insert(held.clone());
+            }
+        }
+        for (held, _) in before {
+            self.report.conflicts.remove(&held.address.addr());
+            self.timers.clear(Timer::Address(held));
+        }
+        self.held.iter().filter(|held| !self.claims.contains_key(held)).cloned().collect()
+    }
+
+    /// It stays for a moment, although its router is not ours.
+    pub(super) fn linger(&mut self, held: &Held) {
+        let Some(claim) = self.claims.get_mut(held) else { return };
+        if claim.pending.is_none() {
+            claim.pending = Some(Pending::Lingering);
+            claim.rival = None;
+            self.timers.set(Timer::Address(held.clone()), self.now + self.config.lifetime);
+        }
+    }
+}

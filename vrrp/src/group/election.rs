@@ -1,0 +1,198 @@
+//! What becomes of the virtual routers' own machines for addresses, announcements and the report.
+
+use super::{Action, Group, Held, Timer};
+use crate::packet::{Advertisement, Vrid};
+use crate::router::{Cause, Outcome, Router, State};
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// How often what an Active router holds is probed.
+const PROBE: Duration = Duration::from_secs(10);
+
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    /// `None`: it takes no part.
+    pub(super) router: Option<Router>,
+    pub(super) addresses: BTreeSet<Held>,
+    /// Those of them that advertisements tell of.
+    pub(super) advertised: Vec<IpAddr>,
+    /// A peer was heard to carry it: its addresses are the group's.
+    pub(super) heard: bool,
+    /// While not Active: some of its addresses may be held or probed, until a peer is heard to carry it.
+    pub(super) unsettled: bool,
+    /// It is being handed over: until when, and the number of advertisements heard from its successor.
+    pub(super) leaving: Option<(Duration, u32)>,
+}
+
+impl Entry {
+    pub(super) fn is_active(&self) -> bool {
+        self.router.as_ref().is_some_and(|router| router.state() == State::Active)
+    }
+}
+
+impl Group {
+    /// A peer's advertisement.
+    pub(super) fn hear(&mut self, from: IpAddr, heard: &Advertisement, actions: &mut Vec<Action>) {
+        let (vrid, now) = (heard.vrid, self.now);
+        let Some(entry) = self.routers.get_mut(&vrid) else {
+            self.report.counters.unknown += 1;
+            return;
+        };
+        if let Some((_, adverts)) = &mut entry.leaving {
+            if heard.priority > 0 {
+                *adverts += 1;
+                // The first one comes before it holds the addresses, the next one after.
+                if *adverts > 1 {
+                    self.left(vrid, true, actions);
+                }
+            }
+            return;
+        }
+        let Some(router) = &mut entry.router else { return };
+        match router.hear(from, heard, now) {
+            Outcome::Contended => {
+                self.advertise(vrid, actions);
+                self.announce_all(vrid, actions);
+            }
+            Outcome::GaveUp => self.step_down(vrid, actions),
+            Outcome::Nothing | Outcome::Advertise | Outcome::TookOver(_) => {}
+        }
+        self.arm(vrid);
+        if heard.priority > 0 {
+            self.carried(vrid, from, actions);
+        }
+    }
+
+    /// Whether or not a peer carries this router: if we do not, what is left of it here goes.
+    fn carried(&mut self, vrid: Vrid, from: IpAddr, actions: &mut Vec<Action>) {
+        let Some(entry) = self.routers.get_mut(&vrid) else { return };
+        if entry.is_active() {
+            return;
+        }
+        entry.heard = true;
+        if let Some(report) = self.report.routers.get_mut(&vrid) {
+            report.carrier = Some(from);
+        }
+        if std::mem::take(&mut entry.unsettled) {
+            self.let_go(vrid, actions);
+        }
+    }
+
+    /// The router's timer has run out.
+    pub(super) fn router_due(&mut self, vrid: Vrid, actions: &mut Vec<Action>) {
+        let now = self.now;
+        let Some(router) = self.routers.get_mut(&vrid).and_then(|entry| entry.router.as_mut())
+        else {
+            return;
+        };
+        match router.tick(now) {
+            Outcome::Advertise | Outcome::Contended => self.advertise(vrid, actions),
+            Outcome::TookOver(cause) => self.take_over(vrid, cause, actions),
+            Outcome::Nothing | Outcome::GaveUp => {}
+        }
+        self.arm(vrid);
+    }
+
+    pub(super) fn arm(&mut self, vrid: Vrid) {
+        let router = self.routers.get(&vrid).and_then(|entry| entry.router.as_ref());
+        match router.and_then(Router::deadline) {
+            Some(at) => self.timers.set(Timer::Router(vrid), at),
+            None => self.timers.clear(Timer::Router(vrid)),
+        }
+    }
+
+    pub(super) fn take_over(&mut self, vrid: Vrid, cause: Cause, actions: &mut Vec<Action>) {
+        self.note(vrid, State::Active);
+        if let Some(report) = self.report.routers.get_mut(&vrid) {
+            report.carrier = None;
+        }
+        // Others that wait for the same silence hear that it is over before they have waited long enough. But whoever is
+        // relieved lets go as soon as it hears of it, so it hears of it last.
+        if cause != Cause::Preempted {
+            self.advertise(vrid, actions);
+        }
+        self.claim_all(vrid, actions);
+        if cause != Cause::Silence {
+            self.advertise(vrid, actions);
+        }
+        self.timers.set(Timer::Probe(vrid), self.now + PROBE);
+    }
+
+    /// Not Active any more, for whatever reason: all of its addresses go at once.
+    pub(super) fn step_down(&mut self, vrid: Vrid, actions: &mut Vec<Action>) {
+        self.silence(vrid);
+        self.timers.clear(Timer::Probe(vrid));
+        let state = self.routers.get(&vrid).and_then(|entry| entry.router.as_ref());
+        self.note(vrid, state.map_or(State::Initialize, Router::state));
+        self.let_go(vrid, actions);
+    }
+
+    pub(super) fn probe_held(&mut self, vrid: Vrid, actions: &mut Vec<Action>) {
+        self.timers.set(Timer::Probe(vrid), self.now + PROBE);
+        let held = self.held_of(vrid);
+        if !held.is_empty() {
+            actions.push(Action::Probe(held));
+        }
+    }
+
+    pub(super) fn advertise(&mut self, vrid: Vrid, actions: &mut Vec<Action>) {
+        let router = self.routers.get(&vrid).and_then(|entry| entry.router.as_ref());
+        if let Some(priority) = router.map(|router| router.settings().priority) {
+            self.say(vrid, priority, actions);
+        }
+    }
+
+    /// An advertisement of this priority.
+    pub(super) fn say(&mut self, vrid: Vrid, priority: u8, actions: &mut Vec<Action>) {
+        let Some(entry) = self.routers.get(&vrid) else { return };
+        let addresses = entry.advertised.clone();
+        self.send(Advertisement { vrid, priority, interval: self.interval, addresses }, actions);
+    }
+
+    pub(super) fn note(&mut self, vrid: Vrid, state: State) {
+        if let Some(report) = self.report.routers.get_mut(&vrid)
+            && report.state != state
+        {
+            report.state = state;
+            report.since = self.now;
+            report.transitions += 1;
+        }
+    }
+
+    /// A wake-up came so late that peers may have taken over: everything goes, and listening begins anew.
+    pub(super) fn stall(&mut self, actions: &mut Vec<Action>) {
+        let now = self.now;
+        self.timers.catch_up(now);
+        // Their silence was ours.
+        for peer in self.peers.values_mut().filter(|peer| peer.heard.is_some()) {
+            peer.heard = Some(now);
+        }
+        let alone = !self.any_live();
+        if !alone {
+            self.report.stalls += 1;
+            self.report.last_stall = Some(now);
+            let held: Vec<_> = std::mem::take(&mut self.held).into_iter().collect();
+            if !held.is_empty() {
+                actions.push(Action::Release(held));
+            }
+        }
+        for vrid in self.routers.keys().copied().collect::<Vec<_>>() {
+            let Some(entry) = self.routers.get_mut(&vrid) else { continue };
+            let active = entry.is_active();
+            let Some(router) = &mut entry.router else { continue };
+            if active && alone {
+                continue;
+            }
+            router.listen(now);
+            self.arm(vrid);
+            if active {
+                self.say(vrid, 0, actions);
+                self.step_down(vrid, actions);
+            }
+        }
+        if !alone && self.leaving.is_some() {
+            self.stopped(actions);
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Who else is there: presence, liveness, and what follows for the lifetimes of what is held.
+
+use super::{Action, Group, Stranger, Timer};
+use crate::neighbor::Mac;
+use crate::packet::{Advertisement, advertised};
+use std::collections::{BTreeSet, VecDeque};
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// Between two advertisements of presence.
+const PRESENCE: u16 = 100;
+/// That of presence; no election has it.
+const PRESENCE_PRIORITY: u8 = 255;
+/// How long a stranger is remembered.
+const STRANGER: Duration = Duration::from_secs(60);
+/// How many MAC addresses are learned of a peer.
+const LEARNED: usize = 4;
+
+#[derive(Clone, Debug)]
+pub(super) struct PeerState {
+    pub(super) name: String,
+    pub(super) macs: BTreeSet<Mac>,
+    learned: VecDeque<Mac>,
+    /// When it was last heard; `None`: not within its lifetime.
+    pub(super) heard: Option<Duration>,
+}
+
+impl PeerState {
+    pub(super) fn new(name: String, macs: BTreeSet<Mac>) -> Self {
+        Self { name, macs, learned: VecDeque::new(), heard: None }
+    }
+
+    pub(super) fn learn(&mut self, mac: Mac) {
+        if !self.has(mac) {
+            self.learned.truncate(LEARNED - 1);
+            self.learned.push_front(mac);
+        }
+    }
+
+    pub(super) fn has(&self, mac: Mac) -> bool {
+        self.macs.contains(&mac) || self.learned.contains(&mac)
+    }
+}
+
+impl Group {
+    pub(super) fn packet(
+        &mut self,
+        from: IpAddr,
+        to: IpAddr,
+        ttl: u8,
+        bytes: &[u8],
+        actions: &mut Vec<Action>,
+    ) {
+        // Our own multicast comes back.
+        if from == self.config.own {
+            return;
+        }
+        let decoded = Advertisement::decode(bytes, from, to, ttl);
+        if !self.peers.contains_key(&from) {
+            self.report.counters.forged += 1;
+            if let Ok(heard) = decoded {
+                let stranger = Stranger { address: from, heard: self.now };
+                self.report.strangers.insert(heard.vrid, stranger);
+            }
+            return;
+        }
+        let heard = match decoded {
+            Ok(heard) => heard,
+            Err(error) => {
+                *self.report.counters.malformed.entry(error.reason()).or_default() += 1;
+                return;
+            }
+        };
+        self.report.counters.received += 1;
+        if heard.vrid == self.config.presence && heard.priority == 0 {
+            // The last word of one that stops.
+            if let Some(peer) = self.peers.get_mut(&from) {
+                peer.heard = None;
+            }
+            self.recount(actions);
+            return;
+        }
+        self.alive(from, actions);
+        if heard.vrid != self.config.presence {
+            self.hear(from, &heard, actions);
+        }
+    }
+
+    fn alive(&mut self, from: IpAddr, actions: &mut Vec<Action>) {
+        let Some(peer) = self.peers.get_mut(&from) else { return };
+        if peer.heard.replace(self.now).is_none() {
+            self.recount(actions);
+            // It may not know of us yet.
+            self.tell_presence(actions);
+        }
+    }
+
+    pub(super) fn any_live(&self) -> bool {
+        !self.report.live.is_empty()
+    }
+
+    /// After somebody came or went.
+    pub(super) fn recount(&mut self, actions: &mut Vec<Action>) {
+        let had = self.any_live();
+        let now = self.now;
+        let live = self.peers.values().filter(|peer| peer.heard.is_some());
+        let live = live.map(|peer| {
+            let since = self.report.live.get(&peer.name).copied().unwrap_or(now);
+            (peer.name.clone(), since)
+        });
+        self.report.live = live.collect();
+        let first = self.peers.values().filter_map(|peer| peer.heard).min();
+        match first {
+            Some(first) => self.timers.set(Timer::Peers, first + self.config.lifetime),
+            None => self.timers.clear(Timer::Peers),
+        }
+        if had != self.any_live() {
+            self.renew(actions);
+        }
+    }
+
+    pub(super) fn peers_due(&mut self, actions: &mut Vec<Action>) {
+        let (now, lifetime) = (self.now, self.config.lifetime);
+        for peer in self.peers.values_mut() {
+            peer.heard = peer.heard.filter(|heard| *heard + lifetime > now);
+        }
+        self.recount(actions);
+    }
+
+    /// How long what is held now may stay without us.
+    pub(super) fn lifetime(&self) -> Option<Duration> {
+        self.any_live().then_some(self.config.lifetime)
+    }
+
+    pub(super) fn renew(&mut self, actions: &mut Vec<Action>) {
+        let lifetime = self.lifetime();
+        match lifetime {
+            Some(lifetime) => self.timers.set(Timer::Renew, self.now + lifetime / 3),
+            None => self.timers.clear(Timer::Renew),
+        }
+        if !self.held.is_empty() {
+            let addresses = self.held.iter().cloned().collect();
+            actions.push(Action::Hold { addresses, lifetime });
+        }
+    }
+
+    pub(super) fn tell_presence(&mut self, actions: &mut Vec<Action>) {
+        let interval = crate::router::centiseconds(PRESENCE);
+        self.timers.set(Timer::Presence, self.now + interval);
+        self.send_presence(PRESENCE_PRIORITY, actions);
+        let now = self.now;
+        self.report.strangers.retain(|_, stranger| stranger.heard + STRANGER > now);
+        self.forget_conflicts();
+    }
+
+    pub(super) fn send_presence(&mut self, priority: u8, actions: &mut Vec<Action>) {
+        let addresses = advertised(self.config.own, std::iter::empty());
+        let vrid = self.config.presence;
+        self.send(Advertisement { vrid, priority, interval: PRESENCE, addresses }, actions);
+    }
+}
