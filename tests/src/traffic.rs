@@ -17,6 +17,7 @@
 mod bulk;
 mod client;
 mod many;
+mod probe;
 mod server;
 
 use std::net::SocketAddr;
@@ -25,6 +26,7 @@ use anyhow::{Context as _, ensure};
 
 pub use client::{Client, Held};
 pub use many::{Connections, Met, by_server, shares};
+pub use probe::{Attempt, Probe, longest_gap};
 pub use server::Server;
 
 /// What a server says of one request.

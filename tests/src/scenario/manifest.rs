@@ -23,7 +23,7 @@ pub fn director_group(name: &str, spec: &str) -> String {
     manifest("DirectorGroup", &format!("name: {name}"), &format!("{selector}{spec}"))
 }
 
-fn manifest(kind: &str, metadata: &str, spec: &str) -> String {
+pub(super) fn manifest(kind: &str, metadata: &str, spec: &str) -> String {
     format!(
         "{{apiVersion: kube-lvs.io/v1alpha1, kind: {kind}, metadata: {{{metadata}}}, spec: {{{spec}}}}}\n"
     )

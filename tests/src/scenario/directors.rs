@@ -1,0 +1,189 @@
+use std::time::Duration;
+
+use super::{Standalone, real_server};
+use crate::eventually;
+use crate::net::{Link, Node};
+use crate::traffic::Server;
+
+/// From started agents, or a change, to one holder of each VIP. Most suites run in virtual time.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// The file with all objects.
+const FILE: &str = "directors.yaml";
+
+/// Several directors, each with an agent without a cluster, all with the same manifests; a client; real servers.
+#[derive(Debug)]
+pub struct Directors {
+    /// At 192.168.0.50 and 2001:db8::50.
+    pub client: Node,
+    /// `lvs1`, `lvs2` ...: 192.168.0.1 and 2001:db8::1 on `eth0`, and so on; with NAT 10.0.0.1 and fd00::1 on `eth1`.
+    pub nodes: Vec<Node>,
+    /// The directors'.
+    pub agents: Vec<Standalone>,
+    /// `rs1`, `rs2` ...: 192.168.0.101 and 2001:db8::101 and so on; with NAT 10.0.0.101 and fd00::101.
+    pub servers: Vec<Node>,
+    nat: bool,
+    objects: String,
+    real_server_agents: Vec<Standalone>,
+    programs: Vec<Server>,
+}
+
+impl Directors {
+    /// The floating default gateway of NAT's real servers.
+    pub const GATEWAY: &str = "10.0.0.254";
+    /// As above.
+    pub const GATEWAY_SIX: &str = "fd00::fe";
+
+    /// Two networks, directors between them; the real servers' default gateway is floating.
+    #[track_caller]
+    pub fn nat(directors: usize, servers: usize) -> Directors {
+        Directors::build(directors, servers, true)
+    }
+
+    /// Everybody on one link, for DR and TUN; the real servers have agents too.
+    #[track_caller]
+    pub fn flat(directors: usize, servers: usize) -> Directors {
+        Directors::build(directors, servers, false)
+    }
+
+    #[track_caller]
+    fn build(directors: usize, servers: usize, nat: bool) -> Directors {
+        let (outside, inside) = (Link::new("outside"), Link::new("inside"));
+        let outer = |name: &str, host: usize| {
+            Node::new(name).on(
+                &outside,
+                "eth0",
+                &format!("192.168.0.{host}/24 2001:db8::{host}/64"),
+            )
+        };
+        let client = outer("client", 50);
+        let nodes: Vec<Node> = (1..=directors)
+            .map(|number| {
+                let node = outer(&format!("lvs{number}"), number);
+                match nat {
+                    true => {
+                        node.on(&inside, "eth1", &format!("10.0.0.{number}/16 fd00::{number}/64"))
+                    }
+                    false => node,
+                }
+            })
+            .collect();
+        let servers: Vec<Node> = (1..=servers)
+            .map(|number| match nat {
+                true => Node::new(&format!("rs{number}"))
+                    .on(&inside, "eth0", &format!("10.0.0.{0}/16 fd00::{0}/64", 100 + number))
+                    .route(&format!("default via {}", Self::GATEWAY))
+                    .route(&format!("default via {}", Self::GATEWAY_SIX)),
+                false => outer(&format!("rs{number}"), 100 + number),
+            })
+            .collect();
+        // An audit's own looks would be counted among what a failover costs.
+        let agents =
+            nodes.iter().map(|it| Standalone::start_with(it, &["--audit-interval", "10m"]));
+        let agents = agents.collect();
+        let real_server_agents = match nat {
+            true => Vec::new(),
+            false => servers.iter().map(Standalone::start).collect(),
+        };
+        let (objects, programs) = (String::new(), Vec::new());
+        Directors { client, nodes, agents, servers, nat, objects, real_server_agents, programs }
+    }
+
+    /// Puts these objects in place of those before, with the DirectorGroup of all directors. `group`: what else it says,
+    /// such as `failover: {profile: Fast}`.
+    #[track_caller]
+    pub fn apply(&mut self, group: &str, objects: &[String]) {
+        let everybody: Vec<usize> = (0..self.nodes.len()).collect();
+        self.objects = objects.join("---\n");
+        for index in 0..self.nodes.len() {
+            self.tell(index, &everybody, group);
+        }
+        let text = self.manifest(&everybody, group);
+        for agent in &self.real_server_agents {
+            agent.put(FILE, &text);
+        }
+    }
+
+    /// Tells one director alone who the directors are.
+    #[track_caller]
+    pub fn tell(&self, director: usize, members: &[usize], group: &str) {
+        self.agents[director].put(FILE, self.manifest(members, group));
+    }
+
+    fn manifest(&self, members: &[usize], group: &str) -> String {
+        let member = |&index: &usize| {
+            let node = &self.nodes[index];
+            let (name, number) = (node.name(), index + 1);
+            let address = if self.nat { "10.0.0." } else { "192.168.0." };
+            let macs = format!("macs: ['{}']", node.mac("eth0"));
+            format!("{{node: {name}, addresses: [{address}{number}], {macs}}}")
+        };
+        let members: Vec<String> = members.iter().map(member).collect();
+        let mut spec = format!("members: [{}]", members.join(", "));
+        if self.nat && !group.contains("natGateways:") {
+            spec += &format!(", natGateways: [{{address: {}/16}}]", Self::GATEWAY);
+        }
+        if !group.is_empty() {
+            spec += &format!(", {group}");
+        }
+        let group = super::manifest("DirectorGroup", "name: default", &spec);
+        group + "---\n" + &self.objects
+    }
+
+    /// RealServers of `app: web` at the real servers' addresses of one family; each with `spec`.
+    pub fn real_servers(&self, six: bool, spec: &str) -> Vec<String> {
+        let address = |number: usize| match (self.nat, six) {
+            (true, false) => format!("10.0.0.{number}"),
+            (true, true) => format!("fd00::{number}"),
+            (false, false) => format!("192.168.0.{number}"),
+            (false, true) => format!("2001:db8::{number}"),
+        };
+        (101..)
+            .zip(&self.servers)
+            .map(|(number, node)| {
+                let name = format!("{}-{}", node.name(), if six { "v6" } else { "v4" });
+                real_server(&name, "web", &format!("address: '{}', {spec}", address(number)))
+            })
+            .collect()
+    }
+
+    /// Starts a server on each real server, `start` being one of [`Server`]'s functions.
+    #[track_caller]
+    pub fn listen(&mut self, start: impl Fn(&Node, &str, &str) -> Server, address: &str) {
+        self.programs.extend(self.servers.iter().map(|node| start(node, address, node.name())));
+    }
+
+    /// Who has an address on an interface other than `lo`, by index.
+    pub fn holders(&self, address: &str) -> Vec<usize> {
+        let holds = |node: &Node| {
+            node.addresses().iter().any(|standing| {
+                let mut words = standing.split(' ');
+                let interface = words.next();
+                interface != Some("lo")
+                    && words.next().and_then(|it| it.split('/').next()) == Some(address)
+            })
+        };
+        let nodes = self.nodes.iter().enumerate();
+        nodes.filter(|(_, node)| holds(node)).map(|(index, _)| index).collect()
+    }
+
+    /// Waits until exactly one director has an address, and says which.
+    #[track_caller]
+    pub fn holder(&self, address: &str) -> usize {
+        let what = format!("one director has {address}");
+        eventually(&what, PATIENCE, || self.holders(address), |holders| holders.len() == 1)[0]
+    }
+
+    /// Pulls all cables of a director.
+    pub fn unplug(&self, director: usize) {
+        self.cables().for_each(|interface| self.nodes[director].unplug(interface));
+    }
+
+    /// Puts them back.
+    pub fn plug(&self, director: usize) {
+        self.cables().for_each(|interface| self.nodes[director].plug(interface));
+    }
+
+    fn cables(&self) -> impl Iterator<Item = &'static str> {
+        ["eth0", "eth1"].into_iter().take(if self.nat { 2 } else { 1 })
+    }
+}
