@@ -19,11 +19,31 @@ pub struct Update {
     pub groups: Vec<(String, Option<DirectorGroup>)>,
     /// The newest resourceVersion of a slice that this tells of, a deletion's too.
     pub version: u64,
+    /// What there is and cannot be read; what was known of it stays.
+    pub unreadable: Vec<Unreadable>,
     /// All slices have been told; what was not named does not exist.
     pub slices_synced: bool,
     /// All DirectorGroups have been told.
     pub groups_synced: bool,
 }
+
+/// An object that is not understood, as that of a newer version may be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    /// What it is.
+    pub kind: &'static str,
+    /// Its namespace, if it is in one, and name.
+    pub name: SliceName,
+    /// The VirtualService that it is of, if it is of one.
+    pub virtual_service: Option<String>,
+    /// What is wrong with it.
+    pub error: String,
+}
+
+/// The kind of slices.
+pub const SLICE: &str = "VirtualServiceSlice";
+/// The kind of DirectorGroups.
+pub const GROUP: &str = "DirectorGroup";
 
 /// A resourceVersion as a number; those of one kind compare as integers. 0 where there is none.
 pub fn version(metadata: &ObjectMeta) -> u64 {
@@ -32,8 +52,10 @@ pub fn version(metadata: &ObjectMeta) -> u64 {
 
 /// A slice's namespace and name.
 pub fn slice_name(slice: &VirtualServiceSlice) -> SliceName {
-    (
-        slice.metadata.namespace.clone().unwrap_or_default(),
-        slice.metadata.name.clone().unwrap_or_default(),
-    )
+    name(&slice.metadata)
+}
+
+/// An object's namespace, empty if it is in none, and name.
+pub fn name(metadata: &ObjectMeta) -> SliceName {
+    (metadata.namespace.clone().unwrap_or_default(), metadata.name.clone().unwrap_or_default())
 }

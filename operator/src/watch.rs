@@ -1,8 +1,10 @@
 //! One watch a kind, turned into changes; objects that vanished while the watch was down are noticed when it is back.
+//! One that cannot be read, as one of a newer version may be, stops no other: what was known of it stays.
 
 use crate::backoff::Backoff;
 use crate::metrics::Metrics;
 use futures::{Stream, StreamExt};
+use kube::core::{DeserializeGuard, ObjectMeta};
 use kube::runtime::watcher::{Config, Error, Event};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Resource, ResourceExt};
@@ -47,15 +49,18 @@ pub struct Relist {
 
 impl Relist {
     /// The changes that an event means.
-    pub fn changes<K: Resource>(&mut self, event: Event<K>) -> Vec<Delta<K>> {
-        let seen = |object, listed| vec![Delta::Seen { object: Box::new(object), listed }];
+    pub fn changes<K: Resource>(&mut self, event: Event<DeserializeGuard<K>>) -> Vec<Delta<K>> {
+        let seen = |object: DeserializeGuard<K>, listed| match object.0 {
+            Ok(object) => vec![Delta::Seen { object: Box::new(object), listed }],
+            Err(_) => Vec::new(),
+        };
         match event {
             Event::Init => {
                 self.listed = Some(BTreeSet::new());
                 Vec::new()
             }
             Event::InitApply(object) => {
-                let key = key(&object);
+                let key = key(object.meta());
                 self.listed.get_or_insert_default().insert(key.clone());
                 self.known.insert(key);
                 seen(object, true)
@@ -68,11 +73,11 @@ impl Relist {
                 gone.chain([Delta::Synced]).collect()
             }
             Event::Apply(object) => {
-                self.known.insert(key(&object));
+                self.known.insert(key(object.meta()));
                 seen(object, false)
             }
             Event::Delete(object) => {
-                let key = key(&object);
+                let key = key(object.meta());
                 self.known.remove(&key);
                 let uid = object.meta().uid.clone();
                 vec![Delta::Gone { key, uid }]
@@ -81,20 +86,19 @@ impl Relist {
     }
 }
 
-fn key<K: Resource>(object: &K) -> Key {
-    let meta = object.meta();
+fn key(meta: &ObjectMeta) -> Key {
     Key::new(meta.namespace.clone().unwrap_or_default(), meta.name.clone().unwrap_or_default())
 }
 
 /// Watches a kind for ever and sends its changes, as `wrap` makes them of deltas. Ends when nobody listens any more.
 pub async fn watch<K, C>(
-    api: Api<K>,
+    api: Api<DeserializeGuard<K>>,
     kind: &'static str,
     changes: mpsc::Sender<C>,
     metrics: Metrics,
     wrap: fn(Delta<K>) -> C,
 ) where
-    K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
 {
     let events = watcher(api, Config::default().timeout(TIMEOUT)).backoff(Backoff::default());
     let events = events.modify(|object| object.managed_fields_mut().clear());
@@ -102,7 +106,7 @@ pub async fn watch<K, C>(
 }
 
 async fn follow<K: Resource, C>(
-    events: impl Stream<Item = Result<Event<K>, Error>>,
+    events: impl Stream<Item = Result<Event<DeserializeGuard<K>>, Error>>,
     kind: &'static str,
     changes: mpsc::Sender<C>,
     metrics: Metrics,
@@ -113,6 +117,12 @@ async fn follow<K: Resource, C>(
     while let Some(event) = events.next().await {
         match event {
             Ok(event) => {
+                if let Event::InitApply(object) | Event::Apply(object) = &event
+                    && let Err(invalid) = &object.0
+                {
+                    let object = key(object.meta());
+                    warn!(kind, %object, "not understood, what was known of it stays: {invalid}");
+                }
                 for delta in relist.changes(event) {
                     if matches!(delta, Delta::Synced) {
                         debug!(kind, objects = relist.known.len(), "listed");
@@ -136,8 +146,8 @@ mod tests {
     use super::*;
     use lvs_crds::{LVSNode, LVSNodeSpec};
 
-    fn node(name: &str) -> LVSNode {
-        LVSNode::new(name, LVSNodeSpec {})
+    fn node(name: &str) -> DeserializeGuard<LVSNode> {
+        DeserializeGuard(Ok(LVSNode::new(name, LVSNodeSpec {})))
     }
 
     fn gone(deltas: Vec<Delta<LVSNode>>) -> Vec<String> {
@@ -164,7 +174,7 @@ mod tests {
         }
         assert_eq!(gone(relist.changes(Event::InitDone)), ["a", "c"]);
         assert!(gone(relist.changes(Event::Delete(node("b")))) == ["b"]);
-        relist.changes(Event::<LVSNode>::Init);
+        relist.changes(Event::<DeserializeGuard<LVSNode>>::Init);
         assert!(gone(relist.changes(Event::InitDone)).is_empty());
     }
 
@@ -174,11 +184,29 @@ mod tests {
         for event in [Event::Init, Event::InitApply(node("a")), Event::InitApply(node("b"))] {
             relist.changes(event);
         }
-        relist.changes(Event::<LVSNode>::InitDone);
-        relist.changes(Event::<LVSNode>::Init);
+        relist.changes(Event::<DeserializeGuard<LVSNode>>::InitDone);
+        relist.changes(Event::<DeserializeGuard<LVSNode>>::Init);
         relist.changes(Event::InitApply(node("b")));
-        relist.changes(Event::<LVSNode>::Init);
+        relist.changes(Event::<DeserializeGuard<LVSNode>>::Init);
         relist.changes(Event::InitApply(node("a")));
         assert_eq!(gone(relist.changes(Event::InitDone)), ["b"]);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_neither_seen_nor_gone() {
+        let bad = || {
+            let text = r#"{"metadata": {"name": "a"}, "spec": {}, "status": {"directorOf": 1}}"#;
+            serde_json::from_str::<DeserializeGuard<LVSNode>>(text).unwrap()
+        };
+        assert!(bad().0.is_err());
+        let mut relist = Relist::default();
+        for event in [Event::Init, Event::InitApply(node("a")), Event::InitDone] {
+            relist.changes(event);
+        }
+        assert_eq!(relist.changes(Event::Apply(bad())), []);
+        relist.changes(Event::<DeserializeGuard<LVSNode>>::Init);
+        assert_eq!(relist.changes(Event::InitApply(bad())), []);
+        assert_eq!(relist.changes(Event::<DeserializeGuard<LVSNode>>::InitDone), [Delta::Synced]);
+        assert_eq!(gone(relist.changes(Event::Delete(bad()))), ["a"]);
     }
 }

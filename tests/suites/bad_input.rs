@@ -28,6 +28,8 @@ fn each_mistake_has_its_message_and_disturbs_nobody() {
         good.serves_as_before(&table);
         real_servers_that_cannot_be_used_are_left_out_with_a_reason(&good);
         good.serves_as_before(&table);
+        what_a_newer_version_wrote_stops_nobody_else(&good)?;
+        good.serves_as_before(&table);
         a_group_without_a_node_says_so(&good);
         good.serves_as_before(&table);
         Ok(())
@@ -224,6 +226,61 @@ fn real_servers_that_cannot_be_used_are_left_out_with_a_reason(good: &Good) {
     }
     cluster.delete("virtualservice/empty");
     cluster.delete("directorgroup/fenced");
+}
+
+/// Its API has a scheduler that this operator and this agent have never heard of.
+fn what_a_newer_version_wrote_stops_nobody_else(good: &Good) -> anyhow::Result<()> {
+    let cluster = &good.cluster;
+    let before = good.table();
+    let add = |name: &str, host: u8| {
+        cluster.apply(&virtual_service(name, &format!("addresses: [10.0.0.{host}]")));
+        cluster.apply(&real_server(&format!("{name}-1"), name, "address: 10.0.0.2"));
+        cluster.wait_for(&format!("virtualservice/{name}"), "Programmed");
+    };
+    add("odd", 30);
+    let spec = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties";
+    for (kind, field) in [
+        ("virtualservices", "scheduler"),
+        ("virtualserviceslices", "services/items/properties/scheduler"),
+    ] {
+        let patch =
+            format!(r#"[{{"op": "add", "path": "{spec}/{field}/enum/-", "value": "psychic"}}]"#);
+        cluster.patch(&format!("crd/{kind}.kube-lvs.io"), &patch);
+    }
+    let slices = cluster.kubectl("get lvsslice -o name")?;
+    let slice = slices.lines().find(|name| name.contains("/odd")).expect("a slice");
+    let write = |object: &str, field: &str, scheduler: &str| {
+        let patch =
+            format!(r#"[{{"op": "replace", "path": "/spec/{field}", "value": "{scheduler}"}}]"#);
+        // The API server takes a moment to see its own new schema.
+        wait_for(&format!("{object} may be {scheduler}"), Duration::from_secs(30), || {
+            cluster.plane.kubectl(&["patch", object, "--type=json", "-p", &patch]).map_err(drop)
+        });
+    };
+    write(slice, "services/0/scheduler", "psychic");
+    add("next", 31);
+    cluster.wait_for("virtualservice/odd", "Programmed=False");
+    let told = cluster.condition("virtualservice/odd", "Programmed").message;
+    for words in ["Unreadable", slice.rsplit('/').next().unwrap_or_default(), "psychic", "update"] {
+        assert!(told.contains(words), "{words:?} is missing in {told}");
+    }
+    assert_eq!(good.director.service("10.0.0.30:80").expect("as it was").scheduler, "wlc");
+    write(slice, "services/0/scheduler", "rr");
+    cluster.wait_for("virtualservice/odd", "Programmed");
+
+    let object = "virtualservice/next";
+    cluster.patch(object, r#"[{"op": "add", "path": "/spec/scheduler", "value": "psychic"}]"#);
+    add("third", 32);
+    assert!(good.director.service("10.0.0.31:80").is_some(), "as it was");
+    for name in ["odd", "next", "third"] {
+        cluster.delete(&format!("virtualservice/{name}"));
+        cluster.delete(&format!("realserver/{name}-1"));
+    }
+    wait_for("they are gone", Duration::from_secs(30), || {
+        let table = good.table();
+        if table == before { Ok(()) } else { Err(table) }
+    });
+    Ok(())
 }
 
 fn a_group_without_a_node_says_so(good: &Good) {

@@ -1,20 +1,23 @@
 //! Slices and DirectorGroups from the API server: one watch a kind.
 //!
 //! What vanished while a watch was down is told by no event: each listing is compared with what was known before it,
-//! including what an earlier run knew.
+//! including what an earlier run knew. An object that cannot be read stops no other: what was known of it stays, and
+//! the engine reports it.
 
 #[cfg(test)]
 mod tests;
 
 use super::saved::Saved;
-use super::{Update, slice_name, version};
+use super::{GROUP, SLICE, Unreadable, Update, name, version};
 use crate::retry::{Retry, causes};
 use crate::run::Feed;
+use ::kube::core::error_boundary::InvalidObject;
+use ::kube::core::{DeserializeGuard, ObjectMeta};
 use ::kube::runtime::WatchStreamExt;
 use ::kube::runtime::watcher::{self, Event, watcher};
 use ::kube::{Api, Client, Resource};
 use futures::{StreamExt, pin_mut};
-use lvs_crds::{DirectorGroup, VirtualServiceSlice};
+use lvs_crds::{DirectorGroup, VirtualService, VirtualServiceSlice};
 use serde::de::DeserializeOwned;
 use std::collections::HashMap;
 use std::fmt::Debug;
@@ -28,6 +31,7 @@ const WATCH_SECONDS: u32 = 45;
 /// Watches both kinds until the engine is gone. `known`: what the engine knows from an earlier run.
 pub fn watch(client: &Client, saved: Saved, known: &Update, feed: &Feed, tasks: &mut JoinSet<()>) {
     let slices = Listing::new(
+        SLICE,
         known.slices.iter().filter_map(|(name, slice)| Some((name.clone(), slice.as_ref()?))),
         |slices, synced| Update {
             version: slices
@@ -39,27 +43,28 @@ pub fn watch(client: &Client, saved: Saved, known: &Update, feed: &Feed, tasks: 
             slices_synced: synced,
             ..Update::default()
         },
-        slice_name,
+        name,
     );
     let groups = Listing::new(
+        GROUP,
         known.groups.iter().filter_map(|(name, group)| Some((name.clone(), group.as_ref()?))),
         |groups, synced| Update { groups, groups_synced: synced, ..Update::default() },
-        |group: &DirectorGroup| group.metadata.name.clone().unwrap_or_default(),
+        |metadata| metadata.name.clone().unwrap_or_default(),
     );
-    let api: Api<VirtualServiceSlice> = Api::all(client.clone());
+    let api: Api<DeserializeGuard<VirtualServiceSlice>> = Api::all(client.clone());
     tasks.spawn(follow(api, slices, saved.clone(), feed.clone(), "VirtualServiceSlices"));
-    let api: Api<DirectorGroup> = Api::all(client.clone());
+    let api: Api<DeserializeGuard<DirectorGroup>> = Api::all(client.clone());
     tasks.spawn(follow(api, groups, saved, feed.clone(), "DirectorGroups"));
 }
 
 async fn follow<K, N>(
-    api: Api<K>,
+    api: Api<DeserializeGuard<K>>,
     mut listing: Listing<K, N>,
     saved: Saved,
     feed: Feed,
     object: &'static str,
 ) where
-    K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
     N: Clone + Eq + Hash,
 {
     let config = watcher::Config::default().timeout(WATCH_SECONDS);
@@ -83,6 +88,14 @@ async fn follow<K, N>(
             tracing::info!(object, "watched again");
         }
         let Some(update) = listing.take(event) else { continue };
+        for Unreadable { name: (namespace, name), error, .. } in &update.unreadable {
+            let named = format!("{namespace}/{name}");
+            tracing::warn!(
+                object = named.trim_start_matches('/'),
+                "{} not understood, what was known of it stays: {error}",
+                listing.kind
+            );
+        }
         // The kernel first: the copy on disk is for later.
         let copy = update.clone();
         if !feed.send(update) {
@@ -102,8 +115,7 @@ struct Stamp {
 }
 
 impl Stamp {
-    fn of(object: &impl Resource) -> Self {
-        let meta = object.meta();
+    fn of(meta: &ObjectMeta) -> Self {
         Self { uid: meta.uid.clone(), version: meta.resource_version.clone() }
     }
 }
@@ -112,45 +124,46 @@ type Changes<K, N> = Vec<(N, Option<K>)>;
 
 /// What is known of one kind, and the listing under way.
 struct Listing<K, N> {
+    kind: &'static str,
     known: HashMap<N, Stamp>,
-    listed: Option<Vec<(N, K)>>,
+    listed: Option<Vec<DeserializeGuard<K>>>,
     update: fn(Changes<K, N>, bool) -> Update,
-    name: fn(&K) -> N,
+    name: fn(&ObjectMeta) -> N,
 }
 
 impl<K: Resource, N: Clone + Eq + Hash> Listing<K, N> {
     fn new<'a>(
+        kind: &'static str,
         known: impl Iterator<Item = (N, &'a K)>,
         update: fn(Changes<K, N>, bool) -> Update,
-        name: fn(&K) -> N,
+        name: fn(&ObjectMeta) -> N,
     ) -> Self
     where
         K: 'a,
     {
-        let known = known.map(|(name, object)| (name, Stamp::of(object))).collect();
-        Self { known, listed: None, update, name }
+        let known = known.map(|(name, object)| (name, Stamp::of(object.meta()))).collect();
+        Self { kind, known, listed: None, update, name }
     }
 
     /// What an event tells the engine, if anything.
-    fn take(&mut self, event: Event<K>) -> Option<Update> {
+    fn take(&mut self, event: Event<DeserializeGuard<K>>) -> Option<Update> {
         match event {
             Event::Init => {
                 self.listed = Some(Vec::new());
                 None
             }
             Event::InitApply(object) => {
-                let name = (self.name)(&object);
-                self.listed.get_or_insert_default().push((name, object));
+                self.listed.get_or_insert_default().push(object);
                 None
             }
             Event::InitDone => Some(self.listed_all()),
             Event::Apply(object) => {
-                let name = (self.name)(&object);
-                self.known.insert(name.clone(), Stamp::of(&object));
-                Some((self.update)(vec![(name, Some(object))], false))
+                let name = (self.name)(object.meta());
+                self.known.insert(name, Stamp::of(object.meta()));
+                Some(self.tell(Vec::new(), vec![object], false))
             }
             Event::Delete(object) => {
-                let name = (self.name)(&object);
+                let name = (self.name)(object.meta());
                 self.known.remove(&name);
                 let mut update = (self.update)(vec![(name, None)], false);
                 // A deletion has a resourceVersion of its own.
@@ -161,21 +174,50 @@ impl<K: Resource, N: Clone + Eq + Hash> Listing<K, N> {
     }
 
     fn listed_all(&mut self) -> Update {
-        let listed = self.listed.take().unwrap_or_default();
-        let newest = listed.iter().map(|(_, object)| version(object.meta())).max().unwrap_or(0);
-        let stamps: HashMap<N, Stamp> =
-            listed.iter().map(|(name, object)| (name.clone(), Stamp::of(object))).collect();
-        let gone: Vec<N> =
-            self.known.keys().filter(|name| !stamps.contains_key(*name)).cloned().collect();
-        let mut changes: Changes<K, N> = gone.into_iter().map(|name| (name, None)).collect();
-        for (name, object) in listed {
-            if self.known.get(&name) != stamps.get(&name) {
-                changes.push((name, Some(object)));
-            }
-        }
+        let mut listed = self.listed.take().unwrap_or_default();
+        let readable = listed.iter().filter(|object| object.0.is_ok());
+        let newest = readable.map(|object| version(object.meta())).max().unwrap_or(0);
+        let stamps: HashMap<N, Stamp> = listed
+            .iter()
+            .map(|object| ((self.name)(object.meta()), Stamp::of(object.meta())))
+            .collect();
+        let gone = self.known.keys().filter(|name| !stamps.contains_key(*name));
+        let changes = gone.map(|name| (name.clone(), None)).collect();
+        listed.retain(|object| {
+            let name = (self.name)(object.meta());
+            self.known.get(&name) != stamps.get(&name)
+        });
         self.known = stamps;
-        let mut update = (self.update)(changes, true);
+        let mut update = self.tell(changes, listed, true);
         update.version = update.version.max(newest);
         update
     }
+
+    /// The version of what cannot be read does not count: nothing was done for it.
+    fn tell(
+        &self,
+        mut changes: Changes<K, N>,
+        objects: Vec<DeserializeGuard<K>>,
+        synced: bool,
+    ) -> Update {
+        let mut unreadable = Vec::new();
+        for DeserializeGuard(object) in objects {
+            match object {
+                Ok(object) => changes.push(((self.name)(object.meta()), Some(object))),
+                Err(InvalidObject { metadata, error }) => unreadable.push(Unreadable {
+                    kind: self.kind,
+                    name: name(&metadata),
+                    virtual_service: owner(metadata),
+                    error,
+                }),
+            }
+        }
+        Update { unreadable, ..(self.update)(changes, synced) }
+    }
+}
+
+/// The VirtualService that an object belongs to: a slice that cannot be read tells it there only.
+fn owner(metadata: ObjectMeta) -> Option<String> {
+    let mut owners = metadata.owner_references.into_iter().flatten();
+    owners.find(|owner| owner.kind == VirtualService::kind(&())).map(|owner| owner.name)
 }

@@ -4,6 +4,7 @@ use super::engine::Engine;
 use super::faults::Fault;
 use super::withhold::WITHHELD;
 use crate::director::Part;
+use crate::input::Unreadable;
 use crate::journal::Made;
 use crate::kernel::Kernel;
 use crate::plan::{LOOPBACK, Owner, settings};
@@ -154,6 +155,9 @@ impl<K: Kernel> Engine<K> {
 
     /// The first failures, and how many there are.
     fn failures(&self) -> (Vec<Failure>, usize) {
+        // First: they must be among those that are listed.
+        let unreadable =
+            self.world.unreadable().filter(|object| object.virtual_service.is_some()).map(unread);
         let planned = self.fragments.problems().map(|(owner, problem)| {
             failure(Some(owner), problem.role, &problem.reason, problem.message.clone())
         });
@@ -178,7 +182,7 @@ impl<K: Kernel> Engine<K> {
                 failure(owner, role, &fault.reason, fault.message.clone())
             })
         });
-        let mut all = planned.chain(claims).chain(faults);
+        let mut all = unreadable.chain(planned).chain(claims).chain(faults);
         let first: Vec<Failure> = all.by_ref().take(MAX_REPORTED).collect();
         let rest = all.count();
         let total = first.len() + rest;
@@ -193,6 +197,8 @@ impl<K: Kernel> Engine<K> {
             failure(Some(owner), warning.role, &warning.reason, warning.message.clone())
         });
         let lacking = self.faults.iter().filter_map(|(made, fault)| self.lacking(made, fault));
+        let unreadable =
+            self.world.unreadable().filter(|object| object.virtual_service.is_none()).map(unread);
         let whole_node = self.fill.warning().into_iter().chain(self.marks.warnings());
         let carried = &self.floating.report;
         let groups = carried.problems.iter().map(|(group, (reason, message))| {
@@ -210,7 +216,12 @@ impl<K: Kernel> Engine<K> {
                 failure(Some(owner), FailedRole::Director, "Conflicted", message.clone())
             })
         });
-        let all = whole_node.chain(groups).chain(conflicts).chain(lacking).chain(planned);
+        let all = unreadable
+            .chain(whole_node)
+            .chain(groups)
+            .chain(conflicts)
+            .chain(lacking)
+            .chain(planned);
         all.take(MAX_REPORTED).collect()
     }
 
@@ -261,6 +272,24 @@ fn role(made: &Made, directs_marks: bool) -> FailedRole {
         Made::Address(held) if held.interface == LOOPBACK => FailedRole::RealServer,
         Made::Sysctl(path) if path.contains("/arp_") => FailedRole::RealServer,
         _ => FailedRole::Director,
+    }
+}
+
+/// Its VirtualService is as it was known last; a DirectorGroup that is not understood goes on as well, and is no failure.
+fn unread(object: &Unreadable) -> Failure {
+    let Unreadable { kind, name: (namespace, name), virtual_service, error } = object;
+    let named = format!("{namespace}/{name}");
+    let message = format!(
+        "{kind} {} is not understood, and what was known of it stays: {error}; if a newer version wrote it, update the \
+         agent of this node",
+        named.trim_start_matches('/')
+    );
+    Failure {
+        namespace: virtual_service.as_ref().map(|_| namespace.clone()),
+        virtual_service: virtual_service.clone(),
+        role: FailedRole::Director,
+        reason: "Unreadable".to_owned(),
+        message,
     }
 }
 

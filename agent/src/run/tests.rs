@@ -7,7 +7,7 @@ mod macs;
 
 use super::engine::Engine;
 use crate::failover::{Carrier, Nobody};
-use crate::input::{Update, slice_name};
+use crate::input::{SLICE, Unreadable, Update, slice_name};
 use crate::journal::{Identity, Journal, Made};
 use crate::kernel::Kernel;
 use crate::kernel::fake::Fake;
@@ -103,6 +103,32 @@ fn news_are_programmed_read_back_and_reported() {
     let table = status.table.unwrap();
     assert_eq!((table.services, table.destinations, table.vips), (1, 2, 1));
     assert_eq!(status.display, "director of default");
+}
+
+#[test]
+fn a_slice_that_is_not_understood_keeps_what_stands_and_fails_its_service_alone() {
+    let (mut engine, _dir) = started();
+    let other = slice("other", 7, &[service(VIP, 81)], &[server("192.168.0.101", DR, 1, 81)]);
+    engine.take(with_group(news(&[web(7, 5), other]), group("d")));
+    engine.step(T0);
+    let unreadable = Unreadable {
+        kind: SLICE,
+        name: slice_name(&web(8, 5)),
+        virtual_service: Some("web".to_owned()),
+        error: "unknown variant".to_owned(),
+    };
+    engine.take(Update { unreadable: vec![unreadable], ..Update::default() });
+    engine.step(T0);
+    assert_eq!((weights(&engine), programmed(&engine).as_deref()), (vec![5, 1], Some("7")));
+    let status = engine.status();
+    let [failure] = status.failures.as_slice() else { panic!("{:?}", status.failures) };
+    assert_eq!((failure.reason.as_str(), failure.role), ("Unreadable", FailedRole::Director));
+    assert_eq!(failure.virtual_service.as_deref(), Some("web"));
+    assert!(failure.message.contains("VirtualServiceSlice default/web-0"), "{failure:?}");
+
+    engine.take(news(&[web(9, 6)]));
+    engine.step(T0);
+    assert_eq!((weights(&engine), reasons(&engine)), (vec![6, 1], vec![]));
 }
 
 #[test]

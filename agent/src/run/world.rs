@@ -1,7 +1,7 @@
 //! The slices and DirectorGroups as last told, and who must be planned again when one changes.
 
 use crate::director::{Part, part};
-use crate::input::{SliceName, Update};
+use crate::input::{GROUP, SLICE, SliceName, Unreadable, Update};
 use crate::plan::{Fragment, Owner, plan, plan_group};
 use crate::state::Facts;
 use lvs_crds::{DirectorGroup, Member, VirtualRouter, VirtualServiceSlice};
@@ -16,15 +16,19 @@ pub(super) struct World {
     groups: BTreeMap<String, DirectorGroup>,
     users: HashMap<String, BTreeSet<Owner>>,
     leaving: BTreeSet<String>,
+    /// What is there now and not understood; what stands above of these is older.
+    unreadable: BTreeMap<(&'static str, SliceName), Unreadable>,
 }
 
 impl World {
     /// Takes news in and marks as dirty whom it concerns.
     pub(super) fn take(&mut self, update: Update, dirty: &mut BTreeSet<Owner>) {
         for (name, slice) in update.slices {
+            self.unreadable.remove(&(SLICE, name.clone()));
             self.set_slice(name, slice, dirty);
         }
         for (name, group) in update.groups {
+            self.unreadable.remove(&(GROUP, (String::new(), name.clone())));
             let same = match (&group, self.groups.get(&name)) {
                 (Some(new), Some(old)) => new.spec == old.spec && told(new) == told(old),
                 (None, None) => true,
@@ -41,6 +45,14 @@ impl World {
                 None => self.groups.remove(&name),
             };
         }
+        for object in update.unreadable {
+            self.unreadable.insert((object.kind, object.name.clone()), object);
+        }
+    }
+
+    /// What there is and is not understood.
+    pub(super) fn unreadable(&self) -> impl Iterator<Item = &Unreadable> {
+        self.unreadable.values()
     }
 
     fn set_slice(

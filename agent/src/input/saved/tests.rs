@@ -8,6 +8,7 @@ fn web(version: u64) -> VirtualServiceSlice {
 
 fn told(slice: Option<VirtualServiceSlice>) -> Update {
     Update {
+        unreadable: Vec::new(),
         slices: vec![(slice_name(&web(1)), slice)],
         groups: vec![("default".to_owned(), Some(group("d")))],
         version: 7,
