@@ -5,9 +5,11 @@
 mod audit;
 mod cold;
 mod connections;
+mod failover;
 mod wide;
 
 pub use audit::{Audit, audit};
 pub use cold::{Cold, cold_programming};
 pub use connections::{Filled, Filling, Flows};
+pub use failover::{Crash, Outages, Pair, Rival};
 pub use wide::{Latency, Wide};

@@ -26,7 +26,7 @@ use anyhow::{Context as _, ensure};
 
 pub use client::{Client, Held};
 pub use many::{Connections, Met, by_server, shares};
-pub use probe::{Attempt, Probe, longest_gap};
+pub use probe::{Attempt, Probe, longest_silence};
 pub use server::Server;
 
 /// What a server says of one request.

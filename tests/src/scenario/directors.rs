@@ -36,13 +36,21 @@ impl Directors {
     /// Two networks, directors between them; the real servers' default gateway is floating.
     #[track_caller]
     pub fn nat(directors: usize, servers: usize) -> Directors {
+        Directors::build(directors, servers, true).with_agents()
+    }
+
+    /// As [`Directors::nat`], without agents: for others' programs.
+    #[track_caller]
+    pub fn machines(directors: usize, servers: usize) -> Directors {
         Directors::build(directors, servers, true)
     }
 
     /// Everybody on one link, for DR and TUN; the real servers have agents too.
     #[track_caller]
     pub fn flat(directors: usize, servers: usize) -> Directors {
-        Directors::build(directors, servers, false)
+        let mut all = Directors::build(directors, servers, false).with_agents();
+        all.real_server_agents = all.servers.iter().map(Standalone::start).collect();
+        all
     }
 
     #[track_caller]
@@ -76,16 +84,16 @@ impl Directors {
                 false => outer(&format!("rs{number}"), 100 + number),
             })
             .collect();
-        // An audit's own looks would be counted among what a failover costs.
-        let agents =
-            nodes.iter().map(|it| Standalone::start_with(it, &["--audit-interval", "10m"]));
-        let agents = agents.collect();
-        let real_server_agents = match nat {
-            true => Vec::new(),
-            false => servers.iter().map(Standalone::start).collect(),
-        };
-        let (objects, programs) = (String::new(), Vec::new());
+        let (agents, real_server_agents, programs) = (Vec::new(), Vec::new(), Vec::new());
+        let objects = String::new();
         Directors { client, nodes, agents, servers, nat, objects, real_server_agents, programs }
+    }
+
+    fn with_agents(mut self) -> Directors {
+        // An audit's own looks would be counted among what a failover costs.
+        let start = |node| Standalone::start_with(node, &["--audit-interval", "10m"]);
+        self.agents = self.nodes.iter().map(start).collect();
+        self
     }
 
     /// Puts these objects in place of those before, with the DirectorGroup of all directors. `group`: what else it says,
@@ -173,7 +181,7 @@ impl Directors {
         eventually(&what, PATIENCE, || self.holders(address), |holders| holders.len() == 1)[0]
     }
 
-    /// Pulls all cables of a director.
+    /// Pulls all cables of a director; first that over which it could tell the others.
     pub fn unplug(&self, director: usize) {
         self.cables().for_each(|interface| self.nodes[director].unplug(interface));
     }
@@ -184,6 +192,6 @@ impl Directors {
     }
 
     fn cables(&self) -> impl Iterator<Item = &'static str> {
-        ["eth0", "eth1"].into_iter().take(if self.nat { 2 } else { 1 })
+        ["eth1", "eth0"].into_iter().skip(if self.nat { 0 } else { 1 })
     }
 }

@@ -138,6 +138,16 @@ impl Standalone {
         })
     }
 
+    /// SIGSTOP: it does nothing any more, and does not know.
+    pub fn freeze(&self) {
+        self.agent.iter().for_each(Daemon::stop);
+    }
+
+    /// SIGCONT.
+    pub fn thaw(&self) {
+        self.agent.iter().for_each(Daemon::cont);
+    }
+
     /// SIGKILL.
     pub fn kill(&mut self) {
         self.agent = None;

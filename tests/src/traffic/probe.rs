@@ -70,11 +70,12 @@ fn run(server: SocketAddr, every: Duration, stop: &AtomicBool) -> Vec<Attempt> {
             next += every;
             continue;
         }
-        await_answers(&pending, next - now);
+        let answers = await_answers(&pending, next - now);
         let now = Instant::now();
+        let mut answers = answers.into_iter();
         pending.retain(|it| {
             let attempt = &mut attempts[it.index];
-            match state(&it.socket) {
+            match answers.next().flatten() {
                 Some(true) => attempt.answered = Some(now),
                 None if now < attempt.begun + PATIENCE => return true,
                 _ => {}
@@ -100,31 +101,30 @@ fn begin(server: SocketAddr) -> Option<OwnedFd> {
     }
 }
 
-fn await_answers(pending: &[Pending], limit: Duration) {
+/// Of each whether it is connected (`true`), refused (`false`), or neither yet.
+fn await_answers(pending: &[Pending], limit: Duration) -> Vec<Option<bool>> {
     let mut waiting: Vec<PollFd<'_>> =
         pending.iter().map(|it| PollFd::new(it.socket.as_fd(), PollFlags::POLLOUT)).collect();
     // Rounded up: a poll of 0 ms would spin.
     let millis = u16::try_from(limit.as_micros().div_ceil(1000)).unwrap_or(u16::MAX);
     let _ = poll(&mut waiting, PollTimeout::from(millis));
+    let states = waiting.iter().zip(pending).map(|(polled, it)| {
+        let events = polled.revents().filter(|events| !events.is_empty())?;
+        Some(!events.contains(PollFlags::POLLHUP) && getsockopt(&it.socket, SocketError) == Ok(0))
+    });
+    states.collect()
 }
 
-/// Whether it is connected (`true`), refused (`false`), or neither yet.
-fn state(socket: &OwnedFd) -> Option<bool> {
-    let mut one = [PollFd::new(socket.as_fd(), PollFlags::POLLOUT)];
-    poll(&mut one, PollTimeout::ZERO).ok()?;
-    let events = one[0].revents()?;
-    if events.is_empty() {
-        return None;
-    }
-    Some(getsockopt(socket, SocketError) == Ok(0) && !events.contains(PollFlags::POLLHUP))
-}
-
-/// The longest time between two moments at which an attempt was answered, from `since` on.
-pub fn longest_gap(attempts: &[Attempt], since: Instant) -> Duration {
+/// The longest time in which no attempt was answered, from `since` on: its beginning, which may lie before, and its end.
+/// `None` where it has no end.
+pub fn longest_silence(attempts: &[Attempt], since: Instant) -> Option<(Instant, Instant)> {
     let mut answers: Vec<Instant> = attempts.iter().filter_map(|it| it.answered).collect();
     answers.sort();
-    let last_before = answers.iter().copied().take_while(|it| *it <= since).last();
-    let times: Vec<Instant> =
-        last_before.into_iter().chain(answers.into_iter().filter(|it| *it > since)).collect();
-    times.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or(Duration::MAX)
+    let before = answers.partition_point(|it| *it <= since);
+    let from = answers.get(before.saturating_sub(1)..)?;
+    let pairs = from.windows(2).map(|pair| (pair[0], pair[1]));
+    let longest = pairs.max_by_key(|(begin, end)| *end - *begin)?;
+    // What is going on at the end may be the longest of all.
+    let (last, end) = (from.last()?, attempts.last()?.begun);
+    (end.saturating_duration_since(*last) < longest.1 - longest.0 + PATIENCE).then_some(longest)
 }

@@ -1,0 +1,161 @@
+//! Several directors: one dies, is frozen, is told to go or comes back, and what clients notice of it.
+
+use std::time::{Duration, Instant};
+
+use lvs_tests::bed::{Guest, in_guest};
+use lvs_tests::eventually;
+use lvs_tests::scenario::{Directors, virtual_service};
+use lvs_tests::traffic::{Attempt, Probe, Server, longest_silence};
+
+const VIP: &str = "192.168.0.10";
+const WEB: &str = "192.168.0.10:80";
+/// Between two attempts of a client.
+const EVERY: Duration = Duration::from_millis(5);
+/// What the default profile promises.
+const PROMISE: Duration = Duration::from_millis(300);
+/// The kernel's own hand, and its rounding.
+const LIFETIME: Duration = Duration::from_millis(3300);
+/// Long enough for whatever is to happen to have happened.
+const SETTLED: Duration = Duration::from_secs(6);
+
+/// Two directors, two real servers behind their floating gateway, and one VirtualService.
+fn nat_pair(group: &str) -> Directors {
+    let mut net = Directors::nat(2, 2);
+    net.listen(Server::tcp, "0.0.0.0:8080");
+    let spec = format!(
+        "addresses: [{VIP}], forwarding: NAT, scheduler: rr, ports: [{{port: 80, targetPort: 8080}}]"
+    );
+    let mut objects = net.real_servers(false, "weight: 1");
+    objects.push(virtual_service("web", &spec));
+    net.apply(group, &objects);
+    net.holder(VIP);
+    net
+}
+
+fn is_served(net: &Directors) {
+    let shares = net.client.shares(WEB, 4).unwrap_or_else(|e| panic!("{e:#}"));
+    assert_eq!(shares.values().sum::<usize>(), 4, "{shares:?}");
+}
+
+/// Attempts that were begun from `since` on and not answered, but for those of the last moments.
+fn lost(attempts: &[Attempt], since: Instant) -> usize {
+    let last = attempts.last().map(|it| it.begun);
+    let counts = |it: &&Attempt| {
+        it.begun >= since
+            && it.answered.is_none()
+            && last.is_some_and(|last| it.begun + PROMISE < last)
+    };
+    attempts.iter().filter(counts).count()
+}
+
+/// Runs `event` under load and gives the longest time without an answer from then on, and the attempts that failed.
+fn under_load(net: &mut Directors, event: impl FnOnce(&mut Directors)) -> (Duration, usize) {
+    let probe = Probe::start(&net.client, WEB, EVERY);
+    std::thread::sleep(Duration::from_secs(1));
+    let since = Instant::now();
+    event(net);
+    std::thread::sleep(SETTLED);
+    let attempts = probe.end();
+    let (begin, end) = longest_silence(&attempts, since).expect("an end of the silence");
+    (end - begin, lost(&attempts, since))
+}
+
+#[test]
+fn a_director_whose_cables_are_pulled_is_replaced_gateway_and_all_within_the_promise() {
+    in_guest(Guest::kernel().virtual_time(), || -> anyhow::Result<()> {
+        let mut net = nat_pair("");
+        is_served(&net);
+        let first = net.holder(VIP);
+        assert_eq!(net.holder(Directors::GATEWAY), first, "the gateway is where the VIP is");
+        let (gap, lost) = under_load(&mut net, |net| net.unplug(first));
+        println!("cables pulled: longest gap {gap:?}, {lost} lost");
+        assert!(gap <= PROMISE, "{gap:?}");
+        let second = net.holder(VIP);
+        assert_ne!(second, first);
+        assert_eq!(net.holder(Directors::GATEWAY), second);
+        is_served(&net);
+        Ok(())
+    });
+}
+
+#[test]
+fn an_agent_that_is_killed_or_frozen_loses_its_addresses_by_the_kernels_own_hand() {
+    in_guest(Guest::kernel().virtual_time(), || -> anyhow::Result<()> {
+        let mut net = nat_pair("failover: {preempt: false}");
+        for freeze in [false, true] {
+            let first = net.holder(VIP);
+            let mut ended = Instant::now();
+            let (gap, lost) = under_load(&mut net, |net| {
+                ended = Instant::now();
+                if freeze {
+                    net.agents[first].freeze();
+                } else {
+                    net.agents[first].kill();
+                }
+            });
+            println!("frozen {freeze}: longest gap {gap:?}, {lost} lost");
+            assert!(gap <= PROMISE, "{gap:?}");
+            let second = net.holder(VIP);
+            assert_ne!(second, first);
+            assert!(ended.elapsed() >= LIFETIME);
+            is_served(&net);
+            if freeze {
+                net.agents[first].thaw();
+            } else {
+                net.agents[first].run();
+            }
+            std::thread::sleep(SETTLED);
+            assert_eq!(
+                (net.holders(VIP), net.holders(Directors::GATEWAY)),
+                (vec![second], vec![second])
+            );
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn the_last_agents_death_takes_nothing_down() {
+    in_guest(Guest::kernel().virtual_time(), || -> anyhow::Result<()> {
+        let mut net = nat_pair("");
+        let first = net.holder(VIP);
+        net.unplug(first);
+        let second = eventually(
+            "the other one has the VIP",
+            SETTLED,
+            || net.holders(VIP),
+            |holders| *holders == [1 - first],
+        )[0];
+        // Now it knows of nobody else.
+        std::thread::sleep(SETTLED);
+        net.agents[second].kill();
+        std::thread::sleep(SETTLED);
+        assert_eq!(net.holders(VIP), [second]);
+        is_served(&net);
+        let (gap, lost) = under_load(&mut net, |net| net.agents[second].run());
+        assert_eq!((lost, gap <= 3 * EVERY), (0, true), "{gap:?}");
+        assert_eq!(net.holders(VIP), [second]);
+        Ok(())
+    });
+}
+
+#[test]
+fn who_is_told_to_go_hands_over_and_nothing_is_lost() {
+    in_guest(Guest::kernel().virtual_time(), || -> anyhow::Result<()> {
+        let mut net = nat_pair("failover: {preemptDelaySeconds: 2}");
+        let first = net.holder(VIP);
+        let probe = Probe::start(&net.client, WEB, EVERY);
+        std::thread::sleep(Duration::from_secs(1));
+        let since = Instant::now();
+        net.agents[first].stop();
+        std::thread::sleep(SETTLED);
+        assert_eq!(net.holders(VIP), [1 - first]);
+        // And back: the one that it belongs to waits a while, then takes it over.
+        net.agents[first].run();
+        std::thread::sleep(SETTLED);
+        assert_eq!(net.holders(VIP), [first]);
+        let attempts = probe.end();
+        assert_eq!(lost(&attempts, since), 0, "of {}", attempts.len());
+        Ok(())
+    });
+}
