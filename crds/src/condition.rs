@@ -19,6 +19,8 @@ pub const READY: &str = "Ready";
 pub const CONFLICTED: &str = "Conflicted";
 /// Clients that run on the directors, or on the real servers, are served too.
 pub const REACHABLE_FROM_NODES: &str = "ReachableFromNodes";
+/// Established connections go on when the director that carries them dies.
+pub const SURVIVES_FAILOVER: &str = "SurvivesFailover";
 
 /// Sets a condition and keeps its transition time unless the status flips. Returns whether the status flipped or the
 /// condition is new.

@@ -6,6 +6,7 @@ mod liveness;
 mod mark;
 mod queue;
 mod report;
+mod takeover;
 #[cfg(test)]
 #[allow(clippy::expect_used, clippy::panic)]
 mod tests;
@@ -13,6 +14,8 @@ mod tests;
 pub use decide::Decision;
 pub use liveness::Liveness;
 pub use queue::{Queue, Target};
+
+use report::Router;
 
 use crate::api::{Doomed, Written};
 use crate::watch::Delta;
@@ -62,6 +65,8 @@ pub struct State {
     deleted: HashMap<Key, Option<String>>,
     /// Slices that the watch saw go, with their uids: the answer to a write of ours may come after that.
     ended: HashMap<Key, Option<String>>,
+    /// Who was last seen to carry each virtual router.
+    carriers: HashMap<Router, String>,
     events: Vec<Event>,
 }
 
@@ -131,7 +136,7 @@ impl State {
                 let known = |key: &Key| self.snapshot.lvs_node(&key.name).map(|o| version(&**o));
                 match news(delta, known) {
                     News::Set(object) => self.set_lvs_node(object, now),
-                    News::Gone(key) => self.remove_lvs_node(&key.name),
+                    News::Gone(key) => self.remove_lvs_node(&key.name, now),
                     News::Synced => drop(self.synced.insert("LVSNode")),
                     News::Old => {}
                 }

@@ -8,8 +8,10 @@ pub use settings::{NodeSettings, node_settings, seniority};
 
 use crate::listing::listing;
 use crate::{Snapshot, Verdict, reason, selector};
+use ipnet::IpNet;
 use lvs_crds::{DirectorGroup, Member, VirtualRouter};
 use members::Choice;
+use std::net::IpAddr;
 
 /// What is to be made of one DirectorGroup.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -119,6 +121,9 @@ fn conflicted(
     members: &[Member],
     snapshot: &Snapshot,
 ) -> Verdict {
+    if let Some(verdict) = common_gateway(name, group, snapshot) {
+        return verdict;
+    }
     let nodes = members.iter().map(|member| {
         let others = snapshot.director_groups().filter(|(other, _)| *other != name);
         let others = others.map(|(_, other)| &**other);
@@ -126,4 +131,26 @@ fn conflicted(
         (member.node.as_str(), common)
     });
     settings::conflicted(group, nodes)
+}
+
+/// One address can be a gateway of one group only.
+fn common_gateway(name: &str, group: &DirectorGroup, snapshot: &Snapshot) -> Option<Verdict> {
+    let own: Vec<IpAddr> = gateways(group).collect();
+    let others = snapshot.director_groups().filter(|(other, _)| *other != name);
+    let mut shared = others.filter_map(|(other, object)| {
+        let address = gateways(object).find(|address| own.contains(address))?;
+        Some((other, address))
+    });
+    let (other, address) = shared.next()?;
+    let text = format!(
+        "spec.natGateways: {address} is a natGateway of DirectorGroup {other} too, and an address can be in one place only; \
+         use another in one of the groups"
+    );
+    Some(Verdict::yes(reason::GATEWAY_CONFLICT, text))
+}
+
+/// The addresses of a group's NAT gateways.
+pub fn gateways(group: &DirectorGroup) -> impl Iterator<Item = IpAddr> {
+    let addresses = group.spec.nat_gateways.iter();
+    addresses.filter_map(|gateway| Some(gateway.address.parse::<IpNet>().ok()?.addr()))
 }

@@ -4,6 +4,7 @@
 //! back into the snapshot, and ask [`virtual_service_status`] what its status is. The operator does so against the
 //! API server, the standalone agent against a folder of files.
 
+mod carriers;
 mod claim;
 mod group;
 mod key;
@@ -23,9 +24,10 @@ mod snapshot;
 pub mod spread;
 mod status;
 
+pub use carriers::{carrier_of, services_floating_with};
 pub use claim::{Claim, Place, held, wanted};
 pub use group::{
-    GroupResolution, NodeSettings, directors, node_settings, resolve_group, seniority,
+    GroupResolution, NodeSettings, directors, gateways, node_settings, resolve_group, seniority,
 };
 pub use key::Key;
 pub use node::NodeFacts;

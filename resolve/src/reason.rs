@@ -88,3 +88,23 @@ pub const VIP_IS_LOCAL: &str = "VIPIsLocal";
 pub const REPLIES_BYPASS_DIRECTOR: &str = "RepliesBypassDirector";
 /// No VirtualService selects the RealServer.
 pub const NOT_SELECTED: &str = "NotSelected";
+
+/// Nobody carries the VIP.
+pub const NO_ACTIVE_DIRECTOR: &str = "NoActiveDirector";
+/// Another group has the same NAT gateway, or a VIP is one.
+pub const GATEWAY_CONFLICT: &str = "GatewayConflict";
+
+/// Connections survive their director.
+pub const CONNECTIONS_SYNCED: &str = "ConnectionsSynced";
+/// There are no connections that could end.
+pub const ONE_PACKET: &str = "OnePacket";
+/// Nobody could take over.
+pub const ONE_DIRECTOR: &str = "OneDirector";
+/// Connections are not synced, since the group says so.
+pub const SYNC_DISABLED: &str = "SyncDisabled";
+/// Connections are not synced, since a real server is of another address family than its service.
+pub const MIXED_FAMILIES: &str = "MixedFamilies";
+/// Connections end, since their addresses are the director's own.
+pub const MASQUERADE: &str = "Masquerade";
+/// Connections end, since their replies go to one director.
+pub const NO_FLOATING_GATEWAY: &str = "NoFloatingGateway";

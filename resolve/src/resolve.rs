@@ -127,6 +127,9 @@ fn own_refusal(key: &Key, vs: &VirtualService, snapshot: &Snapshot) -> Option<Re
         );
         return Some(Refusal::Own(reason::NAMESPACE_NOT_ALLOWED, message));
     }
+    if let Some(refusal) = is_gateway(vs, snapshot) {
+        return Some(refusal);
+    }
     vs.spec.addresses.iter().find_map(|written| {
         let nodes: Vec<&str> = snapshot.nodes_with(written.parse().ok()?).collect();
         let node = nodes.first()?;
@@ -135,6 +138,20 @@ fn own_refusal(key: &Key, vs: &VirtualService, snapshot: &Snapshot) -> Option<Re
         );
         Some(Refusal::Own(reason::NODE_ADDRESS, message))
     })
+}
+
+/// A NAT gateway is at one director of its group, whoever carries the VIP.
+fn is_gateway(vs: &VirtualService, snapshot: &Snapshot) -> Option<Refusal> {
+    let vips: Vec<IpAddr> = vs.spec.addresses.iter().filter_map(|a| a.parse().ok()).collect();
+    let mut groups = snapshot.director_groups();
+    let (name, vip) = groups.find_map(|(name, group)| {
+        let vip = group::gateways(group).find(|gateway| vips.contains(gateway))?;
+        Some((name, vip))
+    })?;
+    let message = format!(
+        "spec.addresses: {vip} is a natGateway of DirectorGroup {name}; use another address"
+    );
+    Some(Refusal::Own(reason::GATEWAY_CONFLICT, message))
 }
 
 /// Every mark of ours is in use: more services with marks than anybody has had yet.

@@ -2,6 +2,7 @@
 //! operator and every director compute it from the group's status, so that nobody has to be asked when one dies.
 
 use lvs_crds::{DirectorGroup, VirtualRouter};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 /// The most directors of a group.
@@ -32,6 +33,8 @@ pub enum Floating {
 pub struct Spread<'a> {
     members: Vec<&'a str>,
     routers: &'a [VirtualRouter],
+    /// By home, in the order of their numbers.
+    homes: BTreeMap<&'a str, Vec<&'a VirtualRouter>>,
 }
 
 impl<'a> Spread<'a> {
@@ -39,8 +42,16 @@ impl<'a> Spread<'a> {
     pub fn new(group: &'a DirectorGroup) -> Option<Self> {
         let status = group.status.as_ref()?;
         let members: Vec<&str> = status.members.iter().map(|member| member.node.as_str()).collect();
-        let spreads = members.len() > 1 && !status.virtual_routers.is_empty();
-        spreads.then_some(Self { members, routers: &status.virtual_routers })
+        let routers = &status.virtual_routers;
+        if members.len() < 2 || routers.is_empty() {
+            return None;
+        }
+        let mut homes: BTreeMap<&str, Vec<&VirtualRouter>> = BTreeMap::new();
+        for router in routers {
+            homes.entry(&router.home).or_default().push(router);
+        }
+        homes.values_mut().for_each(|routers| routers.sort_by_key(|router| router.number));
+        Some(Self { members, routers, homes })
     }
 
     /// The group's virtual routers.
@@ -54,13 +65,11 @@ impl<'a> Spread<'a> {
             Floating::Vip(address) => address.to_string(),
             Floating::NatGateway => "nat-gateway".to_owned(),
         };
-        let home = |router: &&VirtualRouter| hash(&[&key, &router.home]);
         // Homes first, so that a change of their number of routers moves nothing to another director.
-        let best = self.routers.iter().max_by_key(|router| (home(router), &router.home))?;
-        let mut of_home: Vec<_> = self.routers.iter().filter(|r| r.home == best.home).collect();
-        of_home.sort_by_key(|router| router.number);
-        let number = hash(&[&key]) % u64::try_from(of_home.len()).ok()?;
-        of_home.get(usize::try_from(number).ok()?).copied()
+        let best = self.homes.iter().max_by_key(|(home, _)| (hash(&[&key, home]), **home));
+        let (_, routers) = best?;
+        let number = hash(&[&key]) % u64::try_from(routers.len()).ok()?;
+        routers.get(usize::try_from(number).ok()?).copied()
     }
 
     /// The directors in the order in which they carry a virtual router: its home first.

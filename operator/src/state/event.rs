@@ -7,7 +7,7 @@ use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime, Time};
 use kube::Resource;
 use kube::api::ObjectMeta;
-use lvs_crds::{CONFLICTED, DEGRADED, REACHABLE_FROM_NODES};
+use lvs_crds::{CONFLICTED, DEGRADED, REACHABLE_FROM_NODES, SURVIVES_FAILOVER};
 use lvs_resolve::reason;
 
 /// The longest note that the API server takes is 1,024 bytes.
@@ -24,7 +24,8 @@ where
     K: Resource<DynamicType = ()>,
 {
     let mut events = Vec::new();
-    for condition in after {
+    // Whether connections survive is decided by a group for all its services: the group tells it.
+    for condition in after.iter().filter(|condition| condition.type_ != SURVIVES_FAILOVER) {
         let old = before.iter().find(|c| c.type_ == condition.type_);
         let changed = match old {
             Some(old) => old.status != condition.status || old.reason != condition.reason,

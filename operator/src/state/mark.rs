@@ -5,10 +5,9 @@ use super::{State, Target, event};
 use jiff::Timestamp;
 use kube::ResourceExt;
 use lvs_crds::{DirectorGroup, LVSNode, RealServer, VirtualService, VirtualServiceSlice};
-use lvs_resolve::{Claim, Key, NodeFacts, directors};
+use lvs_resolve::{Claim, Key, NodeFacts, directors, gateways};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 impl State {
@@ -52,25 +51,35 @@ impl State {
 
     pub(super) fn set_group(&mut self, object: DirectorGroup) {
         let name = object.name_any();
-        let (spec, members) = (object.spec.clone(), directors(&object));
-        let numbers = numbers(&object);
         let old = self.snapshot.set_director_group(object);
         self.queue.mark(Target::Group(name.clone()));
-        if old.as_ref().is_none_or(|old| old.spec != spec || self::numbers(old) != numbers) {
-            self.mark_groups_of_several();
-        }
-        if old.as_ref().is_none_or(|old| old.spec != spec || directors(old) != members) {
+        let Some(new) = self.snapshot.director_group(&name).cloned() else { return };
+        let old = old.as_deref();
+        let spec = old.is_none_or(|old| old.spec != new.spec);
+        let numbers = old.is_none_or(|old| numbers(old) != numbers(&new));
+        if spec || numbers || old.is_some_and(|old| directors(old) != directors(&new)) {
             self.mark_group(&name);
-            let before = old.map(|old| directors(&old)).unwrap_or_default();
-            self.mark_groups_with(before.into_iter().chain(members));
+            self.mark_groups();
+        }
+        if spec {
+            self.mark_gateways(old, Some(&new));
         }
     }
 
     pub(super) fn remove_group(&mut self, name: &str) {
         let old = self.snapshot.remove_director_group(name);
+        self.carriers.retain(|(group, _), _| group != name);
         self.mark_group(name);
-        self.mark_groups_of_several();
-        self.mark_groups_with(old.iter().flat_map(|old| directors(old)));
+        self.mark_groups();
+        self.mark_gateways(old.as_deref(), None);
+    }
+
+    /// No VIP is a gateway, of whatever group.
+    fn mark_gateways(&mut self, old: Option<&DirectorGroup>, new: Option<&DirectorGroup>) {
+        let of = |group: Option<&DirectorGroup>| -> BTreeSet<IpAddr> {
+            group.into_iter().flat_map(gateways).collect()
+        };
+        self.mark_addresses(of(old).symmetric_difference(&of(new)));
     }
 
     pub(super) fn set_node(&mut self, name: &str, facts: NodeFacts) {
@@ -101,14 +110,24 @@ impl State {
     pub(super) fn set_slice(&mut self, object: VirtualServiceSlice) {
         let key = Key::of(&object);
         let owner = Key::new(&key.namespace, &object.spec.virtual_service);
+        let group = object.spec.director_group.clone();
+        let mixed = self.is_mixed(&group);
         let old = self.snapshot.set_slice(object);
+        if mixed != self.is_mixed(&group) {
+            self.mark_unsynced(&group);
+        }
         self.mark_service(&owner);
         self.mark_released(old.as_deref(), &key);
         self.mark_twins(old.as_deref(), &key, &owner);
     }
 
     pub(super) fn remove_slice(&mut self, key: &Key) {
+        let group = self.snapshot.slice(key).map(|slice| slice.spec.director_group.clone());
+        let mixed = group.as_ref().is_some_and(|group| self.is_mixed(group));
         if let Some(old) = self.snapshot.remove_slice(key) {
+            if let Some(group) = group.filter(|group| mixed != self.is_mixed(group)) {
+                self.mark_unsynced(&group);
+            }
             self.mark_service(&Key::new(&key.namespace, &old.spec.virtual_service));
             self.mark_released(Some(&old), key);
         }
@@ -117,9 +136,12 @@ impl State {
     pub(super) fn set_lvs_node(&mut self, object: LVSNode, now: Duration) {
         let name = object.name_any();
         self.liveness.heard(&name, now);
+        let before = Report::of(self.snapshot.lvs_node(&name).map(|node| &**node));
+        let after = Report::of(Some(&object));
+        self.carriers_before(&before, &after);
         let old = self.snapshot.set_lvs_node(object);
         let new = self.snapshot.lvs_node(&name).cloned();
-        self.mark_report(&name, old.as_ref(), new.as_ref());
+        self.mark_report(&name, &before, &after, now);
         if old.is_none() {
             self.queue.mark(Target::LvsNode(name.clone()));
         }
@@ -128,11 +150,12 @@ impl State {
         }
     }
 
-    pub(super) fn remove_lvs_node(&mut self, name: &str) {
+    pub(super) fn remove_lvs_node(&mut self, name: &str, now: Duration) {
         self.liveness.forget(name);
         self.snapshot.set_silent(name, false);
-        if let Some(old) = self.snapshot.remove_lvs_node(name) {
-            self.mark_report(name, Some(&old), None);
+        let before = Report::of(self.snapshot.lvs_node(name).map(|node| &**node));
+        if self.snapshot.remove_lvs_node(name).is_some() {
+            self.mark_report(name, &before, &Report::default(), now);
         }
     }
 
@@ -147,10 +170,11 @@ impl State {
             }
             self.queue.mark(Target::LvsNode(node.clone()));
             self.mark_services_of_node(&node);
+            self.mark_groups_with([node]);
         }
     }
 
-    fn mark_service(&mut self, key: &Key) {
+    pub(super) fn mark_service(&mut self, key: &Key) {
         self.queue.mark(Target::VirtualService(key.clone()));
     }
 
@@ -163,6 +187,16 @@ impl State {
             rivals.extend(users.filter(|k| k.namespace != key.namespace).cloned());
         }
         rivals.iter().filter(|rival| *rival != key).for_each(|rival| self.mark_service(rival));
+    }
+
+    fn is_mixed(&self, group: &str) -> bool {
+        self.snapshot.mixed_families(group).next().is_some()
+    }
+
+    /// One service's real servers decide whether any connection of the group is synced.
+    fn mark_unsynced(&mut self, group: &str) {
+        self.queue.mark(Target::Group(group.to_owned()));
+        self.mark_group(group);
     }
 
     /// What a slice had and has no more is free for others.
@@ -194,12 +228,11 @@ impl State {
         groups.into_iter().for_each(|group| self.queue.mark(Target::Group(group)));
     }
 
-    /// Every group that has numbers which no other group may have.
-    fn mark_groups_of_several(&mut self) {
-        let groups = self.snapshot.director_groups();
-        let several = groups.filter(|(_, group)| directors(group).len() > 1);
-        let several: Vec<String> = several.map(|(name, _)| name.clone()).collect();
-        several.into_iter().for_each(|group| self.queue.mark(Target::Group(group)));
+    /// Every group: one may have the say on what another sets, and no two have one number or gateway.
+    fn mark_groups(&mut self) {
+        let groups: Vec<String> =
+            self.snapshot.director_groups().map(|(name, _)| name.clone()).collect();
+        groups.into_iter().for_each(|group| self.queue.mark(Target::Group(group)));
     }
 
     fn mark_selecting(&mut self, key: &Key, labels: &BTreeMap<String, String>) {
@@ -213,9 +246,7 @@ impl State {
     }
 
     fn mark_node(&mut self, name: &str, old: Option<&NodeFacts>, new: Option<&NodeFacts>) {
-        let groups: Vec<String> =
-            self.snapshot.director_groups().map(|(name, _)| name.clone()).collect();
-        groups.into_iter().for_each(|group| self.queue.mark(Target::Group(group)));
+        self.mark_groups();
         self.queue.mark(Target::LvsNode(name.to_owned()));
         let addresses = |facts: Option<&NodeFacts>| -> BTreeSet<IpAddr> {
             let all = facts.iter().flat_map(|f| f.addresses.iter().chain(&f.other_addresses));
@@ -244,11 +275,11 @@ impl State {
 
     /// A report concerns the VirtualServices that wait for it, those whose failures come or go, and all of the node's
     /// only if something changed that holds for all.
-    fn mark_report(&mut self, node: &str, old: Option<&Arc<LVSNode>>, new: Option<&Arc<LVSNode>>) {
-        let (before, after) = (Report::of(old), Report::of(new));
+    fn mark_report(&mut self, node: &str, before: &Report, after: &Report, now: Duration) {
         self.mark_addresses(before.addresses.symmetric_difference(&after.addresses));
-        self.mark_warnings(node, &before, &after);
-        if before.link != after.link {
+        self.mark_warnings(node, before, after);
+        self.mark_routers(before, after, now);
+        if before.link != after.link || before.whole_node != after.whole_node {
             self.mark_groups_with([node.to_owned()]);
         }
         if before.whole_node != after.whole_node || after.programmed < before.programmed {

@@ -64,6 +64,14 @@ impl Queue {
         self.ready.insert(target);
     }
 
+    /// Marks a target for later, unless it is to be looked at anyway.
+    pub fn mark_later(&mut self, target: Target, due: Duration) {
+        if !self.ready.contains(&target) && !self.waiting.contains_key(&target) {
+            self.waiting.insert(target.clone(), due);
+            self.later.insert((due, target));
+        }
+    }
+
     /// The next target, which from now on is being worked on.
     pub fn next(&mut self, now: Duration) -> Option<Target> {
         while let Some((due, _)) = self.later.first()

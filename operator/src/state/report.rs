@@ -1,10 +1,9 @@
 //! What of an agent's report concerns others.
 
-use lvs_crds::LVSNode;
+use lvs_crds::{CarriedRouter, DirectorRole, LVSNode};
 use lvs_resolve::Key;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::sync::Arc;
 
 /// What of a report concerns others.
 #[derive(Default)]
@@ -19,6 +18,17 @@ pub(super) struct Report {
     pub(super) whole_node: WholeNode,
     /// What its DirectorGroups' members and virtual router ids come from.
     pub(super) link: Link,
+    /// The virtual routers of its DirectorGroups.
+    pub(super) routers: BTreeMap<Router, Carried>,
+}
+
+/// DirectorGroup and id of a virtual router.
+pub(super) type Router = (String, i32);
+
+#[derive(PartialEq)]
+pub(super) struct Carried {
+    here: bool,
+    problem: Option<String>,
 }
 
 #[derive(Default, PartialEq)]
@@ -36,7 +46,7 @@ pub(super) struct WholeNode {
 }
 
 impl Report {
-    pub(super) fn of(node: Option<&Arc<LVSNode>>) -> Self {
+    pub(super) fn of(node: Option<&LVSNode>) -> Self {
         let Some((node, status)) = node.and_then(|n| Some((n, n.status.as_ref()?))) else {
             return Self::default();
         };
@@ -62,6 +72,7 @@ impl Report {
             let text = (warning.reason.clone(), warning.message.clone());
             report.warnings.entry(named).or_default().push(text);
         }
+        report.routers = status.virtual_routers.iter().map(carried).collect();
         report.link.macs.clone_from(&status.macs);
         report.link.strangers =
             status.strangers.iter().map(|s| (s.id, s.address.clone())).collect();
@@ -72,6 +83,18 @@ impl Report {
             status.director_of.iter().map(|d| d.group.clone()).collect();
         report
     }
+}
+
+fn carried(router: &CarriedRouter) -> (Router, Carried) {
+    let here = router.role == DirectorRole::Active;
+    let carried = Carried { here, problem: router.problem.clone() };
+    ((router.group.clone(), router.id), carried)
+}
+
+/// The virtual routers of which a report says something new.
+pub(super) fn changed(before: &Report, after: &Report) -> BTreeSet<Router> {
+    let routers = before.routers.keys().chain(after.routers.keys());
+    routers.filter(|r| before.routers.get(*r) != after.routers.get(*r)).cloned().collect()
 }
 
 /// The addresses that a node reports as its own.

@@ -1,6 +1,7 @@
 //! Which change marks what, and that what is so already is not written.
 
 mod concern;
+mod takeover;
 
 use super::*;
 use crate::api::Write;
@@ -227,7 +228,11 @@ fn a_report_concerns_those_that_wait_for_it_and_those_that_it_names() {
     let mut world = World::of(20);
     assert_eq!(world.marked(), Vec::<String>::new());
     world.read_back();
-    assert_eq!(world.marked().len(), 21, "all wait for the first report");
+    assert_eq!(
+        world.marked().len(),
+        22,
+        "all wait for the first report, and the group counts them"
+    );
     world.state.mark_all();
     world.settle();
     let failing = |name: &str| json!({"namespace": "ns", "virtualService": name, "role": "Director", "reason": "Busy", "message": "m"});
@@ -246,7 +251,7 @@ fn a_report_concerns_those_that_wait_for_it_and_those_that_it_names() {
     assert_eq!(world.marked(), ["VirtualService ns/s3", "VirtualService ns/s4"]);
     // What holds for the whole node concerns all of its services.
     world.report("d1", json!({"programmed": programmed, "failureCount": 101}));
-    assert_eq!(world.marked().len(), 20);
+    assert_eq!(world.marked().len(), 21);
     world.report("d1", json!({"programmed": {"resourceVersion": "1"}, "failureCount": 101}));
     assert_eq!(world.marked().len(), 20, "a kernel that was not read back as far as before");
     world.report("d2", json!({"programmed": programmed, "directorOf": []}));
@@ -352,12 +357,12 @@ fn an_agent_that_does_not_report_is_silent_and_comes_back() {
     world.state.look_at_clock(at(90));
     assert_eq!(world.marked(), Vec::<String>::new());
     world.state.look_at_clock(at(91));
-    assert_eq!(world.marked(), ["VirtualService ns/s0", "LVSNode d1"]);
+    assert_eq!(world.marked(), ["DirectorGroup default", "VirtualService ns/s0", "LVSNode d1"]);
     world.now = at(92);
     world.read_back();
     world.marked();
     world.state.look_at_clock(at(92));
-    assert_eq!(world.marked(), ["VirtualService ns/s0", "LVSNode d1"]);
+    assert_eq!(world.marked(), ["DirectorGroup default", "VirtualService ns/s0", "LVSNode d1"]);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::lookup::Lookup;
 use crate::{Claim, Key, NodeFacts, selector};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::ResourceExt;
-use lvs_crds::{LVSNode, RealServer, VirtualService, VirtualServiceSlice};
+use lvs_crds::{IpFamily, LVSNode, RealServer, VirtualService, VirtualServiceSlice, serves};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -32,6 +32,8 @@ pub(super) struct Index {
     holders: Claims<(Key, Origin)>,
     holders_by_address: Lookup<IpAddr, (Key, Claim, Origin)>,
     slices_on_node: Lookup<String, (Key, Key)>,
+    /// Slices with real servers of another family than their services', by DirectorGroup: owner and slice.
+    mixed_families: Lookup<String, (Key, Key)>,
 }
 
 /// What a claim is held by: a slice of this name, or (empty) a reservation.
@@ -122,6 +124,10 @@ impl Index {
         for node in object.spec.real_servers.iter().filter_map(|r| r.node_name.clone()) {
             self.slices_on_node.add(node, (owner.clone(), key.clone()));
         }
+        if is_mixed(object) {
+            let group = object.spec.director_group.clone();
+            self.mixed_families.add(group, (owner.clone(), key.clone()));
+        }
         self.slices_of.add(owner, key.clone());
     }
 
@@ -133,6 +139,7 @@ impl Index {
         for node in object.spec.real_servers.iter().filter_map(|r| r.node_name.as_ref()) {
             self.slices_on_node.remove(node, &(owner.clone(), key.clone()));
         }
+        self.mixed_families.remove(&object.spec.director_group, &(owner.clone(), key.clone()));
         self.slices_of.remove(&owner, key);
     }
 
@@ -269,6 +276,11 @@ impl Snapshot {
         self.index.telling_of.get(key).map(String::as_str)
     }
 
+    /// The VirtualServices of a DirectorGroup with a tunnel to a real server of another address family than their clients'.
+    pub fn mixed_families<'a>(&'a self, group: &str) -> impl Iterator<Item = &'a Key> + use<'a> {
+        self.index.mixed_families.get(&group.to_owned()).map(|(owner, _)| owner)
+    }
+
     /// The slices of a VirtualService, whether it exists or not, by name.
     pub fn slices_of<'a>(
         &'a self,
@@ -276,6 +288,16 @@ impl Snapshot {
     ) -> impl Iterator<Item = (&'a Key, &'a Arc<VirtualServiceSlice>)> + use<'a> {
         self.index.slices_of.get(key).filter_map(|slice| self.slices.get_key_value(slice))
     }
+}
+
+/// Whether a tunnel leads to a real server of a family that no service of the slice has.
+fn is_mixed(slice: &VirtualServiceSlice) -> bool {
+    let services = &slice.spec.services;
+    slice.spec.real_servers.iter().any(|server| {
+        let serves = |service| serves(services, server, service);
+        let family = server.address.parse().ok().map(|address| IpFamily::of(&address));
+        services.iter().any(|service| serves(service) && service.family() != family)
+    })
 }
 
 fn first_label(key: &Key, selector: &LabelSelector) -> Option<Label> {

@@ -93,7 +93,7 @@ fn programmed(report: &LVSNodeStatus) -> Option<u64> {
 pub(crate) fn settled(vs: &VirtualService, snapshot: &Snapshot) -> u64 {
     let group = snapshot.director_group(&vs.spec.director_group);
     let directors = group.map(|g| group::directors(g)).unwrap_or_default();
-    let settled = directors.iter().map(|node| {
+    let settled = directors.iter().filter(|node| snapshot.sees(node)).map(|node| {
         let report = snapshot.lvs_node(node).and_then(|n| n.status.as_ref());
         report.and_then(programmed).unwrap_or(0)
     });

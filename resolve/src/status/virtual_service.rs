@@ -1,7 +1,10 @@
 //! The status of a VirtualService.
 
+mod active;
 mod degraded;
+mod survives;
 
+use self::active::Active;
 use super::director::{Progress, progress};
 use super::{reach, set};
 use crate::listing::listing;
@@ -10,8 +13,8 @@ use crate::{Key, Resolution, Snapshot, Verdict, reason};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use lvs_crds::{
     ACCEPTED, AVAILABLE, DEGRADED, DirectorRole, DirectorStatus, Forwarding, PROGRAMMED,
-    REACHABLE_FROM_NODES, RESOLVED, ServicePort, VirtualService, VirtualServiceDisplay,
-    VirtualServiceSlice, VirtualServiceStatus,
+    REACHABLE_FROM_NODES, RESOLVED, SURVIVES_FAILOVER, ServicePort, VirtualService,
+    VirtualServiceDisplay, VirtualServiceSlice, VirtualServiceStatus,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -26,13 +29,16 @@ pub fn virtual_service_status(
 ) -> Option<VirtualServiceStatus> {
     let vs = snapshot.virtual_service(key)?;
     let slices: Vec<_> = snapshot.slices_of(key).map(|(_, slice)| slice).collect();
+    let addresses = addresses(resolution, &slices);
     let view = View {
         key,
         vs,
         resolution,
         snapshot,
         progress: progresses(key, resolution, &slices, snapshot),
+        active: Active::of(resolution, &addresses, snapshot),
         slices,
+        addresses: &addresses,
     };
     let generation = vs.metadata.generation;
     let mut conditions = vs.status.as_ref().map(|s| s.conditions.clone()).unwrap_or_default();
@@ -43,20 +49,20 @@ pub fn virtual_service_status(
     put(AVAILABLE, &view.available());
     put(DEGRADED, &view.degraded());
     put(REACHABLE_FROM_NODES, &view.reachable_from_nodes());
-    let addresses = view.addresses();
+    put(SURVIVES_FAILOVER, &view.survives_failover());
     Some(VirtualServiceStatus {
         observed_generation: generation,
         conditions,
         display: Some(VirtualServiceDisplay {
-            addresses: view.display_addresses(&addresses),
+            addresses: view.display_addresses(),
             ports: ports(vs),
-            active: resolution.directors.first().cloned().unwrap_or_default(),
+            active: view.active.nodes.join(","),
             real_servers: format!(
                 "{}/{}",
                 resolution.real_servers.healthy, resolution.real_servers.total
             ),
         }),
-        addresses,
+        addresses: addresses.clone(),
         firewall_mark: view.firewall_mark(),
         directors: view.directors(),
         real_servers: Some(resolution.real_servers.clone()),
@@ -69,7 +75,10 @@ struct View<'a> {
     resolution: &'a Resolution,
     snapshot: &'a Snapshot,
     progress: Vec<(&'a str, Progress)>,
+    active: Active<'a>,
     slices: Vec<&'a Arc<VirtualServiceSlice>>,
+    /// The VIPs in use.
+    addresses: &'a [String],
 }
 
 fn progresses<'a>(
@@ -81,7 +90,23 @@ fn progresses<'a>(
     let newest = slices.iter().map(|slice| version(slice)).max().unwrap_or(0);
     let group = &resolution.director_group;
     let of = |node: &'a String| (node.as_str(), progress(key, node, group, newest, snapshot));
-    resolution.directors.iter().map(of).collect()
+    resolution.directors.iter().filter(|node| snapshot.sees(node)).map(of).collect()
+}
+
+/// The VIPs in use: a spec that is not accepted leaves the earlier ones in use.
+fn addresses(resolution: &Resolution, slices: &[&Arc<VirtualServiceSlice>]) -> Vec<String> {
+    if resolution.accepted.status {
+        return resolution.addresses.iter().map(ToString::to_string).collect();
+    }
+    let services = slices.iter().take(1).flat_map(|s| &s.spec.services);
+    let mut addresses: Vec<String> = services
+        .flat_map(|s| match &s.firewall_mark {
+            Some(mark) => mark.addresses.clone(),
+            None => vec![s.address.clone()],
+        })
+        .collect();
+    addresses.dedup();
+    addresses
 }
 
 impl View<'_> {
@@ -126,18 +151,13 @@ impl View<'_> {
             let accepted = &self.resolution.accepted;
             return Verdict::no(&accepted.reason, &accepted.message);
         }
-        let Some((_, active)) = self.progress.first() else { return self.no_director() };
+        if self.progress.is_empty() {
+            return self.no_director();
+        }
         if !self.slices.iter().any(healthy) {
             return Verdict::no(reason::NO_REAL_SERVERS, self.no_real_servers());
         }
-        let yes = Verdict::yes(reason::AVAILABLE, "Clients are served.");
-        match active {
-            Progress::Programmed => yes,
-            Progress::Failed(text) => Verdict::no(reason::NOT_PROGRAMMED, text),
-            Progress::Pending(_) | Progress::Silent(_) if self.served_before() => yes,
-            Progress::Silent(text) => Verdict::no(reason::AGENT_SILENT, text),
-            Progress::Pending(text) => Verdict::no(reason::PENDING, text),
-        }
+        self.served()
     }
 
     fn no_real_servers(&self) -> String {
@@ -155,15 +175,19 @@ impl View<'_> {
         let was = status.conditions.iter().any(|c| c.type_ == AVAILABLE && c.status == "True");
         let display = status.display.as_ref();
         was && display.is_some_and(|d| d.ports == ports(self.vs))
-            && self.addresses().iter().all(|a| status.addresses.contains(a))
+            && self.addresses.iter().all(|a| status.addresses.contains(a))
     }
 
     fn no_director(&self) -> Verdict {
         let group = &self.resolution.director_group;
-        Verdict::no(
-            reason::NO_DIRECTOR,
-            format!("DirectorGroup {group} has no director; see its condition Ready"),
-        )
+        let text = match self.resolution.directors.as_slice() {
+            [] => format!("DirectorGroup {group} has no director; see its condition Ready"),
+            others => format!(
+                "This machine is none of the directors of DirectorGroup {group}: {}",
+                listing(others, 8)
+            ),
+        };
+        Verdict::no(reason::NO_DIRECTOR, text)
     }
 
     /// Whether the slices that there are are the slices to have.
@@ -177,32 +201,16 @@ impl View<'_> {
             })
     }
 
-    /// The VIPs in use: a spec that is not accepted leaves the earlier ones in use.
-    fn addresses(&self) -> Vec<String> {
-        if self.resolution.accepted.status {
-            return self.resolution.addresses.iter().map(ToString::to_string).collect();
-        }
-        let services = self.slices.iter().take(1).flat_map(|s| &s.spec.services);
-        let mut addresses: Vec<String> = services
-            .flat_map(|s| match &s.firewall_mark {
-                Some(mark) => mark.addresses.clone(),
-                None => vec![s.address.clone()],
-            })
-            .collect();
-        addresses.dedup();
-        addresses
-    }
-
     fn firewall_mark(&self) -> Option<i64> {
         let mut services = self.slices.iter().take(1).flat_map(|s| &s.spec.services);
         services.find_map(|s| s.firewall_mark.as_ref()).map(|m| m.mark)
     }
 
     /// For `kubectl get`: the VIPs, and the networks that are balanced besides.
-    fn display_addresses(&self, vips: &[String]) -> String {
+    fn display_addresses(&self) -> String {
         let mark = self.vs.spec.firewall_mark.as_ref();
         let networks = mark.map(|m| m.destinations.as_slice()).unwrap_or_default();
-        let all: Vec<&str> = vips.iter().chain(networks).map(String::as_str).collect();
+        let all: Vec<&str> = self.addresses.iter().chain(networks).map(String::as_str).collect();
         all.join(",")
     }
 
@@ -220,12 +228,15 @@ impl View<'_> {
     }
 
     fn directors(&self) -> Vec<DirectorStatus> {
-        let of = |(index, (node, progress)): (usize, &(&str, Progress))| DirectorStatus {
+        let of = |(node, progress): &(&str, Progress)| DirectorStatus {
             node: (*node).to_owned(),
-            role: if index == 0 { DirectorRole::Active } else { DirectorRole::Standby },
+            role: match self.active.nodes.contains(node) {
+                true => DirectorRole::Active,
+                false => DirectorRole::Standby,
+            },
             problem: progress.problem().map(str::to_owned),
         };
-        self.progress.iter().enumerate().map(of).collect()
+        self.progress.iter().map(of).collect()
     }
 }
 

@@ -15,7 +15,10 @@ impl View<'_> {
             .map(|l| (l.reason, format!("RealServer {} is left out: {}", l.real_server, l.message)))
             .collect();
         for (node, progress) in &self.progress {
-            if self.snapshot.is_silent(node) && !matches!(progress, Progress::Failed(_)) {
+            // Of several directors the group tells it, once for all services that others carry.
+            let matters = self.progress.len() < 2 || self.active.nodes.contains(node);
+            let silent_here = self.snapshot.is_silent(node) && matters;
+            if silent_here && !matches!(progress, Progress::Failed(_)) {
                 problems.push((reason::AGENT_SILENT, silent(node)));
             }
         }

@@ -1,0 +1,125 @@
+//! Which of the directors carry a service's VIPs, and whether clients are served by it.
+
+use super::View;
+use crate::carriers::{carried, carrier, floating};
+use crate::listing::listing;
+use crate::spread::Spread;
+use crate::status::director::Progress;
+use crate::{Resolution, Snapshot, Verdict, reason};
+use std::net::IpAddr;
+
+/// Who carries a VirtualService's VIPs.
+pub(super) struct Active<'a> {
+    /// Their names, in the order of the VIPs, each once.
+    pub(super) nodes: Vec<&'a str>,
+    /// What nobody carries: how messages call it, and its virtual router's id.
+    nobody: Option<(String, Option<i32>)>,
+}
+
+impl<'a> Active<'a> {
+    pub(super) fn of(
+        resolution: &'a Resolution,
+        addresses: &[String],
+        snapshot: &'a Snapshot,
+    ) -> Self {
+        let directors = resolution.directors.iter().map(String::as_str);
+        if resolution.directors.len() < 2 {
+            return Self { nodes: directors.collect(), nobody: None };
+        }
+        let name = &resolution.director_group;
+        let group = snapshot.director_group(name);
+        let Some((group, spread)) = group.and_then(|group| Some((group, Spread::new(group)?)))
+        else {
+            return Self { nodes: Vec::new(), nobody: Some(("its VIPs".to_owned(), None)) };
+        };
+        let vips: Vec<IpAddr> = addresses.iter().filter_map(|a| a.parse().ok()).collect();
+        let floating = floating(&vips, group, snapshot);
+        if floating.is_empty() {
+            // Nothing that moves: routers in front of the directors choose among them.
+            return Self { nodes: directors.collect(), nobody: None };
+        }
+        let mut active = Self { nodes: Vec::new(), nobody: None };
+        for (index, floating) in floating.into_iter().enumerate() {
+            let router = spread.router_of(floating);
+            match router.and_then(|router| carrier(name, &spread, router, snapshot)) {
+                Some(node) if active.nodes.contains(&node) => {}
+                Some(node) => active.nodes.push(node),
+                None => {
+                    let what = vips.get(index).map(|vip| format!("VIP {vip}"));
+                    let what = what.unwrap_or_else(|| "the group's natGateways".to_owned());
+                    active.nobody.get_or_insert((what, router.map(|router| router.id)));
+                }
+            }
+        }
+        active
+    }
+}
+
+impl View<'_> {
+    /// What the directors that carry the VIPs say. Others may be out meanwhile.
+    pub(super) fn served(&self) -> Verdict {
+        let active = |(node, _): &&(&str, Progress)| self.active.nodes.contains(node);
+        let mut progress: Vec<&Progress> =
+            self.progress.iter().filter(active).map(|(_, progress)| progress).collect();
+        if let Some((what, router)) = &self.active.nobody {
+            if self.snapshot.is_cluster() {
+                return self.nobody(what, *router);
+            }
+            // Whether another machine carries it cannot be known here; this one stands by.
+            progress = self.progress.iter().map(|(_, progress)| progress).collect();
+        }
+        let verdicts = progress.into_iter().map(|progress| self.one(progress));
+        let mut verdicts: Vec<Verdict> = verdicts.collect();
+        match verdicts.iter().position(|verdict| !verdict.status) {
+            Some(worst) => verdicts.swap_remove(worst),
+            None => available(),
+        }
+    }
+
+    fn one(&self, progress: &Progress) -> Verdict {
+        match progress {
+            Progress::Programmed => available(),
+            Progress::Failed(text) => Verdict::no(reason::NOT_PROGRAMMED, text),
+            Progress::Pending(_) | Progress::Silent(_) if self.served_before() => available(),
+            Progress::Silent(text) => Verdict::no(reason::AGENT_SILENT, text),
+            Progress::Pending(text) => Verdict::no(reason::PENDING, text),
+        }
+    }
+
+    fn nobody(&self, what: &str, router: Option<i32>) -> Verdict {
+        let group = &self.resolution.director_group;
+        let Some(id) = router else {
+            let text = format!(
+                "DirectorGroup {group} has no virtual router that {what} could float with; see its condition Degraded"
+            );
+            return Verdict::no(reason::NO_ACTIVE_DIRECTOR, text);
+        };
+        let mut heard = false;
+        let says = self.progress.iter().map(|(node, progress)| {
+            let carried = carried(group, id, node, self.snapshot);
+            heard |= carried.is_some();
+            match (carried.and_then(|carried| carried.problem.as_ref()), progress.problem()) {
+                (Some(problem), _) => format!("node {node}: {problem}"),
+                (None, Some(problem)) => problem.to_owned(),
+                (None, None) if carried.is_none() => {
+                    format!("node {node}: awaits its report of virtual router {id}")
+                }
+                (None, None) => format!("node {node} stands by"),
+            }
+        });
+        let says: Vec<String> = says.collect();
+        let says = listing(&says, 4);
+        match heard {
+            true => Verdict::no(
+                reason::NO_ACTIVE_DIRECTOR,
+                format!("No director carries {what} (virtual router {id}): {says}"),
+            ),
+            false if self.served_before() => available(),
+            false => Verdict::no(reason::PENDING, says),
+        }
+    }
+}
+
+fn available() -> Verdict {
+    Verdict::yes(reason::AVAILABLE, "Clients are served.")
+}
