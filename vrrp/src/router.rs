@@ -193,8 +193,10 @@ impl Router {
             _ if heard.priority < ill && self.settings.priority >= ill => Some(Duration::ZERO),
             wait => wait,
         };
-        // The skew lets the best of several that wait go first.
-        let at = wait.map(|wait| now + wait + self.skew());
+        // The skew lets the best of several that wait go first. Somebody who just gave up to a better one says so once: that
+        // one is heard within an interval.
+        let least = centiseconds(heard.interval);
+        let at = wait.map(|wait| now + wait.max(least) + self.skew());
         self.preempt_at = match (self.preempt_at, at) {
             (Some(before), Some(at)) => Some(before.min(at)),
             (_, at) => at,

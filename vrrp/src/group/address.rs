@@ -9,12 +9,15 @@ use std::time::Duration;
 
 /// How long an answer to a probe may take.
 const ANSWER: Duration = Duration::from_millis(200);
-/// How long an address that somebody else has is left alone.
+/// How long an address that a stranger has is left alone before the next probe.
 const BLOCKED: Duration = Duration::from_secs(10);
+/// The same for one that a member has by another configuration, which may change any time.
+const LOST: Duration = Duration::from_secs(1);
 /// Somebody who was not seen for so long is not there any more: longer than the time between two probes.
 const GONE: Duration = Duration::from_secs(15);
-/// One who answers for an address beside us is answered at most this often.
-const AGAIN: Duration = Duration::from_secs(1);
+/// How long after somebody else was seen with an address of ours we announce it again: not before whoever takes it over
+/// rightly has said so.
+const DEFENCE: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Debug)]
 pub(super) struct Claim {
@@ -42,7 +45,6 @@ pub(super) enum Pending {
 struct Rival {
     first: Duration,
     last: Duration,
-    answered: Option<Duration>,
 }
 
 impl Claim {
@@ -166,11 +168,13 @@ impl Group {
     /// Whatever was to be decided about these addresses now.
     pub(super) fn addresses_due(&mut self, due: Vec<Held>, actions: &mut Vec<Action>) {
         let (mut claim, mut probe, mut release) = (Vec::new(), Vec::new(), Vec::new());
+        let mut defend = Vec::new();
         for held in due {
             let Some(state) = self.claims.get_mut(&held) else { continue };
-            let Some(entry) = self.routers.get(&state.vrid) else { continue };
+            let (vrid, pending, rivalled) = (state.vrid, state.pending, state.rival.is_some());
+            let Some(entry) = self.routers.get(&vrid) else { continue };
             let active = entry.is_active();
-            match state.pending {
+            match pending {
                 Some(Pending::Probing { .. }) => {
                     state.pending = None;
                     state.known = true;
@@ -189,12 +193,18 @@ impl Group {
                     self.held.remove(&held);
                     release.push(held);
                 }
-                None if state.rival.is_some() && self.held.contains(&held) => probe.push(held),
+                None if active && rivalled && self.held.contains(&held) => {
+                    defend.push(held.clone());
+                    probe.push(held);
+                }
                 None => {}
             }
         }
         if !release.is_empty() {
             actions.push(Action::Release(release));
+        }
+        if !defend.is_empty() {
+            actions.push(Action::Announce(defend));
         }
         if !probe.is_empty() {
             actions.push(Action::Probe(probe));
@@ -239,7 +249,7 @@ impl Group {
             claim.rival = None;
         }
         self.report_conflict(held.address.addr(), mac);
-        self.timers.set(Timer::Address(held), self.now + BLOCKED);
+        self.timers.set(Timer::Address(held), self.now + if lost { LOST } else { BLOCKED });
     }
 
     /// Somebody uses what we hold. A member that held it before us may do so for its lifetime and a second, and so may
@@ -253,35 +263,26 @@ impl Group {
         }
         let rival = match &mut claim.rival {
             Some(rival) if now < rival.last + GONE => rival,
-            rival => {
-                *rival = Some(Rival { first: now, last: now, answered: None });
-                self.timers.set(Timer::Address(held), now + grace);
-                return;
-            }
+            rival => rival.insert(Rival { first: now, last: now }),
         };
         rival.last = now;
-        if now < rival.first + grace {
-            return;
-        }
+        let lasting = now >= rival.first + grace;
         let peer = self.peers.iter().find(|(_, peer)| peer.has(mac));
         let peer = peer.map(|(address, peer)| (*address, peer.heard.is_some()));
-        let quiet = rival.answered.is_some_and(|at| now < at + AGAIN);
-        let vrid = claim.vrid;
+        if lasting {
+            self.report_conflict(held.address.addr(), mac);
+        }
         match peer {
             // Both hold it, by configurations that differ. Whatever those say, both know who has the higher address.
-            Some((other, true)) if other > self.config.own => {
+            Some((other, true)) if lasting && other > self.config.own => {
                 self.held.remove(&held);
                 actions.push(Action::Release(vec![held.clone()]));
                 self.block(held, mac, true);
-                return;
             }
-            Some(_) if !quiet => {
-                rival.answered = Some(now);
-                self.announce(vrid, vec![held.clone()], actions);
-            }
-            _ => {}
+            None if lasting => {}
+            _ if self.timers.is_set(&Timer::Address(held.clone())) => {}
+            _ => self.timers.set(Timer::Address(held), now + DEFENCE),
         }
-        self.report_conflict(held.address.addr(), mac);
     }
 
     fn report_conflict(&mut self, address: IpAddr, mac: Mac) {

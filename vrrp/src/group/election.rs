@@ -55,7 +55,12 @@ impl Group {
                 self.advertise(vrid, actions);
                 self.announce_all(vrid, actions);
             }
-            Outcome::GaveUp => self.step_down(vrid, actions),
+            Outcome::GaveUp => {
+                self.step_down(vrid, actions);
+                // After a partition the other one may not have heard of us, and hosts may still send to us: it announces
+                // again when it hears of a contender.
+                self.advertise(vrid, actions);
+            }
             Outcome::Nothing | Outcome::Advertise | Outcome::TookOver(_) => {}
         }
         self.arm(vrid);

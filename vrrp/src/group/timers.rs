@@ -46,6 +46,10 @@ impl Timers {
         }
     }
 
+    pub(super) fn is_set(&self, timer: &Timer) -> bool {
+        self.at.contains_key(timer)
+    }
+
     pub(super) fn first(&self) -> Option<Duration> {
         self.order.first().map(|(at, _)| *at)
     }

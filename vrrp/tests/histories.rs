@@ -1,0 +1,94 @@
+//! Groups of directors over minutes of virtual time, under faults by chance. One history again, step by step:
+//! `KUBE_LVS_SEED=7 cargo test -p lvs-vrrp --test histories one -- --nocapture`
+
+#![allow(clippy::expect_used, clippy::panic)] // Test code, also where no #[test] is near.
+
+#[path = "histories/chance.rs"]
+mod chance;
+#[path = "histories/check.rs"]
+mod check;
+#[path = "histories/director.rs"]
+mod director;
+#[path = "histories/faults.rs"]
+mod faults;
+#[path = "histories/link.rs"]
+mod link;
+
+use chance::Chance;
+use check::Check;
+use link::{Bug, Link};
+use std::time::Duration;
+
+const HISTORIES: u64 = 300;
+const LONG: Duration = Duration::from_secs(12);
+
+/// One history; what was wrong in it, if anything was.
+fn history(seed: u64, bug: Option<Bug>, trace: bool) -> Result<(), String> {
+    let mut link = Link::new(Chance::new(seed), bug, trace);
+    let mut check = Check::default();
+    let told = |error: String, link: &Link| format!("after {:?}: {error}", link.now);
+    for _ in 0..3 + link.chance.below(6) {
+        let pause = match link.chance.below(3) {
+            0 => link.chance.up_to(Duration::from_secs(1)),
+            1 => link.chance.up_to(Duration::from_secs(4)),
+            _ => LONG,
+        };
+        run(&mut link, &mut check, pause).map_err(|error| told(error, &link))?;
+        faults::one(&mut link, &mut check);
+    }
+    run(&mut link, &mut check, 2 * LONG).map_err(|error| told(error, &link))
+}
+
+/// Time passes.
+fn run(link: &mut Link, check: &mut Check, pause: Duration) -> Result<(), String> {
+    let end = link.now + pause;
+    let mut looked = Duration::ZERO;
+    loop {
+        let went_on = link.step(end);
+        if std::mem::take(&mut link.changed) || link.now > looked + Duration::from_millis(50) {
+            looked = link.now;
+            check.all(link)?;
+        }
+        if !went_on {
+            return Ok(());
+        }
+    }
+}
+
+#[test]
+fn each_address_is_on_one_director_under_any_faults() {
+    for seed in 0..HISTORIES {
+        if let Err(error) = history(seed, None, false) {
+            panic!("KUBE_LVS_SEED={seed}: {error}");
+        }
+    }
+}
+
+#[test]
+fn one() {
+    let Some(seed) = std::env::var("KUBE_LVS_SEED").ok().and_then(|seed| seed.parse().ok()) else {
+        return;
+    };
+    if let Err(error) = history(seed, None, true) {
+        panic!("{error}");
+    }
+}
+
+#[test]
+fn each_bug_is_found() {
+    for bug in [
+        Bug::NoAnnouncement,
+        Bug::NoRenewal,
+        Bug::NoLifetime,
+        Bug::PriorityInverted,
+        Bug::DeafToPriorityZero,
+        Bug::NoRelease,
+    ] {
+        let found =
+            (0..200).find_map(|seed| history(seed, Some(bug), false).err().map(|e| (seed, e)));
+        match found {
+            Some((seed, error)) => println!("{bug:?} is found by seed {seed}: {error}"),
+            None => panic!("{bug:?} is not found"),
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! What goes wrong, or is changed.
+
+use crate::check::{Check, Planned};
+use crate::link::Link;
+use lvs_vrrp::Event;
+use std::time::Duration;
+
+/// The most directors that a history comes to.
+const MOST: usize = 9;
+
+/// Something happens to somebody.
+pub fn one(link: &mut Link, check: &mut Check) {
+    let number = link.chance.below(link.directors.len());
+    let settled = Check::settled(link);
+    let alone =
+        !link.directors.iter().any(|other| other.number != number && other.works() && other.up);
+    let what = link.chance.below(20);
+    let room = link.directors.len() < MOST;
+    link.disturbed = link.now;
+    link.changed = true;
+    let director = &mut link.directors[number];
+    let lives = director.group.as_ref().is_some_and(|group| !group.report().live.is_empty());
+    let runs = director.group.is_some();
+    let mut handed_over = false;
+    let mut goes = false;
+    match what {
+        0..=3 if runs => {
+            link.say(|| format!("node{number} is killed"));
+            let director = &mut link.directors[number];
+            director.group = None;
+            director.died = lives.then_some(link.now);
+            director.stopping = None;
+            director.frozen = false;
+            goes = true;
+        }
+        0..=5 if !runs => {
+            director.died = None;
+            link.start(number);
+        }
+        4 | 5 if !director.frozen => {
+            link.say(|| format!("node{number} freezes"));
+            let director = &mut link.directors[number];
+            director.frozen = true;
+            director.died = lives.then_some(link.now);
+            goes = true;
+        }
+        4..=5 if director.frozen => {
+            director.died = None;
+            link.say(|| format!("node{number} thaws"));
+            link.thaw(number);
+        }
+        6..=8 => {
+            let two = link.chance.one_in(2);
+            for part in 0..link.parts.len() {
+                link.parts[part] = if two { link.chance.below(2) } else { 0 };
+            }
+            link.say(|| format!("parts: {:?}", link.parts));
+            link.meet();
+        }
+        9 | 10 => {
+            director.up = !director.up;
+            goes = !director.up;
+            link.say(|| format!("node{number} is plugged in or out"));
+            link.meet();
+            link.notice(number);
+        }
+        11 => link.slowest = Duration::from_millis(link.chance.pick(&[0, 0, 10, 50])),
+        12 | 13 if runs && !director.frozen => {
+            director.stopping = Some(link.now);
+            handed_over = !alone && director.up;
+            goes = true;
+            link.say(|| format!("node{number} is stopped"));
+            link.handle(number, Event::Stop);
+        }
+        14 if room => {
+            link.truth.members.insert(link.directors.len());
+            link.publish();
+            link.add_director(link.directors.len());
+        }
+        15 if link.truth.members.len() > 2 => {
+            let members: Vec<_> = link.truth.members.iter().copied().collect();
+            let gone = link.chance.pick(&members);
+            link.truth.members.remove(&gone);
+            link.publish();
+        }
+        16 => {
+            let new = link.truth.vips.last().map_or(0, |last| last + 1);
+            link.truth.vips.insert(new);
+            link.publish();
+        }
+        17 if link.truth.vips.len() > 1 => {
+            let vips: Vec<_> = link.truth.vips.iter().copied().collect();
+            let gone = link.chance.pick(&vips);
+            link.truth.vips.remove(&gone);
+            link.publish();
+        }
+        _ => {
+            director.ill = !director.ill;
+            link.say(|| format!("node{number} falls ill or gets well"));
+            link.notice(number);
+        }
+    }
+    check.planned = settled.filter(|_| goes).map(|before| Planned {
+        who: number,
+        since: link.now,
+        handed_over,
+        before,
+        disturbed: link.disturbed,
+    });
+}

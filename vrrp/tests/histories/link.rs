@@ -1,0 +1,394 @@
+//! The link between directors, and a client on it that believes what was announced last.
+
+use crate::chance::Chance;
+use crate::director::{Director, Item, Rules, Truth, mac, own};
+use lvs_vrrp::{Action, Event, Group, Held, Mac};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// A bug, put in from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bug {
+    NoAnnouncement,
+    NoRenewal,
+    NoLifetime,
+    PriorityInverted,
+    DeafToPriorityZero,
+    NoRelease,
+}
+
+/// Something that happens at its time.
+enum Occurrence {
+    Arrive {
+        to: usize,
+        item: Item,
+    },
+    /// The director is told of the truth, or of its own link and health.
+    Told {
+        to: usize,
+        truth: Option<Truth>,
+    },
+}
+
+pub struct Link {
+    pub now: Duration,
+    pub rules: Rules,
+    pub chance: Chance,
+    pub directors: Vec<Director>,
+    pub truth: Truth,
+    /// Directors of one part reach each other; the client is in part 0.
+    pub parts: Vec<usize>,
+    pub slowest: Duration,
+    /// Where the client sends to.
+    pub cache: BTreeMap<IpAddr, Mac>,
+    /// When the last thing happened that is no matter of course.
+    pub disturbed: Duration,
+    /// The same, of what directors were told.
+    pub told: Duration,
+    pub bug: Option<Bug>,
+    pub trace: bool,
+    /// What is held, or who is there, is not as it was.
+    pub changed: bool,
+    queue: BTreeMap<(Duration, u64), Occurrence>,
+    sequence: u64,
+}
+
+/// How late a wake-up may be.
+const JITTER: Duration = Duration::from_millis(2);
+/// What fits into a socket's buffer.
+const INBOX: usize = 500;
+
+impl Link {
+    pub fn new(mut chance: Chance, bug: Option<Bug>, trace: bool) -> Self {
+        let count = match chance.below(10) {
+            0 => 5 + chance.below(4),
+            _ => 2 + chance.below(3),
+        };
+        let seconds = Duration::from_secs;
+        let rules = Rules {
+            interval: Duration::from_millis(chance.pick(&[30, 90, 90, 90])),
+            preempt: chance.pick(&[None, Some(seconds(0)), Some(seconds(2)), Some(seconds(2))]),
+            each: if count > 4 { 1 } else { 1 + chance.below(3) },
+            macs_known: chance.one_in(2),
+            inverted: bug == Some(Bug::PriorityInverted),
+        };
+        let mut truth = Truth {
+            members: (0..count).collect(),
+            vips: (0..1 + chance.below(8) as u8).collect(),
+            ..Truth::default()
+        };
+        truth.allocate(&rules);
+        let mut link = Self {
+            now: Duration::from_secs(1000),
+            rules,
+            chance,
+            directors: Vec::new(),
+            truth,
+            parts: Vec::new(),
+            slowest: Duration::ZERO,
+            cache: BTreeMap::new(),
+            disturbed: Duration::from_secs(1000),
+            told: Duration::from_secs(1000),
+            bug,
+            trace,
+            changed: true,
+            queue: BTreeMap::new(),
+            sequence: 0,
+        };
+        for number in 0..count {
+            link.add_director(number);
+        }
+        link
+    }
+
+    pub fn say(&self, text: impl FnOnce() -> String) {
+        if self.trace {
+            println!("{:>12.6} {}", self.now.as_secs_f64() - 1000.0, text());
+        }
+    }
+
+    pub fn add_director(&mut self, number: usize) {
+        self.directors.push(Director::new(number, self.truth.clone()));
+        self.parts.push(0);
+        self.start(number);
+    }
+
+    /// Starts the agent, with what it knows from disk.
+    pub fn start(&mut self, number: usize) {
+        let director = &mut self.directors[number];
+        if !director.view.members.contains(&number) {
+            director.kernel.clear();
+            return;
+        }
+        let config = director.config(&self.rules);
+        let found =
+            director.kernel.iter().map(|(held, end)| (held.clone(), end.is_some())).collect();
+        let mut actions = Vec::new();
+        director.inbox.clear();
+        director.frozen = false;
+        director.stopping = None;
+        director.group = Some(Group::new(config, found, self.now, &mut actions));
+        self.disturbed = self.now;
+        self.say(|| format!("node{number} starts"));
+        self.meet();
+        self.act(number, actions);
+        let truth = self.truth.clone();
+        let delay = self.chance.up_to(Duration::from_secs(1));
+        self.later(delay, Occurrence::Told { to: number, truth: Some(truth) });
+    }
+
+    /// Directors learn each other's MAC addresses as soon as they talk.
+    pub fn meet(&mut self) {
+        if self.rules.macs_known {
+            return;
+        }
+        for from in 0..self.directors.len() {
+            self.to_all(from, |from| Item::Neighbor { address: own(from), mac: mac(from) });
+        }
+    }
+
+    /// Everybody hears of the truth, each at its own time; one of them much later.
+    pub fn publish(&mut self) {
+        self.truth.version += 1;
+        self.truth.allocate(&self.rules.clone());
+        self.say(|| format!("API: {:?}", self.truth));
+        let away = self.chance.below(4 * self.directors.len());
+        for to in 0..self.directors.len() {
+            let most = Duration::from_secs(if to == away { 8 } else { 1 });
+            let delay = self.chance.up_to(most);
+            let truth = Some(self.truth.clone());
+            self.later(delay, Occurrence::Told { to, truth });
+        }
+    }
+
+    /// The agent notices something about its own machine.
+    pub fn notice(&mut self, to: usize) {
+        let delay = self.chance.up_to(Duration::from_millis(50));
+        self.later(delay, Occurrence::Told { to, truth: None });
+    }
+
+    fn later(&mut self, delay: Duration, occurrence: Occurrence) {
+        self.sequence += 1;
+        self.queue.insert((self.now + delay, self.sequence), occurrence);
+    }
+
+    pub fn reach(&self, one: usize, other: usize) -> bool {
+        let (a, b) = (&self.directors[one], &self.directors[other]);
+        a.up && b.up && self.parts[one] == self.parts[other]
+    }
+
+    fn to_all(&mut self, from: usize, item: impl Fn(usize) -> Item) {
+        for to in 0..self.directors.len() {
+            if to != from && self.reach(from, to) {
+                let delay = self.chance.up_to(self.slowest) + Duration::from_micros(50);
+                self.later(delay, Occurrence::Arrive { to, item: item(from) });
+            }
+        }
+    }
+
+    /// The next thing happens, if it does before `end`.
+    pub fn step(&mut self, end: Duration) -> bool {
+        let first = self.queue.first_key_value().map_or(Duration::MAX, |((at, _), _)| *at);
+        let working = |director: &&Director| director.works();
+        let wake = self.directors.iter().filter(working).map(|director| director.wake).min();
+        let wake = wake.unwrap_or(Duration::MAX);
+        let fade = self.directors.iter().filter_map(Director::next_end).min();
+        let fade = fade.unwrap_or(Duration::MAX);
+        let next = first.min(wake).min(fade);
+        if next > end {
+            self.now = end;
+            return false;
+        }
+        self.now = self.now.max(next);
+        if fade <= next {
+            for director in &mut self.directors {
+                director.kernel.retain(|_, at| at.is_none_or(|at| at > next));
+            }
+            self.changed = true;
+        } else if first <= next {
+            if let Some((_, occurrence)) = self.queue.pop_first() {
+                self.happen(occurrence);
+            }
+        } else {
+            let due = |director: &Director| director.works() && director.wake <= next;
+            if let Some(number) = self.directors.iter().position(due) {
+                self.handle(number, Event::Tick);
+            }
+        }
+        true
+    }
+
+    fn happen(&mut self, occurrence: Occurrence) {
+        match occurrence {
+            Occurrence::Arrive { to, item } => {
+                let director = &mut self.directors[to];
+                if director.group.is_none() || !director.up {
+                    return;
+                }
+                if director.frozen {
+                    if director.inbox.len() < INBOX {
+                        director.inbox.push(item);
+                    }
+                    return;
+                }
+                self.receive(to, &item);
+            }
+            Occurrence::Told { to, truth } => {
+                let director = &mut self.directors[to];
+                if director.frozen {
+                    self.later(Duration::from_millis(100), Occurrence::Told { to, truth });
+                    return;
+                }
+                if director.group.is_none() {
+                    return;
+                }
+                if let Some(truth) = truth
+                    && truth.version > director.view.version
+                {
+                    director.view = truth;
+                    self.told = self.now;
+                }
+                if !director.works() || director.stopping.is_some() {
+                    return;
+                }
+                self.disturbed = self.now;
+                if director.view.members.contains(&to) {
+                    let config = director.config(&self.rules);
+                    self.say(|| format!("node{to} is told"));
+                    self.handle(to, Event::Configure(config));
+                } else {
+                    director.stopping = Some(self.now);
+                    self.say(|| format!("node{to} leaves"));
+                    self.handle(to, Event::Leave);
+                }
+            }
+        }
+    }
+
+    fn receive(&mut self, to: usize, item: &Item) {
+        match item {
+            Item::Packet { from, to: destination, bytes } => {
+                if self.bug == Some(Bug::DeafToPriorityZero) && bytes[2] == 0 {
+                    return;
+                }
+                let (from, to_address) = (*from, *destination);
+                self.handle(to, Event::Packet { from, to: to_address, ttl: 255, bytes });
+            }
+            Item::Neighbor { address, mac } => {
+                self.handle(to, Event::Neighbor { address: *address, mac: *mac });
+            }
+        }
+    }
+
+    /// A frozen agent goes on: what waits in its sockets, then its timers.
+    pub fn thaw(&mut self, number: usize) {
+        let director = &mut self.directors[number];
+        director.frozen = false;
+        for item in std::mem::take(&mut director.inbox) {
+            self.receive(number, &item);
+        }
+        self.handle(number, Event::Tick);
+    }
+
+    pub fn handle(&mut self, number: usize, event: Event<'_>) {
+        let Some(group) = &mut self.directors[number].group else { return };
+        let mut actions = Vec::new();
+        group.handle(event, self.now, &mut actions);
+        self.act(number, actions);
+    }
+
+    fn act(&mut self, number: usize, actions: Vec<Action>) {
+        for action in actions {
+            if self.trace && !matches!(action, Action::Send(_)) {
+                self.say(|| format!("node{number} {action:?}"));
+            }
+            match action {
+                Action::Send(advertisement) => self.to_all_encoded(number, &advertisement),
+                Action::Hold { addresses, lifetime } => self.hold(number, addresses, lifetime),
+                Action::Release(addresses) if self.bug != Some(Bug::NoRelease) => {
+                    let kernel = &mut self.directors[number].kernel;
+                    kernel.retain(|held, _| !addresses.contains(held));
+                    self.changed = true;
+                }
+                Action::Announce(addresses) if self.bug != Some(Bug::NoAnnouncement) => {
+                    self.announce(number, &addresses);
+                }
+                Action::Probe(addresses) => self.probe(number, &addresses),
+                Action::Stopped => {
+                    self.say(|| format!("node{number} has stopped"));
+                    let director = &mut self.directors[number];
+                    director.group = None;
+                    director.stopping = None;
+                    self.changed = true;
+                    return;
+                }
+                Action::Release(_) | Action::Announce(_) => {}
+            }
+        }
+        let jitter = self.chance.up_to(JITTER);
+        let director = &mut self.directors[number];
+        if let Some(group) = &director.group {
+            director.wake = group.deadline().max(self.now) + jitter;
+        }
+    }
+
+    fn to_all_encoded(&mut self, number: usize, advertisement: &lvs_vrrp::Advertisement) {
+        for to in 0..self.directors.len() {
+            let member = self.directors[number].view.members.contains(&to);
+            if to == number || !member || !self.reach(number, to) {
+                continue;
+            }
+            let (from, destination) = (own(number), own(to));
+            let bytes = advertisement.encode(from, destination);
+            let delay = self.chance.up_to(self.slowest) + Duration::from_micros(50);
+            let item = Item::Packet { from, to: destination, bytes };
+            self.later(delay, Occurrence::Arrive { to, item });
+        }
+    }
+
+    fn hold(&mut self, number: usize, addresses: Vec<Held>, lifetime: Option<Duration>) {
+        let (now, bug) = (self.now, self.bug);
+        let kernel = &mut self.directors[number].kernel;
+        for held in addresses {
+            let there = kernel.contains_key(&held);
+            self.changed |= !there;
+            match bug {
+                Some(Bug::NoRenewal) if there => {}
+                Some(Bug::NoLifetime) => drop(kernel.insert(held, None)),
+                _ => drop(kernel.insert(held, lifetime.map(|lifetime| now + lifetime))),
+            }
+        }
+    }
+
+    fn announce(&mut self, number: usize, addresses: &[Held]) {
+        for held in addresses {
+            let address = held.address.addr();
+            if self.directors[number].up && self.parts[number] == 0 {
+                self.cache.insert(address, mac(number));
+            }
+            self.to_all(number, |from| Item::Neighbor { address, mac: mac(from) });
+        }
+    }
+
+    /// Kernels answer, whether their agents run or not.
+    fn probe(&mut self, number: usize, addresses: &[Held]) {
+        for held in addresses {
+            for other in 0..self.directors.len() {
+                let has = self.directors[other].holds(held);
+                if other != number && has && self.reach(number, other) {
+                    let delay = 2 * self.chance.up_to(self.slowest) + Duration::from_micros(100);
+                    let item = Item::Neighbor { address: held.address.addr(), mac: mac(other) };
+                    self.later(delay, Occurrence::Arrive { to: number, item });
+                }
+            }
+        }
+    }
+
+    /// The client asks for what it does not know.
+    pub fn resolve(&mut self, held: &Held, holders: &BTreeSet<usize>) {
+        if let Some(holder) = holders.first() {
+            self.cache.entry(held.address.addr()).or_insert(mac(*holder));
+        }
+    }
+}
