@@ -243,6 +243,20 @@ impl Group {
         }
     }
 
+    /// What is blocked in this router may have been blocked by one of ours, who lets go of it now.
+    pub(super) fn unblock(&mut self, vrid: Vrid) {
+        let Some(entry) = self.routers.get(&vrid) else { return };
+        let soon = self.now + crate::router::centiseconds(self.interval);
+        for held in &entry.addresses {
+            let pending = self.claims.get(held).and_then(|claim| claim.pending);
+            if matches!(pending, Some(Pending::Blocked { .. })) {
+                let timer = Timer::Address(held.clone());
+                let at = self.timers.at(&timer).map_or(soon, |at| at.min(soon));
+                self.timers.set(timer, at);
+            }
+        }
+    }
+
     fn block(&mut self, held: Held, mac: Mac, lost: bool) {
         if let Some(claim) = self.claims.get_mut(&held) {
             claim.pending = Some(Pending::Blocked { lost });
@@ -279,8 +293,9 @@ impl Group {
                 actions.push(Action::Release(vec![held.clone()]));
                 self.block(held, mac, true);
             }
-            None if lasting => {}
-            _ if self.timers.is_set(&Timer::Address(held.clone())) => {}
+            _ if self.timers.at(&Timer::Address(held.clone())).is_some() => {}
+            // RFC 5227, 2.4: one who means to keep the address all the same says so every 10 s at most.
+            None if lasting => self.timers.set(Timer::Address(held), now + BLOCKED),
             _ => self.timers.set(Timer::Address(held), now + DEFENCE),
         }
     }

@@ -34,6 +34,11 @@ impl Group {
         if moved {
             self.set_addresses(actions);
         }
+        if before.peers != self.config.peers {
+            for vrid in self.config.routers.keys().copied().collect::<Vec<_>>() {
+                self.unblock(vrid);
+            }
+        }
         if before.lifetime != self.config.lifetime {
             self.recount(actions);
             self.renew(actions);

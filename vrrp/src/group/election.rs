@@ -54,6 +54,7 @@ impl Group {
             Outcome::Contended => {
                 self.advertise(vrid, actions);
                 self.announce_all(vrid, actions);
+                self.unblock(vrid);
             }
             Outcome::GaveUp => {
                 self.step_down(vrid, actions);

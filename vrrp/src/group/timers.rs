@@ -46,8 +46,8 @@ impl Timers {
         }
     }
 
-    pub(super) fn is_set(&self, timer: &Timer) -> bool {
-        self.at.contains_key(timer)
+    pub(super) fn at(&self, timer: &Timer) -> Option<Duration> {
+        self.at.get(timer).copied()
     }
 
     pub(super) fn first(&self) -> Option<Duration> {

@@ -50,11 +50,13 @@ pub fn one(link: &mut Link, check: &mut Check) {
             link.thaw(number);
         }
         6..=8 => {
-            let two = link.chance.one_in(2);
+            // Never from one partition to another: the client would change its friends unnoticed.
+            let two = link.parts.iter().all(|part| *part == 0);
             for part in 0..link.parts.len() {
                 link.parts[part] = if two { link.chance.below(2) } else { 0 };
             }
             link.say(|| format!("parts: {:?}", link.parts));
+            link.doubt();
             link.meet();
         }
         9 | 10 => {

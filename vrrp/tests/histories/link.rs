@@ -52,6 +52,8 @@ pub struct Link {
     pub changed: bool,
     queue: BTreeMap<(Duration, u64), Occurrence>,
     sequence: u64,
+    /// When the last frame from one to another arrives: frames do not overtake each other.
+    arrivals: BTreeMap<(usize, usize), Duration>,
 }
 
 /// How late a wake-up may be.
@@ -95,6 +97,7 @@ impl Link {
             changed: true,
             queue: BTreeMap::new(),
             sequence: 0,
+            arrivals: BTreeMap::new(),
         };
         for number in 0..count {
             link.add_director(number);
@@ -173,6 +176,14 @@ impl Link {
         self.queue.insert((self.now + delay, self.sequence), occurrence);
     }
 
+    fn deliver(&mut self, from: usize, to: usize, item: Item) {
+        let at = self.now + self.chance.up_to(self.slowest) + Duration::from_micros(50);
+        let last = self.arrivals.entry((from, to)).or_default();
+        *last = at.max(*last);
+        let delay = *last - self.now;
+        self.later(delay, Occurrence::Arrive { to, item });
+    }
+
     pub fn reach(&self, one: usize, other: usize) -> bool {
         let (a, b) = (&self.directors[one], &self.directors[other]);
         a.up && b.up && self.parts[one] == self.parts[other]
@@ -181,8 +192,7 @@ impl Link {
     fn to_all(&mut self, from: usize, item: impl Fn(usize) -> Item) {
         for to in 0..self.directors.len() {
             if to != from && self.reach(from, to) {
-                let delay = self.chance.up_to(self.slowest) + Duration::from_micros(50);
-                self.later(delay, Occurrence::Arrive { to, item: item(from) });
+                self.deliver(from, to, item(from));
             }
         }
     }
@@ -300,7 +310,7 @@ impl Link {
 
     fn act(&mut self, number: usize, actions: Vec<Action>) {
         for action in actions {
-            if self.trace && !matches!(action, Action::Send(_)) {
+            if self.trace && (!matches!(action, Action::Send(_))) {
                 self.say(|| format!("node{number} {action:?}"));
             }
             match action {
@@ -341,9 +351,7 @@ impl Link {
             }
             let (from, destination) = (own(number), own(to));
             let bytes = advertisement.encode(from, destination);
-            let delay = self.chance.up_to(self.slowest) + Duration::from_micros(50);
-            let item = Item::Packet { from, to: destination, bytes };
-            self.later(delay, Occurrence::Arrive { to, item });
+            self.deliver(number, to, Item::Packet { from, to: destination, bytes });
         }
     }
 
@@ -377,12 +385,22 @@ impl Link {
             for other in 0..self.directors.len() {
                 let has = self.directors[other].holds(held);
                 if other != number && has && self.reach(number, other) {
-                    let delay = 2 * self.chance.up_to(self.slowest) + Duration::from_micros(100);
                     let item = Item::Neighbor { address: held.address.addr(), mac: mac(other) };
-                    self.later(delay, Occurrence::Arrive { to: number, item });
+                    self.deliver(other, number, item);
                 }
             }
         }
+    }
+
+    /// A client whose packets get no answer asks again after some seconds, whoever it last heard of. It is spared that
+    /// where somebody announces, but of a director that is gone from its part of the link nobody may know.
+    pub fn doubt(&mut self) {
+        let directors = &self.directors;
+        self.cache.retain(|address, at| {
+            let has = |held: &Held| held.address.addr() == *address;
+            let there = |one: &&Director| mac(one.number) == *at && one.kernel.keys().any(has);
+            directors.iter().any(|one| there(&one))
+        });
     }
 
     /// The client asks for what it does not know.
