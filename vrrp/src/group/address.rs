@@ -9,10 +9,11 @@ use std::time::Duration;
 
 /// How long an answer to a probe may take.
 const ANSWER: Duration = Duration::from_millis(200);
-/// How long an address that a stranger has is left alone before the next probe.
-const BLOCKED: Duration = Duration::from_secs(10);
-/// The same for one that a member has by another configuration, which may change any time.
-const LOST: Duration = Duration::from_secs(1);
+/// How long an address that somebody else has is left alone before the next probe: longer each time, but not if it is a
+/// member that has it by another configuration, which may change any time.
+const BLOCKED: Duration = Duration::from_secs(1);
+/// The longest of these times.
+const LONGEST: Duration = Duration::from_secs(10);
 /// Somebody who was not seen for so long is not there any more: longer than the time between two probes.
 const GONE: Duration = Duration::from_secs(15);
 /// How long after somebody else was seen with an address of ours we announce it again: not before whoever takes it over
@@ -33,9 +34,9 @@ pub(super) struct Claim {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Pending {
     /// Not held: an answer may come. After one of ours was found to have it, an answer of theirs counts too.
-    Probing { lost: bool },
+    Probing { lost: bool, tries: u8 },
     /// Not held: somebody else has it.
-    Blocked { lost: bool },
+    Blocked { lost: bool, tries: u8 },
     /// Held for a moment, until its new router's Active member announces it.
     Lingering,
 }
@@ -127,7 +128,7 @@ impl Group {
             let here = self.held.contains(held);
             let Some(claim) = self.claims.get_mut(held) else { continue };
             if !here && !claim.known && claim.pending.is_none() {
-                claim.pending = Some(Pending::Probing { lost: false });
+                claim.pending = Some(Pending::Probing { lost: false, tries: 0 });
                 self.timers.set(Timer::Address(held.clone()), self.now + ANSWER);
                 probe.push(held.clone());
             }
@@ -182,8 +183,8 @@ impl Group {
                         claim.push(held);
                     }
                 }
-                Some(Pending::Blocked { lost }) if active || !entry.heard => {
-                    state.pending = Some(Pending::Probing { lost });
+                Some(Pending::Blocked { lost, tries }) if active || !entry.heard => {
+                    state.pending = Some(Pending::Probing { lost, tries });
                     self.timers.set(Timer::Address(held.clone()), self.now + ANSWER);
                     probe.push(held);
                 }
@@ -215,7 +216,12 @@ impl Group {
     /// Somebody else uses an address.
     pub(super) fn neighbor(&mut self, address: IpAddr, mac: Mac, actions: &mut Vec<Action>) {
         if let Some(peer) = self.peers.get_mut(&address) {
-            peer.learn(mac);
+            // What one of ours held was not to be blocked.
+            if peer.learn(mac) && self.report.conflicts.values().any(|known| known.mac == mac) {
+                for vrid in self.routers.keys().copied().collect::<Vec<_>>() {
+                    self.unblock(vrid);
+                }
+            }
             return;
         }
         let Some(of_us) = self.by_address.get(&address).cloned() else { return };
@@ -235,7 +241,9 @@ impl Group {
                 self.held.remove(&held);
                 actions.push(Action::Release(vec![held]));
             }
-            Some(Pending::Probing { lost }) if lost || !member => self.block(held, mac, lost),
+            Some(Pending::Probing { lost, tries }) if lost || !member => {
+                self.block(held, mac, lost, tries);
+            }
             Some(Pending::Probing { .. }) => {}
             Some(Pending::Blocked { .. }) => self.report_conflict(held.address.addr(), mac),
             None if here => self.rivalled(held, mac, actions),
@@ -257,13 +265,14 @@ impl Group {
         }
     }
 
-    fn block(&mut self, held: Held, mac: Mac, lost: bool) {
+    fn block(&mut self, held: Held, mac: Mac, lost: bool, tries: u8) {
         if let Some(claim) = self.claims.get_mut(&held) {
-            claim.pending = Some(Pending::Blocked { lost });
+            claim.pending = Some(Pending::Blocked { lost, tries: tries.saturating_add(1) });
             claim.rival = None;
         }
         self.report_conflict(held.address.addr(), mac);
-        self.timers.set(Timer::Address(held), self.now + if lost { LOST } else { BLOCKED });
+        let times = if lost { 1 } else { 1 << tries.min(5) };
+        self.timers.set(Timer::Address(held), self.now + LONGEST.min(times * BLOCKED));
     }
 
     /// Somebody uses what we hold. A member that held it before us may do so for its lifetime and a second, and so may
@@ -291,11 +300,11 @@ impl Group {
             Some((other, true)) if lasting && other > self.config.own => {
                 self.held.remove(&held);
                 actions.push(Action::Release(vec![held.clone()]));
-                self.block(held, mac, true);
+                self.block(held, mac, true, 0);
             }
             _ if self.timers.at(&Timer::Address(held.clone())).is_some() => {}
             // RFC 5227, 2.4: one who means to keep the address all the same says so every 10 s at most.
-            None if lasting => self.timers.set(Timer::Address(held), now + BLOCKED),
+            None if lasting => self.timers.set(Timer::Address(held), now + LONGEST),
             _ => self.timers.set(Timer::Address(held), now + DEFENCE),
         }
     }

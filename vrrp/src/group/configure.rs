@@ -35,6 +35,10 @@ impl Group {
             self.set_addresses(actions);
         }
         if before.peers != self.config.peers {
+            // New ones are to know of us at once. At the start that is done in the end.
+            if !before.peers.is_empty() {
+                self.tell_presence(actions);
+            }
             for vrid in self.config.routers.keys().copied().collect::<Vec<_>>() {
                 self.unblock(vrid);
             }

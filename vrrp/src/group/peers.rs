@@ -30,11 +30,14 @@ impl PeerState {
         Self { name, macs, learned: VecDeque::new(), heard: None }
     }
 
-    pub(super) fn learn(&mut self, mac: Mac) {
-        if !self.has(mac) {
-            self.learned.truncate(LEARNED - 1);
-            self.learned.push_front(mac);
+    /// Whether that is new.
+    pub(super) fn learn(&mut self, mac: Mac) -> bool {
+        if self.has(mac) {
+            return false;
         }
+        self.learned.truncate(LEARNED - 1);
+        self.learned.push_front(mac);
+        true
     }
 
     pub(super) fn has(&self, mac: Mac) -> bool {

@@ -156,6 +156,10 @@ impl Check {
                 let holds = |one: &usize| link.directors[*one].holds(&held);
                 let holders: BTreeSet<_> = serving.iter().copied().filter(holds).collect();
                 let Some(holder) = holders.first().copied() else {
+                    // One that left with it for ever is a stranger.
+                    if link.directors.iter().any(|one| one.holds(&held)) {
+                        continue;
+                    }
                     return Err(format!("{held:?} is on none of {serving:?}"));
                 };
                 let heirs = link.truth.heirs(number);
@@ -171,8 +175,12 @@ impl Check {
                 if well && link.directors[holder].ill {
                     return Err(format!("{held:?} is on node{holder}, which is ill"));
                 }
-                // One who was not told for long that it has left defends what it holds every 10 s, and so do we.
-                if part == 0 && link.now > link.told + Duration::from_secs(17) {
+                // One who was not told for long that it has left defends what it holds every 10 s, and so do we. One whose
+                // agent died when it was alone holds what it held for ever: probes find it.
+                let leftover = link.directors.iter().any(|one| !one.works() && one.holds(&held));
+                let waits = Duration::from_secs(if leftover { 17 } else { 0 });
+                let told = link.now.saturating_sub(link.told) > Duration::from_secs(17);
+                if part == 0 && told && quiet > waits {
                     link.resolve(&held, &holders);
                     if link.cache.get(&held.address.addr()) != Some(&mac(holder)) {
                         return Err(format!("the client does not know that {held:?} has moved"));

@@ -147,7 +147,7 @@ impl Link {
             return;
         }
         for from in 0..self.directors.len() {
-            self.to_all(from, |from| Item::Neighbor { address: own(from), mac: mac(from) });
+            self.tell_all(from, |from| Item::Neighbor { address: own(from), mac: mac(from) });
         }
     }
 
@@ -189,7 +189,7 @@ impl Link {
         a.up && b.up && self.parts[one] == self.parts[other]
     }
 
-    fn to_all(&mut self, from: usize, item: impl Fn(usize) -> Item) {
+    fn tell_all(&mut self, from: usize, item: impl Fn(usize) -> Item) {
         for to in 0..self.directors.len() {
             if to != from && self.reach(from, to) {
                 self.deliver(from, to, item(from));
@@ -267,6 +267,7 @@ impl Link {
                     let config = director.config(&self.rules);
                     self.say(|| format!("node{to} is told"));
                     self.handle(to, Event::Configure(config));
+                    self.meet();
                 } else {
                     director.stopping = Some(self.now);
                     self.say(|| format!("node{to} leaves"));
@@ -314,7 +315,7 @@ impl Link {
                 self.say(|| format!("node{number} {action:?}"));
             }
             match action {
-                Action::Send(advertisement) => self.to_all_encoded(number, &advertisement),
+                Action::Send(advertisement) => self.advertise(number, &advertisement),
                 Action::Hold { addresses, lifetime } => self.hold(number, addresses, lifetime),
                 Action::Release(addresses) if self.bug != Some(Bug::NoRelease) => {
                     let kernel = &mut self.directors[number].kernel;
@@ -343,7 +344,7 @@ impl Link {
         }
     }
 
-    fn to_all_encoded(&mut self, number: usize, advertisement: &lvs_vrrp::Advertisement) {
+    fn advertise(&mut self, number: usize, advertisement: &lvs_vrrp::Advertisement) {
         for to in 0..self.directors.len() {
             let member = self.directors[number].view.members.contains(&to);
             if to == number || !member || !self.reach(number, to) {
@@ -375,7 +376,7 @@ impl Link {
             if self.directors[number].up && self.parts[number] == 0 {
                 self.cache.insert(address, mac(number));
             }
-            self.to_all(number, |from| Item::Neighbor { address, mac: mac(from) });
+            self.tell_all(number, |from| Item::Neighbor { address, mac: mac(from) });
         }
     }
 
