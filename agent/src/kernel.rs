@@ -209,8 +209,8 @@ pub struct Requests {
     pub table_reads: u64,
     /// Reads and writes of sysctls.
     pub sysctls: u64,
-    /// Messages to nftables: one that asks for our table, eleven more that list what is in it; one a change, besides the two
-    /// that frame a transaction.
+    /// Messages to nftables: one that asks for our table, two more for its rules and the names of its sets, and one a set;
+    /// one a change, besides the two that frame a transaction.
     pub nftables: u64,
     /// Tunnel devices and GUE ports.
     pub links: u64,

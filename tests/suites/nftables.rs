@@ -197,6 +197,34 @@ fn one_that_is_refused_stops_no_other() {
 }
 
 #[test]
+fn all_ports_of_a_host_and_one_of_them_stand_in_either_order() {
+    in_guest(Guest::kernel().virtual_time(), || {
+        let node = Node::new("director").on(&Link::new("lan"), "eth0", "10.0.0.1/24");
+        let (all, one) = (tcp("10.0.0.10/32", 0, 65535), tcp("10.0.0.10/32", 80, 80));
+        let masquerade = |packets| Fixture::Masquerade { packets };
+        let size = |packets, bytes| Fixture::SegmentSize { packets, bytes };
+        node.run(|| {
+            for [outer, inner] in
+                [[masquerade(all), masquerade(one)], [size(all, 1400), size(one, 1300)]]
+            {
+                for [first, second] in [[outer, inner], [inner, outer]] {
+                    let mut nftables = Nftables::new();
+                    add(&mut nftables, &[first]);
+                    add(&mut nftables, &[second]);
+                    let standing =
+                        |nftables: &mut Nftables| nftables.standing().expect("an answer");
+                    assert_eq!(standing(&mut nftables), [first, second].into());
+                    remove(&mut nftables, &[first]);
+                    assert_eq!(standing(&mut nftables), [second].into());
+                    remove(&mut nftables, &[second]);
+                }
+            }
+        });
+        assert_eq!(ruleset(&node), "");
+    });
+}
+
+#[test]
 fn what_others_do_to_our_table_is_seen_and_made_good() {
     in_guest(Guest::kernel().virtual_time(), || {
         let node = Node::new("director").on(&Link::new("lan"), "eth0", "10.0.0.1/24");

@@ -240,11 +240,23 @@ impl Nftables {
                 Some((rule.text(2)?.to_owned(), told.to_owned()))
             })
         })?;
+        // Most parts are not there: only the sets that are have to be listed.
+        let request = message(Kind::GetSet, in_table());
+        let there: BTreeSet<String> = self
+            .ask(|socket| {
+                socket.gather(&request, &mut |it| {
+                    let set = it.attributes.view();
+                    let ours = it.family == INET && set.text(1) == Some(TABLE);
+                    ours.then(|| set.text(2).map(str::to_owned)).flatten()
+                })
+            })?
+            .into_iter()
+            .collect();
         let mut known = Known { table: true, ..Known::default() };
         for part in Part::ALL {
             let mut sets = 0;
             let mut fixtures = BTreeSet::new();
-            for (family, set) in part.sets() {
+            for (family, set) in part.sets().into_iter().filter(|(_, set)| there.contains(*set)) {
                 let request = message(Kind::GetElement, element::of_set(set));
                 let mut pick =
                     |it: Message| Some(element::fixtures(part, family, it.attributes.view()));
@@ -336,7 +348,9 @@ fn refused(fixture: &Fixture, errno: Errno) -> FixtureError {
 /// The kernel loads modules itself, where it has them: a chain's type and expressions that it does not find are missing.
 fn part_refused(part: Part, fixture: &Fixture, errno: Errno) -> FixtureError {
     match (part, errno) {
-        (Part::Masquerade, Errno::ENOENT) => FixtureError::NoModule { module: "nft_masq".into() },
+        (Part::Masquerade | Part::AllPortsMasquerade, Errno::ENOENT) => {
+            FixtureError::NoModule { module: "nft_masq".into() }
+        }
         (Part::NetworkMarks, Errno::ENOENT) => {
             FixtureError::NoModule { module: "nft_fib_inet".into() }
         }

@@ -114,7 +114,21 @@ fn masquerading_spares_real_servers_the_way_back_and_leaves_other_forwarding_alo
         assert!(nat.get(web).is_err(), "its own answer never passes the director");
         let masquerade =
             [tcp(vip, 80, 80), tcp(vip6, 80, 80)].map(|packets| Fixture::Masquerade { packets });
+        let all_ports = [vip, vip6].map(|vip| Fixture::Masquerade { packets: tcp(vip, 0, 65535) });
+        let from = |node: &Node, server| -> anyhow::Result<String> {
+            Ok(node.get(server)?.seen_source.ip().to_string())
+        };
+        director.run(|| add(&mut Nftables::new(), &all_ports));
+        assert_eq!(
+            (from(&client, web)?, from(&client, web6)?),
+            ("10.0.0.1".into(), "fd00::1".into())
+        );
         director.run(|| add(&mut Nftables::new(), &masquerade));
+        assert_eq!(
+            (from(&client, web)?, from(&client, web6)?),
+            ("10.0.0.1".into(), "fd00::1".into())
+        );
+        director.run(|| remove(&mut Nftables::new(), &all_ports));
 
         let seen = |node: &Node, server| -> anyhow::Result<(String, String)> {
             let answer = node.get(server)?;
@@ -157,6 +171,20 @@ fn answers_ask_for_smaller_segments_and_never_for_larger() {
             ("10.0.0.101:83", 1460),
             ("[2001:db8::101]:85", 1100),
         ] {
+            let _server = Server::tcp(&server, address, "rs1");
+            let mut held = client.hold(address)?;
+            held.ask()?;
+            let told = client.sh("ss -tinH state established")?;
+            let wanted = format!(" mss:{} ", left - 12);
+            assert!(told.contains(&wanted), "{address}: no {wanted} in {told}");
+            held.reset()?;
+        }
+        // Of all ports and one of them the smaller counts.
+        let all = Fixture::SegmentSize { packets: tcp("10.0.0.101/32", 0, 65535), bytes: 1100 };
+        server.run(|| add(&mut Nftables::new(), &[all]));
+        for (address, left) in
+            [("10.0.0.101:80", 1000), ("10.0.0.101:81", 1100), ("10.0.0.101:83", 1100)]
+        {
             let _server = Server::tcp(&server, address, "rs1");
             let mut held = client.hold(address)?;
             held.ask()?;

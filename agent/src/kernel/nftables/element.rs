@@ -89,8 +89,8 @@ fn fixture(part: Part, family: Family, element: View<'_>) -> Option<Fixture> {
             let mark = u32::from_ne_bytes(data(2)?.try_into().ok()?);
             Fixture::Mark { packets, mark: NonZeroU32::new(mark)? }
         }
-        Part::Masquerade => Fixture::Masquerade { packets },
-        Part::SegmentSizes | Part::NetworkSegmentSizes => {
+        Part::Masquerade | Part::AllPortsMasquerade => Fixture::Masquerade { packets },
+        Part::SegmentSizes | Part::AllPortsSegmentSizes | Part::NetworkSegmentSizes => {
             Fixture::SegmentSize { packets, bytes: u16::from_be_bytes(data(2)?.try_into().ok()?) }
         }
     })

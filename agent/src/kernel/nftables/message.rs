@@ -30,6 +30,7 @@ pub(super) enum Kind {
     NewRule,
     GetRule,
     NewSet,
+    GetSet,
     DelSet,
     NewElement,
     GetElement,
@@ -41,7 +42,7 @@ pub(super) enum Kind {
     Other(u16),
 }
 
-const KINDS: [(Kind, u16); 17] = [
+const KINDS: [(Kind, u16); 18] = [
     (Kind::Begin, 0x10),
     (Kind::End, 0x11),
     (Kind::NewTable, nftables(0)),
@@ -52,6 +53,7 @@ const KINDS: [(Kind, u16); 17] = [
     (Kind::NewRule, nftables(6)),
     (Kind::GetRule, nftables(7)),
     (Kind::NewSet, nftables(9)),
+    (Kind::GetSet, nftables(10)),
     (Kind::DelSet, nftables(11)),
     (Kind::NewElement, nftables(12)),
     (Kind::GetElement, nftables(13)),

@@ -35,7 +35,8 @@ const NAT_SOURCE: i32 = 100;
 /// What stands and falls together. They are apart so that a node gets no connection tracking for a mark.
 ///
 /// Hosts and networks are apart, too: a set with ranges cannot hold two elements of which one lies in the other
-/// (`nft_pipapo_insert` refuses the inner one after the outer, takes them the other way round, and then finds either).
+/// (`nft_pipapo_insert` refuses the inner one after the outer, takes them the other way round, and then finds either). For
+/// the same reason all ports of a host are apart from single ones of them; of marks nobody may have both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Part {
     /// Of packets to a host: a VIP.
@@ -43,7 +44,9 @@ pub(super) enum Part {
     /// Of packets to a network, that pass through.
     NetworkMarks,
     Masquerade,
+    AllPortsMasquerade,
     SegmentSizes,
+    AllPortsSegmentSizes,
     NetworkSegmentSizes,
 }
 
@@ -69,11 +72,13 @@ struct Chain {
 const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
 
 impl Part {
-    pub(super) const ALL: [Part; 5] = [
+    pub(super) const ALL: [Part; 7] = [
         Part::Marks,
         Part::NetworkMarks,
         Part::Masquerade,
+        Part::AllPortsMasquerade,
         Part::SegmentSizes,
+        Part::AllPortsSegmentSizes,
         Part::NetworkSegmentSizes,
     ];
 
@@ -82,12 +87,20 @@ impl Part {
         let is_host = |packets: &Packets| {
             packets.destination.prefix_len() == packets.destination.max_prefix_len()
         };
+        let all_ports =
+            |packets: &Packets| (packets.first_port, packets.last_port) == (0, u16::MAX);
         match fixture {
             Fixture::Mark { packets, .. } if is_host(packets) => Some(Part::Marks),
             Fixture::Mark { .. } => Some(Part::NetworkMarks),
+            Fixture::Masquerade { packets } if all_ports(packets) => Some(Part::AllPortsMasquerade),
             Fixture::Masquerade { .. } => Some(Part::Masquerade),
-            Fixture::SegmentSize { packets, .. } if is_host(packets) => Some(Part::SegmentSizes),
-            Fixture::SegmentSize { .. } => Some(Part::NetworkSegmentSizes),
+            Fixture::SegmentSize { packets, .. } if !is_host(packets) => {
+                Some(Part::NetworkSegmentSizes)
+            }
+            Fixture::SegmentSize { packets, .. } if all_ports(packets) => {
+                Some(Part::AllPortsSegmentSizes)
+            }
+            Fixture::SegmentSize { .. } => Some(Part::SegmentSizes),
             Fixture::Tunnel { .. } | Fixture::Gue { .. } | Fixture::LocalDelivery { .. } => None,
         }
     }
@@ -95,8 +108,10 @@ impl Part {
     pub(super) fn value(self) -> Value {
         match self {
             Part::Marks | Part::NetworkMarks => Value::Mark,
-            Part::Masquerade => Value::Nothing,
-            Part::SegmentSizes | Part::NetworkSegmentSizes => Value::Size,
+            Part::Masquerade | Part::AllPortsMasquerade => Value::Nothing,
+            Part::SegmentSizes | Part::AllPortsSegmentSizes | Part::NetworkSegmentSizes => {
+                Value::Size
+            }
         }
     }
 
@@ -109,8 +124,12 @@ impl Part {
             (Part::NetworkMarks, Family::V6) => "network-marks6",
             (Part::Masquerade, Family::V4) => "masquerade4",
             (Part::Masquerade, Family::V6) => "masquerade6",
+            (Part::AllPortsMasquerade, Family::V4) => "all-ports-masquerade4",
+            (Part::AllPortsMasquerade, Family::V6) => "all-ports-masquerade6",
             (Part::SegmentSizes, Family::V4) => "segment-sizes4",
             (Part::SegmentSizes, Family::V6) => "segment-sizes6",
+            (Part::AllPortsSegmentSizes, Family::V4) => "all-ports-segment-sizes4",
+            (Part::AllPortsSegmentSizes, Family::V6) => "all-ports-segment-sizes6",
             (Part::NetworkSegmentSizes, Family::V4) => "network-segment-sizes4",
             (Part::NetworkSegmentSizes, Family::V6) => "network-segment-sizes6",
         }
@@ -182,7 +201,7 @@ impl Part {
                 // Before hosts, whose mark then counts.
                 vec![filter("mark-passing", Hook::LocalIn, MANGLE - 1, rules)]
             }
-            Part::Masquerade => {
+            Part::Masquerade | Part::AllPortsMasquerade => {
                 // IPVS alters the tuple of the replies of what it sends by NAT, and of nothing else
                 // (ip_vs_update_conntrack): direct routing and tunnels keep the client's address.
                 let rule = |family| {
@@ -199,10 +218,14 @@ impl Part {
                     ("masquerade, IPv4", rule(Family::V4)),
                     ("masquerade, IPv6", rule(Family::V6)),
                 ];
-                let (name, hook) = ("masquerade", Hook::PostRouting);
-                vec![Chain { name, kind: "nat", hook, priority: NAT_SOURCE, rules }]
+                let name = match self {
+                    Part::AllPortsMasquerade => "all-ports-masquerade",
+                    _ => "masquerade",
+                };
+                let (kind, hook) = ("nat", Hook::PostRouting);
+                vec![Chain { name, kind, hook, priority: NAT_SOURCE, rules }]
             }
-            Part::SegmentSizes | Part::NetworkSegmentSizes => {
+            Part::SegmentSizes | Part::AllPortsSegmentSizes | Part::NetworkSegmentSizes => {
                 let rule = |family| {
                     let rule = Expressions::default().syn().only(family).key(family, Side::Source);
                     rule.map(self.set(family)).lower_segment_size().done()
@@ -212,6 +235,7 @@ impl Part {
                     ("segment size, IPv6", rule(Family::V6)),
                 ];
                 let name = match self {
+                    Part::AllPortsSegmentSizes => "all-ports-segment-size",
                     Part::NetworkSegmentSizes => "network-segment-size",
                     _ => "segment-size",
                 };
