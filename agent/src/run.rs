@@ -11,6 +11,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 mod thread;
+mod unseen;
 mod withhold;
 mod wording;
 mod world;

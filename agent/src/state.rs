@@ -69,6 +69,17 @@ pub struct Observed {
     pub fixtures: BTreeSet<Fixture>,
     /// Connections in IPVS's table, of foreign services too; `None` where the whole table was not read.
     pub connections: Option<u64>,
+    /// Sorts of fixtures that could not be listed: what stands of them is not known.
+    pub unseen: BTreeMap<FixtureKind, Unseen>,
+}
+
+/// Why something could not be looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unseen {
+    /// A stable word.
+    pub reason: &'static str,
+    /// For people.
+    pub message: String,
 }
 
 /// What the node is, besides what the agent makes of it.

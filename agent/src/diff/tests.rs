@@ -180,7 +180,7 @@ prop_compose! {
             .chain(fixtures.iter().copied().map(Made::Fixture));
         let ours = all.enumerate().filter(|(i, _)| seed >> (i % 64) & 1 == 1).map(|(_, m)| m).collect();
         let services = Some(services);
-        (Observed { services, addresses, sysctls, fixtures, connections: None }, ours)
+        (Observed { services, addresses, sysctls, fixtures, connections: None, unseen: BTreeMap::new() }, ours)
     }
 }
 

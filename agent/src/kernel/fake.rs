@@ -2,7 +2,7 @@
 //! ownership, journal and order are the real code. The real kernel is still what proves things.
 
 use super::execute::execute;
-use super::ports::{Direction, Ports, Standing};
+use super::ports::{Direction, Listed, Ports, Standing};
 use super::{
     About, Done, FixtureError, Kernel, KernelError, MarkReport, Requests, Scope, Services,
 };
@@ -35,6 +35,8 @@ pub struct Fake {
     pub others_marks: MarkReport,
     /// Sorts of fixtures that it has no modules for.
     pub lacking: BTreeSet<FixtureKind>,
+    /// Sorts of fixtures that it does not list.
+    pub unlistable: BTreeSet<FixtureKind>,
     /// Each call for fixtures with what was to happen at once: `true` to make, `false` to remove.
     pub fixture_calls: Vec<Vec<(bool, Fixture)>>,
     /// Sysctls that cannot be written.
@@ -94,6 +96,7 @@ impl Fake {
             fixtures: BTreeSet::new(),
             others_marks: MarkReport::default(),
             lacking: BTreeSet::new(),
+            unlistable: BTreeSet::new(),
             fixture_calls: Vec::new(),
             read_only: BTreeSet::new(),
             connections: 0,
@@ -281,13 +284,19 @@ impl Ports for Fake {
         Ok(names.into_iter().collect())
     }
 
-    fn fixtures(
-        &mut self,
-        kinds: &BTreeSet<FixtureKind>,
-    ) -> Result<BTreeSet<Fixture>, FixtureError> {
+    fn fixtures(&mut self, kinds: &BTreeSet<FixtureKind>) -> Listed {
         kinds.iter().for_each(|kind| self.count(*kind));
-        let asked = |fixture: &&Fixture| kinds.contains(&fixture.kind());
-        Ok(self.fixtures.iter().filter(asked).copied().collect())
+        let asked = |fixture: &&Fixture| {
+            kinds.contains(&fixture.kind()) && !self.unlistable.contains(&fixture.kind())
+        };
+        let failed = |kind: &FixtureKind| {
+            let operation = format!("list {kind}");
+            (*kind, FixtureError::Kernel { operation, errno: Errno::ENOMEM, message: None })
+        };
+        Listed {
+            standing: self.fixtures.iter().filter(asked).copied().collect(),
+            failed: kinds.intersection(&self.unlistable).map(failed).collect(),
+        }
     }
 
     fn change_fixtures(
@@ -326,8 +335,8 @@ impl Kernel for Fake {
                 services
             }),
         };
-        let fixtures = Ports::fixtures(self, &scope.fixtures).unwrap_or_default();
-        let mut observed = Observed { services, fixtures, ..Observed::default() };
+        let mut observed = Observed { services, ..Observed::default() };
+        Ports::fixtures(self, &scope.fixtures).tell(&mut observed);
         if matches!(scope.services, Services::All { .. }) {
             observed.connections = Some(self.connections);
         }

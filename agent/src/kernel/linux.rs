@@ -5,7 +5,7 @@ mod settings;
 
 use super::execute::execute;
 use super::netlink::Rtnetlink;
-use super::ports::{Direction, Ports, Standing};
+use super::ports::{Direction, Listed, Ports, Standing};
 use super::{
     About, Done, FixtureError, Kernel, KernelError, MarkReport, Requests, Scope, Services, address,
     table,
@@ -281,10 +281,7 @@ impl Ports for Linux {
         Ok(entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect())
     }
 
-    fn fixtures(
-        &mut self,
-        kinds: &BTreeSet<FixtureKind>,
-    ) -> Result<BTreeSet<Fixture>, FixtureError> {
+    fn fixtures(&mut self, kinds: &BTreeSet<FixtureKind>) -> Listed {
         self.fixtures.standing(kinds)
     }
 
@@ -353,10 +350,7 @@ impl Kernel for Linux {
             }
         }
         if !scope.fixtures.is_empty() {
-            let listed = self.fixtures.standing(&scope.fixtures);
-            let operation = "list tunnels, marks and the like".to_owned();
-            observed.fixtures =
-                listed.map_err(|source| KernelError::Fixture { operation, source })?;
+            self.fixtures.standing(&scope.fixtures).tell(&mut observed);
         }
         Ok(observed)
     }

@@ -1,9 +1,9 @@
 //! What a kernel must be able to do, without any notion of whose it is; [`super::execute`] adds that.
 
-use super::FixtureError;
-use crate::state::{Fixture, FixtureKind, HeldAddress};
+use super::{FixtureError, KernelError};
+use crate::state::{Fixture, FixtureKind, HeldAddress, Observed, Unseen};
 use lvs_ipvs::{Operation, ServiceKey};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 /// One kernel's primitives.
@@ -32,11 +32,9 @@ pub(super) trait Ports {
     /// The names in a folder of sysctls, such as `net/ipv4/conf`.
     fn list_sysctls(&mut self, folder: &str) -> io::Result<Vec<String>>;
 
-    /// All fixtures of these kinds, whoever made them; none of a kind that the kernel has no module for.
-    fn fixtures(
-        &mut self,
-        kinds: &BTreeSet<FixtureKind>,
-    ) -> Result<BTreeSet<Fixture>, FixtureError>;
+    /// All fixtures of these kinds, whoever made them; none of a kind that the kernel has no module for. A kind that cannot
+    /// be listed hides no other.
+    fn fixtures(&mut self, kinds: &BTreeSet<FixtureKind>) -> Listed;
 
     /// Makes and removes fixtures, a result each. The caller asks for removals before additions, and for all at once that
     /// should happen at once. Removing what is not there succeeds.
@@ -78,5 +76,26 @@ pub(super) fn again(error: &io::Error) -> io::Error {
     match error.raw_os_error() {
         Some(number) => io::Error::from_raw_os_error(number),
         None => io::Error::new(error.kind(), error.to_string()),
+    }
+}
+
+/// What a look at fixtures found, sort by sort.
+#[derive(Debug, Default)]
+pub(super) struct Listed {
+    pub(super) standing: BTreeSet<Fixture>,
+    /// Sorts of which nothing is known.
+    pub(super) failed: BTreeMap<FixtureKind, FixtureError>,
+}
+
+impl Listed {
+    pub(super) fn tell(self, observed: &mut Observed) {
+        observed.fixtures = self.standing;
+        let unseen = self.failed.into_iter().map(|(kind, source)| {
+            let operation = format!("list what stands of {kind}");
+            let error = KernelError::Fixture { operation, source };
+            tracing::warn!(%error, "not looked at; what was known of them stays");
+            (kind, Unseen { reason: error.reason(), message: error.to_string() })
+        });
+        observed.unseen = unseen.collect();
     }
 }

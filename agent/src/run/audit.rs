@@ -63,6 +63,10 @@ impl<K: Kernel> Engine<K> {
             new.services.clone_from(&self.mirror.services);
             new.sysctls.clone_from(&self.mirror.sysctls);
             new.fixtures.clone_from(&self.mirror.fixtures);
+            new.unseen.clone_from(&self.mirror.unseen);
+        } else {
+            let unseen = |fixture: &&Fixture| read.unseen.contains_key(&fixture.kind());
+            new.fixtures.extend(self.mirror.fixtures.iter().filter(unseen).copied());
         }
         mirror::absorb(&mut new, scope, read);
         let changed = mirror::changes(&self.mirror, &new);
@@ -143,7 +147,9 @@ impl<K: Kernel> Engine<K> {
                 !union.sysctls.contains_key(path) && !self.mirror.sysctls.contains_key(path)
             }
             Made::Fixture(fixture) => {
-                !union.fixtures.contains(fixture) && !self.mirror.fixtures.contains(fixture)
+                !union.fixtures.contains(fixture)
+                    && !self.mirror.fixtures.contains(fixture)
+                    && !self.mirror.unseen.contains_key(&fixture.kind())
             }
         };
         let lost: Vec<Made> = self.journal.ours().iter().filter(is_lost).cloned().collect();

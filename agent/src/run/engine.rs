@@ -143,12 +143,13 @@ impl<K: Kernel> Engine<K> {
 
     fn program(&mut self, touched: &Touched, now: Duration) {
         self.meet_sysctls(touched);
-        let wanted = self.fragments.part(touched);
-        let mut found = mirror::part(&self.mirror, touched);
+        let mut faults = BTreeMap::new();
+        let seen = self.seen(touched, &mut faults);
+        let wanted = self.fragments.part(&seen);
+        let mut found = mirror::part(&self.mirror, &seen);
         found.addresses.extend(self.were_floating(touched));
         let difference = diff(&wanted, &found, self.journal.ours());
         let ops = self.allowed(difference.ops);
-        let mut faults = BTreeMap::new();
         for made in difference.foreign {
             if let Some(fault) = foreign(&made) {
                 faults.insert(made, fault);
@@ -158,7 +159,7 @@ impl<K: Kernel> Engine<K> {
             self.carry_out(&ops, touched, &mut faults);
             self.read_back(&ops, &mut faults);
         }
-        self.judge(touched, &wanted, &mut faults);
+        self.judge(&seen, &wanted, &mut faults);
         self.record_floating(touched, &mut faults);
         let transitions = self.faults.update(touched, faults, now);
         if !transitions.failed.is_empty() || !transitions.well.is_empty() {
@@ -250,7 +251,10 @@ impl<K: Kernel> Engine<K> {
     fn read_back(&mut self, ops: &[Op], faults: &mut BTreeMap<Made, (String, String)>) {
         let scope = Scope::touched(ops, self.fragments.union());
         match self.kernel.observe(&scope) {
-            Ok(read) => mirror::absorb(&mut self.mirror, &scope, read),
+            Ok(read) => {
+                mirror::absorb(&mut self.mirror, &scope, read);
+                self.not_read_back(ops, faults);
+            }
             Err(error) => {
                 self.uncertain = true;
                 for made in ops.iter().filter_map(subject) {

@@ -4,7 +4,7 @@
 use crate::journal::Made;
 use crate::kernel::{Scope, Services};
 use crate::plan::Touched;
-use crate::state::{Observed, ServiceState};
+use crate::state::{FixtureKind, Observed, ServiceState};
 use lvs_ipvs::ServiceKey;
 use std::collections::BTreeMap;
 
@@ -24,6 +24,7 @@ pub(super) fn part(mirror: &Observed, touched: &Touched) -> Observed {
             .collect(),
         fixtures: touched.fixtures.intersection(&mirror.fixtures).copied().collect(),
         connections: None,
+        unseen: BTreeMap::new(),
     }
 }
 
@@ -49,7 +50,13 @@ pub(super) fn absorb(mirror: &mut Observed, scope: &Scope, read: Observed) {
         mirror.addresses = read.addresses;
     }
     if !scope.fixtures.is_empty() {
-        mirror.fixtures.retain(|fixture| !scope.fixtures.contains(&fixture.kind()));
+        let asked = |kind: &FixtureKind| scope.fixtures.contains(kind);
+        mirror.unseen.retain(|kind, _| !asked(kind));
+        mirror.unseen.extend(read.unseen);
+        let unseen = &mirror.unseen;
+        mirror
+            .fixtures
+            .retain(|fixture| !asked(&fixture.kind()) || unseen.contains_key(&fixture.kind()));
         mirror.fixtures.extend(read.fixtures);
     }
     for path in &scope.sysctls {

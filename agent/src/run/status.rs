@@ -216,7 +216,12 @@ impl<K: Kernel> Engine<K> {
                 failure(Some(owner), FailedRole::Director, "Conflicted", message.clone())
             })
         });
+        let unseen = self.mirror.unseen.values().map(|why| {
+            let message = format!("{}; what was known of them stays", why.message);
+            failure(None, FailedRole::Node, why.reason, message)
+        });
         let all = unreadable
+            .chain(unseen)
             .chain(whole_node)
             .chain(groups)
             .chain(conflicts)

@@ -142,6 +142,17 @@ impl fmt::Display for Packets {
     }
 }
 
+impl fmt::Display for FixtureKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tunnel => "tunnel devices",
+            Self::Gue => "GUE ports",
+            Self::Nftables => "nftables",
+            Self::LocalDelivery => "local delivery",
+        })
+    }
+}
+
 impl fmt::Display for Fixture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -2,7 +2,7 @@
 
 use super::Batch;
 use crate::journal::{Entry, Made};
-use crate::kernel::ports::{Direction, Ports};
+use crate::kernel::ports::{Direction, Listed, Ports};
 use crate::kernel::{Done, FixtureError, KernelError};
 use crate::state::{Fixture, FixtureKind, Op};
 use std::collections::BTreeSet;
@@ -18,23 +18,22 @@ impl<P: Ports> Batch<'_, P> {
                 asked.insert(fixture.kind());
             }
         }
-        let standing =
-            if asked.is_empty() { Ok(BTreeSet::new()) } else { self.ports.fixtures(&asked) };
+        let listed = if asked.is_empty() { Listed::default() } else { self.ports.fixtures(&asked) };
         for (index, op) in self.ops.iter().enumerate() {
             let Some((direction, fixture)) = change(op) else { continue };
             let ours = self.is_ours(&Made::Fixture(fixture));
-            match (direction, &standing) {
+            match (direction, listed.failed.get(&fixture.kind())) {
                 (Direction::Remove, _) if ours => {}
                 (Direction::Remove, _) => self.settle(index, Err(foreign(op, &fixture))),
                 (Direction::Add, _) if ours => {}
-                (Direction::Add, Err(error)) => self.settle(index, Err(failed(op, error.again()))),
-                (Direction::Add, Ok(standing)) if !standing.contains(&fixture) => {
+                (Direction::Add, Some(error)) => self.settle(index, Err(failed(op, error.again()))),
+                (Direction::Add, None) if !listed.standing.contains(&fixture) => {
                     entries.push((index, Entry::Fixture(fixture)));
                 }
-                (Direction::Add, Ok(_)) if fixture.is_nameless() => {
+                (Direction::Add, None) if fixture.is_nameless() => {
                     self.settle(index, Ok(Done::Foreign));
                 }
-                (Direction::Add, Ok(_)) => self.settle(index, Err(foreign(op, &fixture))),
+                (Direction::Add, None) => self.settle(index, Err(foreign(op, &fixture))),
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Fixtures on the real kernel: which module of ours has which.
 
-use crate::kernel::ports::Direction;
+use crate::kernel::ports::{Direction, Listed};
 use crate::kernel::{FixtureError, MarkReport, Nftables, Requests, Tunnels};
 use crate::state::{Fixture, FixtureKind};
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,15 +14,19 @@ pub(super) struct Fixtures {
 
 impl Fixtures {
     /// What stands of these kinds; nothing of a kind that the kernel has no module for.
-    pub(super) fn standing(
-        &mut self,
-        kinds: &BTreeSet<FixtureKind>,
-    ) -> Result<BTreeSet<Fixture>, FixtureError> {
-        let mut standing = self.tunnels.standing(kinds)?;
-        if kinds.contains(&FixtureKind::Nftables) {
-            standing.extend(self.nftables.standing()?);
+    pub(super) fn standing(&mut self, kinds: &BTreeSet<FixtureKind>) -> Listed {
+        let mut listed = Listed::default();
+        for kind in kinds {
+            let found = match kind {
+                FixtureKind::Nftables => self.nftables.standing(),
+                _ => self.tunnels.standing(&BTreeSet::from([*kind])),
+            };
+            match found {
+                Ok(found) => listed.standing.extend(found),
+                Err(error) => drop(listed.failed.insert(*kind, error)),
+            }
         }
-        Ok(standing)
+        listed
     }
 
     /// Makes and removes, a result each; all that is nftables' in one transaction.

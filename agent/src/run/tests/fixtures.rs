@@ -333,3 +333,45 @@ fn a_foreign_tunnel_is_reported_and_never_touched() {
     let removals = engine.kernel.fixture_calls.iter().flatten().filter(|(made, _)| !made);
     assert!(removals.into_iter().all(|(_, fixture)| *fixture != tunnel));
 }
+
+#[test]
+fn a_sort_of_fixtures_that_cannot_be_listed_stays_as_it_was_and_is_told() {
+    let servers = [server("192.168.0.101", DR, 1, 80)];
+    let marks = |n: i64| {
+        let vip = format!("192.168.0.{}", n + 20);
+        slice(&format!("vs{n}"), 1, &[marked(n, &[&vip])], &servers)
+    };
+    let dir = TempDir::new().unwrap();
+    let mut first = engine(Fake::new(director()), &dir);
+    first.take(with_group(news(&[web(7, 5), marks(1)]), group("d")));
+    first.step(T0);
+    let stand = first.kernel.fixtures.clone();
+    assert_eq!((stand.len(), reasons(&first).len()), (1, 0));
+
+    first.kernel.unlistable = [FixtureKind::Nftables].into();
+    first.audit(Duration::from_secs(10));
+    let status = first.status();
+    assert_eq!((&first.kernel.fixtures, status.failures.len(), &status.drift), (&stand, 0, &None));
+    assert_eq!(status.warnings[0].reason, "FixtureRefused");
+    assert!(status.warnings[0].message.contains("list what stands of nftables"), "{status:?}");
+
+    // As after a restart; what is gone from the API is not forgotten, and what is new waits.
+    let mut kernel = first.kernel.clone();
+    drop(first);
+    kernel.fixture_calls.clear();
+    let mut second = engine(kernel, &dir);
+    second.take(with_group(news(&[web(8, 6), marks(2)]), group("d")));
+    second.step(T0);
+    second.audit(Duration::from_secs(10));
+    assert_eq!((&second.kernel.fixtures, second.kernel.fixture_calls.len()), (&stand, 0));
+    assert_eq!(weights(&second), [6, 1], "what can be seen is changed");
+    let failed: Vec<_> = second.status().failures;
+    let services: Vec<_> = failed.iter().map(|it| it.virtual_service.as_deref()).collect();
+    assert!(services.contains(&Some("vs2")) && !services.contains(&Some("web")), "{failed:#?}");
+
+    second.kernel.unlistable.clear();
+    second.audit(Duration::from_secs(100));
+    assert_eq!((reasons(&second), second.status().drift), (vec![], None));
+    let marks: Vec<_> = second.kernel.fixtures.iter().map(ToString::to_string).collect();
+    assert_eq!(marks, ["mark 2 on packets to 192.168.0.22/32 TCP/80"]);
+}
