@@ -1,6 +1,21 @@
 //! Who of several directors carries which addresses: what the engine wants of it ([`Want`]), and what became of it
 //! ([`Report`]). The rules are in the crate `lvs-vrrp`; here is the thread that has the sockets and the addresses.
 
+mod addresses;
+mod carried;
+mod config;
+mod figures;
+mod handle;
+mod io;
+mod link_address;
+mod links;
+mod neighbors;
+mod socket;
+mod thread;
+
+pub use figures::Figures;
+pub use handle::Handle;
+
 use crate::state::HeldAddress;
 use lvs_crds::Member;
 use std::collections::{BTreeMap, BTreeSet};

@@ -3,14 +3,14 @@
 //! Calls block: they belong on a thread of their own, never on a runtime's worker. [`Linux`] is the real
 //! kernel, [`fake::Fake`] one in memory for tests of what calls it.
 
-mod address;
+pub(crate) mod address;
 mod changes;
 mod error;
 mod execute;
 pub mod fake;
 mod fixture_error;
 mod linux;
-mod netlink;
+pub(crate) mod netlink;
 mod nftables;
 mod ports;
 mod privilege;

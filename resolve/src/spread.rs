@@ -18,6 +18,8 @@ const HIGHEST: u8 = 254;
 const STEP: u8 = 4;
 /// By how much an ill director's priority is lower: below that of the last of 32 that are well.
 const ILL: u8 = 129;
+/// Every priority below is that of a director that cannot serve all of its VIPs; no other is.
+pub const ILL_BELOW: u8 = HIGHEST - STEP * (MAX_MEMBERS as u8 - 1);
 
 /// What a virtual router is chosen by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

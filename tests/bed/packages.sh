@@ -15,6 +15,7 @@ packages=(
   ipvsadm                    # to read tables as an admin would, and to be measured against
   nftables                   # the same of nftables
   tcpdump iputils-arping     # to see packets and ask who has an address
+  keepalived                 # somebody else's VRRP
   dnsmasq-base bind9-dnsutils  # a DNS server and client
   vsftpd                     # a real FTP server; curl is the client
   kmod user-mode-linux       # Debian's own modular kernel: what a node without IPVS, or without a scheduler, looks like

@@ -16,7 +16,7 @@ const FOREVER: u32 = u32::MAX;
 /// The request that adds an address, given the messages about those that stand already.
 ///
 /// IPv4 with a shorter prefix brings its connected route with it; as a secondary address the kernel adds none.
-pub(super) fn addition(
+pub(crate) fn addition(
     held: &HeldAddress,
     index: u32,
     standing: &[AddressMessage],
@@ -71,7 +71,7 @@ fn scope(held: &HeldAddress, index: u32, standing: &[AddressMessage]) -> Address
 }
 
 /// The request that removes an address.
-pub(super) fn removal(held: &HeldAddress, index: u32) -> AddressMessage {
+pub(crate) fn removal(held: &HeldAddress, index: u32) -> AddressMessage {
     named(held, index)
 }
 

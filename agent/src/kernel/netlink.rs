@@ -27,7 +27,7 @@ const BATCH: usize = 64;
 const ATTEMPTS: usize = 4;
 
 /// The messages of one netlink protocol.
-pub(super) trait Protocol: NetlinkSerializable + NetlinkDeserializable + Clone {
+pub(crate) trait Protocol: NetlinkSerializable + NetlinkDeserializable + Clone {
     /// The protocol's number.
     const NUMBER: isize;
 }
@@ -37,11 +37,11 @@ impl Protocol for RouteNetlinkMessage {
 }
 
 /// rtnetlink.
-pub(super) type Rtnetlink = Netlink<RouteNetlinkMessage>;
+pub(crate) type Rtnetlink = Netlink<RouteNetlinkMessage>;
 
 /// A socket of the network namespace of the thread that opened it.
 #[derive(Debug)]
-pub(super) struct Netlink<M> {
+pub(crate) struct Netlink<M> {
     socket: Socket,
     sequence: u32,
     sent: u64,
@@ -58,7 +58,7 @@ enum Answer<M> {
 }
 
 impl<M: Protocol> Netlink<M> {
-    pub(super) fn open() -> io::Result<Self> {
+    pub(crate) fn open() -> io::Result<Self> {
         let mut socket = Socket::new(M::NUMBER)?;
         socket.bind_auto()?;
         // A connected socket takes messages from the kernel alone, not from other processes.
@@ -73,7 +73,7 @@ impl<M: Protocol> Netlink<M> {
     }
 
     /// As [`Rtnetlink::open`]; a listing is narrowed to what its request names, where the kernel (from 4.20) can.
-    pub(super) fn open_strict() -> io::Result<Self> {
+    pub(crate) fn open_strict() -> io::Result<Self> {
         let opened = Self::open()?;
         if let Err(error) = opened.socket.set_netlink_get_strict_chk(true) {
             tracing::debug!(%error, "listings are not narrowed by the kernel");
@@ -82,17 +82,17 @@ impl<M: Protocol> Netlink<M> {
     }
 
     /// Requests sent so far.
-    pub(super) fn sent(&self) -> u64 {
+    pub(crate) fn sent(&self) -> u64 {
         self.sent
     }
 
     /// All objects of a kind. What cannot be decoded is left out: one strange object hides no other.
-    pub(super) fn list(&mut self, request: &M) -> io::Result<Vec<M>> {
+    pub(crate) fn list(&mut self, request: &M) -> io::Result<Vec<M>> {
         self.gather(request, &mut |item| Some(item))
     }
 
     /// What `pick` makes of all objects of a kind; only that is kept, however long the listing is.
-    pub(super) fn gather<T>(
+    pub(crate) fn gather<T>(
         &mut self,
         request: &M,
         pick: &mut dyn FnMut(M) -> Option<T>,
@@ -110,7 +110,7 @@ impl<M: Protocol> Netlink<M> {
     }
 
     /// The one object that a request names.
-    pub(super) fn get(&mut self, request: &M) -> io::Result<Option<M>> {
+    pub(crate) fn get(&mut self, request: &M) -> io::Result<Option<M>> {
         let items = self.gather_once(request, NLM_F_ACK, &mut |item| Some(item))?;
         Ok(items.unwrap_or_default().pop())
     }
@@ -147,7 +147,7 @@ impl<M: Protocol> Netlink<M> {
     }
 
     /// Makes changes in order, a result each; one that fails stops no other.
-    pub(super) fn change(
+    pub(crate) fn change(
         &mut self,
         requests: impl IntoIterator<Item = (M, u16)>,
     ) -> Vec<io::Result<()>> {
@@ -176,7 +176,7 @@ impl<M: Protocol> Netlink<M> {
 
     /// Sends messages that the kernel takes as one: the first one opens and the last one closes the transaction, and the last
     /// but one is acknowledged. The errors, by the places of the messages that they are about.
-    pub(super) fn transact(
+    pub(crate) fn transact(
         &mut self,
         messages: impl IntoIterator<Item = (M, u16)>,
     ) -> io::Result<BTreeMap<usize, i32>> {

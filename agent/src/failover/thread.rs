@@ -1,0 +1,316 @@
+//! The thread: waits for packets, links, what is wanted, and the machines' deadlines; acts; then tells.
+
+mod tell;
+mod want;
+
+use super::addresses::Addresses;
+use super::carried::{Carried, Running};
+use super::figures::Figures;
+use super::handle::{Command, Published};
+use super::io::{Io, Outcome};
+use super::links::LinkWatch;
+use crate::state::HeldAddress;
+use lvs_vrrp::{Action, Event, neighbor};
+use nix::poll::{PollFd, PollFlags, ppoll};
+use nix::sys::eventfd::EventFd;
+use nix::sys::time::TimeSpec;
+use nix::time::{ClockId, clock_gettime};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::os::fd::AsFd as _;
+use std::sync::mpsc::{Receiver, TryRecvError};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use std::{io, mem};
+
+/// How often addresses are looked at, in case somebody took one away.
+const LOOK: Duration = Duration::from_secs(10);
+/// The same while something is wrong.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// Links that change together are looked at together.
+const SETTLE: Duration = Duration::from_millis(100);
+/// How long handing over may take when told to stop.
+const PARTING: Duration = Duration::from_secs(1);
+/// Packets of one socket in one round; the rest waits for the next.
+const BURST: usize = 1024;
+/// Room for a packet. Advertisements have at most 8 + 255 * 16 bytes.
+const PACKET_BYTES: usize = 8192;
+
+/// All that the thread has.
+pub(super) struct Thread {
+    inbox: Receiver<Command>,
+    wake: Arc<EventFd>,
+    published: Arc<Mutex<Published>>,
+    notify: Box<dyn Fn() + Send>,
+    watch: LinkWatch,
+    io: Io,
+    groups: BTreeMap<String, Carried>,
+    /// Of which wants.
+    number: u64,
+    /// Addresses that something is to be heard of: those that float, and those of peers.
+    interest: BTreeSet<IpAddr>,
+    /// Of groups that are no more.
+    past: Figures,
+    look: Duration,
+    parting: Option<Duration>,
+    actions: Vec<Action>,
+    buffer: Vec<u8>,
+    /// Something is to be told.
+    news: bool,
+}
+
+/// What can be read from.
+#[derive(Clone, Copy, Debug)]
+enum Source {
+    Wake,
+    Links,
+    Vrrp { ipv6: bool },
+    Frames(u32),
+}
+
+/// Time since boot, that in which the machine slept too: one that was suspended must notice.
+fn now() -> Duration {
+    // It fails for clocks only that the kernel does not have; this one is as old as 2.6.39.
+    clock_gettime(ClockId::CLOCK_BOOTTIME).map(Duration::from).unwrap_or_default()
+}
+
+impl Thread {
+    pub(super) fn open(
+        ours: &BTreeSet<HeldAddress>,
+        inbox: Receiver<Command>,
+        wake: Arc<EventFd>,
+        published: Arc<Mutex<Published>>,
+        notify: Box<dyn Fn() + Send>,
+    ) -> io::Result<Self> {
+        // Before the list, so that nothing is missed.
+        let watch = LinkWatch::open()?;
+        let (addresses, links) = Addresses::open(ours)?;
+        let io = Io {
+            links,
+            addresses,
+            v4: None,
+            v6: None,
+            neighbors: BTreeMap::new(),
+            staying: BTreeSet::new(),
+            failed: BTreeMap::new(),
+        };
+        Ok(Self {
+            inbox,
+            wake,
+            published,
+            notify,
+            watch,
+            io,
+            groups: BTreeMap::new(),
+            number: 0,
+            interest: BTreeSet::new(),
+            past: Figures::default(),
+            look: now() + LOOK,
+            parting: None,
+            actions: Vec::new(),
+            buffer: vec![0; PACKET_BYTES],
+            news: false,
+        })
+    }
+
+    pub(super) fn run(mut self) {
+        loop {
+            // What waits in the sockets comes before deadlines: no silence where there is none.
+            for source in self.wait() {
+                match source {
+                    Source::Wake => self.commands(),
+                    Source::Links => self.links_changed(),
+                    Source::Vrrp { ipv6 } => self.packets(ipv6),
+                    Source::Frames(interface) => self.frames(interface),
+                }
+            }
+            self.ticks();
+            if now() >= self.look {
+                self.look_around();
+            }
+            self.tell();
+            if self.parting.is_some_and(|end| self.groups.is_empty() || now() >= end) {
+                return;
+            }
+        }
+    }
+
+    /// What can be read from, once something can be or a deadline has come.
+    fn wait(&mut self) -> Vec<Source> {
+        let deadlines = self.running().map(|running| running.group.deadline());
+        let next = deadlines.chain([self.look]).chain(self.parting).min().unwrap_or(self.look);
+        let mut sources = vec![Source::Links];
+        let mut polled = vec![PollFd::new(self.watch.as_fd(), PollFlags::POLLIN)];
+        for (socket, ipv6) in [(&self.io.v4, false), (&self.io.v6, true)] {
+            if let Some(socket) = socket {
+                sources.push(Source::Vrrp { ipv6 });
+                polled.push(PollFd::new(socket.as_fd(), PollFlags::POLLIN));
+            }
+        }
+        for (interface, neighbors) in &self.io.neighbors {
+            for descriptor in neighbors.descriptors() {
+                sources.push(Source::Frames(*interface));
+                polled.push(PollFd::new(descriptor, PollFlags::POLLIN));
+            }
+        }
+        sources.push(Source::Wake);
+        polled.push(PollFd::new(self.wake.as_fd(), PollFlags::POLLIN));
+        let timeout = TimeSpec::from_duration(next.saturating_sub(now()));
+        if let Err(error) = ppoll(&mut polled, Some(timeout), None)
+            && error != nix::Error::EINTR
+        {
+            tracing::error!(%error, "poll");
+        }
+        let ready =
+            sources.into_iter().zip(polled).filter(|(_, polled)| polled.any() == Some(true));
+        ready.map(|(source, _)| source).collect()
+    }
+
+    fn running(&self) -> impl Iterator<Item = &Running> {
+        self.groups.values().filter_map(|carried| carried.running.as_ref())
+    }
+
+    /// Tells the machine of a group, and does what it says.
+    fn handle(&mut self, name: &str, event: Event<'_>) {
+        let Some(carried) = self.groups.get_mut(name) else { return };
+        let Some(running) = &mut carried.running else { return };
+        let mut actions = mem::take(&mut self.actions);
+        running.group.handle(event, now(), &mut actions);
+        self.actions = actions;
+        self.act(name);
+    }
+
+    fn act(&mut self, name: &str) {
+        let Some(carried) = self.groups.get_mut(name) else { return };
+        let Some(running) = &mut carried.running else { return };
+        if self.actions.is_empty() {
+            return;
+        }
+        let Outcome { lifetime, sent, moved, stopped, notes } =
+            self.io.act(&running.path, &mut self.actions);
+        if let Some(lifetime) = lifetime {
+            running.lifetime = lifetime;
+        }
+        if let Some(sent) = sent {
+            let unsent = sent.err();
+            self.news |= unsent != carried.unsent;
+            carried.unsent = unsent;
+        }
+        self.news |= moved;
+        for (held, text) in notes {
+            tracing::warn!(group = name, address = %held.address, "{text}");
+            // Others come first then.
+            self.look = Duration::ZERO;
+        }
+        if stopped {
+            self.past.add_past(running.group.report());
+            self.groups.remove(name);
+            self.news = true;
+        }
+    }
+
+    /// One group takes a packet, so that nobody's packets are another's strangers.
+    fn packets(&mut self, ipv6: bool) {
+        let mut buffer = mem::take(&mut self.buffer);
+        for _ in 0..BURST {
+            let socket = if ipv6 { &self.io.v6 } else { &self.io.v4 };
+            let Some(socket) = socket else { break };
+            let packet = match socket.receive(&mut buffer) {
+                Ok(Some(packet)) => packet,
+                Ok(None) => break,
+                // Of a packet that was sent, such as a refusal by ICMP: the next one may be well.
+                Err(error) => {
+                    tracing::debug!(%error, "a VRRP socket");
+                    continue;
+                }
+            };
+            let Some(name) = self.addressee(packet.source, packet.bytes) else { continue };
+            let (from, to, ttl, bytes) =
+                (packet.source, packet.destination, packet.ttl, packet.bytes);
+            self.handle(&name, Event::Packet { from, to, ttl, bytes });
+        }
+        self.buffer = buffer;
+    }
+
+    /// The group whose virtual router it is about and whose member it is from, or else the nearest to that.
+    fn addressee(&self, source: IpAddr, bytes: &[u8]) -> Option<String> {
+        let id = bytes.get(1).copied().unwrap_or_default();
+        let rank = |running: &Running| {
+            let peer = running.path.peers.contains(&source) || running.path.own == source;
+            u8::from(running.knows(id)) + u8::from(peer)
+        };
+        let all = self.groups.iter().filter_map(|(name, it)| Some((name, it.running.as_ref()?)));
+        all.max_by_key(|(_, running)| rank(running)).map(|(name, _)| name.clone())
+    }
+
+    fn frames(&mut self, interface: u32) {
+        let mut buffer = mem::take(&mut self.buffer);
+        for _ in 0..BURST {
+            let Some(neighbors) = self.io.neighbors.get(&interface) else { break };
+            let frame = match neighbors.receive(&mut buffer) {
+                Ok(Some(frame)) => frame,
+                Ok(None) => break,
+                // The interface went down: links tell.
+                Err(error) => {
+                    tracing::debug!(interface, %error, "a packet socket");
+                    break;
+                }
+            };
+            let Some(seen) = neighbor::parse(frame) else { continue };
+            let concerns = seen.claims() && self.interest.contains(&seen.address);
+            if concerns && !self.io.is_own(seen.mac) {
+                for name in self.names() {
+                    self.handle(&name, Event::Neighbor { address: seen.address, mac: seen.mac });
+                }
+            }
+        }
+        self.buffer = buffer;
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.groups.keys().cloned().collect()
+    }
+
+    fn ticks(&mut self) {
+        let time = now();
+        let due = self.groups.iter().filter(|(_, carried)| {
+            carried.running.as_ref().is_some_and(|running| running.group.deadline() <= time)
+        });
+        let due: Vec<String> = due.map(|(name, _)| name.clone()).collect();
+        for name in due {
+            self.handle(&name, Event::Tick);
+        }
+    }
+
+    fn commands(&mut self) {
+        // It fails only when there is nothing to read.
+        let _ = self.wake.read();
+        let mut wants = None;
+        loop {
+            match self.inbox.try_recv() {
+                Ok(Command::Want(new)) => wants = Some(new),
+                Ok(Command::Stop) | Err(TryRecvError::Disconnected) => {
+                    self.part();
+                    return;
+                }
+                Err(TryRecvError::Empty) => break,
+            }
+        }
+        if let Some(wants) = wants
+            && self.parting.is_none()
+        {
+            self.want(wants);
+        }
+    }
+
+    fn part(&mut self) {
+        if self.parting.is_some() {
+            return;
+        }
+        self.parting = Some(now() + PARTING);
+        self.groups.retain(|_, carried| carried.running.is_some());
+        for name in self.names() {
+            self.handle(&name, Event::Stop);
+        }
+    }
+}

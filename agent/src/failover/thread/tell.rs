@@ -1,0 +1,48 @@
+//! Telling what became of it, after acting.
+
+use super::{Published, Thread};
+use crate::failover::Report;
+use crate::failover::carried::Running;
+use crate::failover::figures::Figures;
+use std::mem;
+use std::sync::PoisonError;
+
+impl Thread {
+    pub(super) fn tell(&mut self) {
+        let mut news = mem::take(&mut self.news);
+        for running in self.groups.values_mut().filter_map(|carried| carried.running.as_mut()) {
+            news |= Running::has_news(running);
+        }
+        let figures = self.figures();
+        let report = news.then(|| self.report());
+        let mut published = self.published.lock().unwrap_or_else(PoisonError::into_inner);
+        let Published { report: told, figures: counted } = &mut *published;
+        *counted = figures;
+        let changed = report.filter(|report| report != told).map(|report| *told = report);
+        drop(published);
+        if changed.is_some() {
+            (self.notify)();
+        }
+    }
+
+    fn figures(&self) -> Figures {
+        let mut figures = self.past.clone();
+        for running in self.running() {
+            figures.add(running.group.report());
+        }
+        figures.requests = self.io.addresses.requests();
+        figures
+    }
+
+    fn report(&self) -> Report {
+        let mut report = Report { number: self.number, ..Report::default() };
+        for (name, carried) in &self.groups {
+            carried.report(name, &self.io.failed, &mut report);
+        }
+        if self.number > 0 {
+            let (ours, foreign) = (self.io.addresses.ours(), self.io.addresses.foreign());
+            report.held = ours.keys().chain(foreign).cloned().collect();
+        }
+        report
+    }
+}

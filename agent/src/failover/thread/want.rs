@@ -1,0 +1,204 @@
+//! What is wanted, and the node as it is -> the machines.
+
+use super::{LOOK, LOOK_AGAIN, SETTLE, Thread, now};
+use crate::failover::Wants;
+use crate::failover::carried::{Carried, Running};
+use crate::failover::config::{self, Node, Path, Problem};
+use crate::state::HeldAddress;
+use lvs_vrrp::{Config, Event};
+use std::collections::BTreeSet;
+use std::mem;
+
+impl Thread {
+    pub(super) fn want(&mut self, wants: Wants) {
+        let Wants { number, groups, staying } = wants;
+        self.number = number;
+        self.news = true;
+        self.io.failed.clear();
+        let before = mem::replace(&mut self.io.staying, staying);
+        self.adopt(
+            &before,
+            groups
+                .values()
+                .flat_map(|want| want.routers.values())
+                .flat_map(|router| &router.addresses),
+        );
+        for (held, error) in self.io.addresses.leave(&self.io.links, &self.io.staying) {
+            tracing::warn!(address = %held.address, interface = held.interface, %error, "its lifetime stays");
+        }
+        for name in self.names() {
+            if !groups.contains_key(&name) {
+                self.leave(&name);
+            }
+        }
+        for (name, want) in groups {
+            match self.groups.get_mut(&name) {
+                Some(carried) if !carried.leaving => carried.want = want,
+                // What it still has is found by the new one.
+                _ => {
+                    self.groups.insert(name, Carried::new(want));
+                }
+            }
+        }
+        self.plan();
+        let floats: BTreeSet<HeldAddress> =
+            self.groups.values().flat_map(Carried::addresses).cloned().collect();
+        self.io.addresses.keep(|held| floats.contains(held));
+    }
+
+    /// What the engine had on an interface and floats now is ours, if it stands.
+    fn adopt<'a>(
+        &mut self,
+        before: &BTreeSet<HeldAddress>,
+        floating: impl Iterator<Item = &'a HeldAddress>,
+    ) {
+        let new: Vec<&HeldAddress> = floating
+            .filter(|held| before.contains(*held) && !self.io.staying.contains(*held))
+            .collect();
+        if new.is_empty() {
+            return;
+        }
+        match self.io.addresses.refresh(&self.io.links) {
+            Ok(standing) => {
+                let new = new.into_iter().filter(|held| standing.contains_key(*held));
+                self.io.addresses.adopt(new.cloned());
+            }
+            Err(error) => tracing::warn!(%error, "addresses cannot be listed"),
+        }
+    }
+
+    fn leave(&mut self, name: &str) {
+        let Some(carried) = self.groups.get_mut(name) else { return };
+        if carried.running.is_none() {
+            self.groups.remove(name);
+        } else if !mem::replace(&mut carried.leaving, true) {
+            self.handle(name, Event::Leave);
+        }
+    }
+
+    /// Tells the machines what has changed.
+    pub(super) fn plan(&mut self) {
+        let node =
+            Node { links: &self.io.links, own: self.io.addresses.own(), failed: &self.io.failed };
+        let staying = self.groups.iter().filter(|(_, carried)| !carried.leaving);
+        let plans: Vec<_> = staying
+            .map(|(name, carried)| (name.clone(), config::plan(&carried.want, node)))
+            .collect();
+        let plans: Vec<_> = plans
+            .into_iter()
+            .map(|(name, plan)| {
+                let opened = plan.and_then(|(config, path)| match self.io.open(&path) {
+                    Ok(()) => Ok((config, path)),
+                    Err(error) => Err(Problem::Socket(error.to_string())),
+                });
+                (name, opened)
+            })
+            .collect();
+        // Before anything is announced.
+        self.listen(plans.iter().filter_map(|(_, plan)| plan.as_ref().ok()));
+        for (name, plan) in plans {
+            self.configure(&name, plan);
+        }
+        let wrong = |carried: &Carried| carried.problem.is_some() || carried.unsent.is_some();
+        let wait = if self.groups.values().any(wrong) { LOOK_AGAIN } else { LOOK };
+        self.look = now() + wait;
+    }
+
+    fn listen<'a>(&mut self, plans: impl Iterator<Item = &'a (Config, Path)>) {
+        let mut interfaces = BTreeSet::new();
+        self.interest.clear();
+        for (config, path) in plans {
+            interfaces.insert(path.near);
+            self.interest.extend(&path.peers);
+            for held in config.routers.values().flat_map(|router| &router.addresses) {
+                self.interest.insert(held.address.addr());
+                interfaces.extend(self.io.links.get(&held.interface).map(|link| link.index));
+            }
+        }
+        self.io.listen(&interfaces);
+    }
+
+    fn configure(&mut self, name: &str, plan: Result<(Config, Path), Problem>) {
+        let Some(carried) = self.groups.get_mut(name) else { return };
+        let problem = plan.as_ref().err().cloned();
+        self.news |= carried.problem != problem;
+        if let Some(problem) = &problem
+            && carried.problem.as_ref() != Some(problem)
+        {
+            tracing::warn!(group = name, reason = problem.reason(), "{problem}");
+        }
+        carried.problem = problem;
+        let actions = &mut self.actions;
+        let before = carried.running.as_ref().map(|running| running.path.clone());
+        match (plan, &mut carried.running) {
+            (Ok((config, path)), Some(running)) => running.configure(config, path, now(), actions),
+            (Ok((config, path)), none) => {
+                let ours = self.io.addresses.ours();
+                let is_found = |held: &&HeldAddress| ours.contains_key(*held);
+                let wanted = carried.want.routers.values().flat_map(|router| &router.addresses);
+                let found = wanted.filter(is_found).cloned().collect();
+                *none = Some(Running::start(config, path, found, now(), actions));
+            }
+            (Err(problem), Some(running)) => {
+                let (config, path) =
+                    (config::shut_down(&running.config, &problem), running.path.clone());
+                running.configure(config, path, now(), actions);
+            }
+            (Err(_), None) => {}
+        }
+        let path = carried.running.as_ref().map(|running| running.path.clone());
+        self.act(name);
+        if let Some(path) = path
+            && before.as_ref() != Some(&path)
+        {
+            self.io.introduce(&path);
+        }
+    }
+
+    pub(super) fn links_changed(&mut self) {
+        match self.watch.update(&mut self.io.links) {
+            Ok(false) => return,
+            Ok(true) => {}
+            Err(error) => {
+                tracing::debug!(%error, "changes of links got lost");
+                match self.io.addresses.links() {
+                    Ok(links) => self.io.links = links,
+                    Err(error) => tracing::error!(%error, "links cannot be listed"),
+                }
+            }
+        }
+        self.io.failed.clear();
+        self.plan();
+        // Addresses come and go with their interfaces.
+        self.look = self.look.min(now() + SETTLE);
+    }
+
+    /// Puts back what somebody took away, and sees what has changed.
+    pub(super) fn look_around(&mut self) {
+        let standing = match self.io.addresses.refresh(&self.io.links) {
+            Ok(standing) => standing,
+            Err(error) => {
+                tracing::error!(%error, "addresses cannot be listed");
+                self.look = now() + LOOK_AGAIN;
+                return;
+            }
+        };
+        for running in self.groups.values().filter_map(|carried| carried.running.as_ref()) {
+            let held = running.group.held().iter().cloned().map(config::held);
+            let missing: Vec<HeldAddress> = held
+                .filter(|held| !standing.contains_key(held) && !self.io.staying.contains(held))
+                .collect();
+            if missing.is_empty() {
+                continue;
+            }
+            self.news = true;
+            let failures = self.io.addresses.hold(&self.io.links, &missing, running.lifetime);
+            tracing::warn!(
+                addresses = missing.len(),
+                failed = failures.len(),
+                "addresses were gone and are put back"
+            );
+        }
+        self.plan();
+    }
+}

@@ -1,0 +1,80 @@
+//! A thousand addresses.
+
+use lvs_agent::failover::{Carrier as _, Handle, Want, WantedRouter, Wants};
+use lvs_agent::state::HeldAddress;
+use lvs_crds::Member;
+use lvs_tests::bed::{Guest, in_guest};
+use lvs_tests::net::{Link, Node};
+use lvs_tests::wire::{Capture, Packet};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+use std::time::{Duration, Instant};
+
+const MANY: u32 = 1000;
+
+fn wants() -> Wants {
+    let member = |name: &str, address: &str| Member {
+        node: name.to_owned(),
+        addresses: vec![address.to_owned()],
+        macs: Vec::new(),
+    };
+    let held = |number: u32| HeldAddress {
+        interface: "eth0".to_owned(),
+        address: std::net::IpAddr::from(Ipv4Addr::from(0x0a01_0000 + number)).into(),
+    };
+    let router = WantedRouter {
+        order: vec!["a".to_owned(), "b".to_owned()],
+        addresses: (1..=MANY).map(held).collect(),
+        ill: None,
+    };
+    let want = Want {
+        own: "a".to_owned(),
+        members: vec![member("a", "10.0.0.1"), member("b", "10.0.0.2")],
+        interval: Duration::from_millis(90),
+        preempt: None,
+        multicast: false,
+        interface: None,
+        presence: 250,
+        routers: BTreeMap::from([(10, router)]),
+    };
+    let groups = BTreeMap::from([("group".to_owned(), want)]);
+    Wants { number: 1, groups, staying: BTreeSet::new() }
+}
+
+#[test]
+fn a_thousand_addresses_are_held_in_few_requests_and_announced() {
+    in_guest(Guest::kernel(), || -> anyhow::Result<()> {
+        let lan = Link::new("lan");
+        let a = Node::new("a").on(&lan, "eth0", "10.0.0.1/24");
+        let client = Node::new("client").on(&lan, "eth0", "10.0.0.50/24");
+        let capture = Capture::start(&client);
+        let mut handle = a.run(|| Handle::start(&BTreeSet::new(), || ()))?;
+        let start = Instant::now();
+        handle.want(wants());
+        while handle.report().held.len() < 1000 {
+            anyhow::ensure!(start.elapsed() < Duration::from_secs(10), "{:?}", handle.report());
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let took = start.elapsed();
+        let figures = handle.figures();
+        println!("{MANY} addresses {took:?} after they were wanted, {} requests", figures.requests);
+        // One each, and few lists.
+        assert!(figures.requests < u64::from(MANY) + 10, "{figures:?}");
+        let announced: BTreeSet<Ipv4Addr> = capture
+            .frames()
+            .into_iter()
+            .filter_map(|frame| match frame.packet {
+                // Its own address is told of too.
+                Packet::Arp { sender, target, .. } if sender == target => {
+                    Some(sender).filter(|sender| sender.octets()[1] == 1)
+                }
+                _ => None,
+            })
+            .collect();
+        assert_eq!(announced.len(), 1000);
+        let start = Instant::now();
+        handle.stop();
+        println!("stopped after {:?}", start.elapsed());
+        Ok(())
+    });
+}
