@@ -66,7 +66,16 @@ pub fn all() -> Vec<Case> {
         ("VirtualService", virtual_service::BASE, virtual_service::ROWS),
         ("VirtualService", virtual_service::BASE, &[selector::ROWS, tunnel::ROWS]),
         ("RealServer", real_server::BASE, &[real_server::ROWS, tunnel::ROWS]),
-        ("DirectorGroup", director_group::BASE, &[director_group::ROWS, director_group::SETTINGS]),
+        (
+            "DirectorGroup",
+            director_group::BASE,
+            &[
+                director_group::ROWS,
+                director_group::SETTINGS,
+                director_group::MEMBERS,
+                director_group::FAILOVER,
+            ],
+        ),
     ];
     let build = |(kind, base, rows): (&str, &str, &[&[Row]])| -> Vec<Case> {
         rows.iter().flat_map(|rows| rows.iter()).map(|row| row.build(kind, base)).collect()

@@ -32,7 +32,7 @@ pub struct DirectorGroupSpec {
     pub node_selector: LabelSelector,
 
     /// Directors by name, 1 to 32, instead of `nodeSelector`: for agents that run without a cluster (`lvs-agent --manifests`),
-    /// each of which must have the same list.
+    /// each of which must have the same list. In a cluster `nodeSelector` is simpler, and no list has to be kept up to date.
     ///
     /// Example: `[{node: lvs1, addresses: [10.0.0.1]}, {node: lvs2, addresses: [10.0.0.2]}]`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -112,7 +112,6 @@ pub struct Failover {
     /// Milliseconds between advertisements, 10 to 40950, in steps of 10, instead of the profile's; a director counts as gone after
     /// three of them. keepalived's `advert_int`. Example: 1000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 10, max = 40950))]
     pub advertisement_interval_milliseconds: Option<i32>,
     /// Whether a director that comes back takes its VIPs back. keepalived's `nopreempt`, the other way round. Default: true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -131,7 +130,8 @@ pub struct Failover {
     #[schemars(length(max = 64))]
     pub interface: Option<String>,
     /// Which virtual router ids (VRIDs) may be used, where other VRRP routers are on the link; a group of n directors needs
-    /// `n * min(n-1, 7) + 1`. Default: 1 to 255. Example: `{first: 100, last: 199}`.
+    /// `n * min(n-1, 7) + 1`: 3 for two, 7 for three, 13 for four. Ids that others are heard to use are left out in any case, as
+    /// far as there is a cluster. Default: 1 to 255. Example: `{first: 100, last: 199}`.
     #[serde(default, rename = "virtualRouterIDs", skip_serializing_if = "Option::is_none")]
     pub virtual_router_ids: Option<VirtualRouterIds>,
 }
@@ -176,7 +176,7 @@ pub struct ConnectionSync {
     /// The interface over which they do (`--mcast-interface`): one of a network that is trusted, since nothing in it is
     /// authenticated. Default: that of advertisements. Example: eth1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 15))]
+    #[schemars(length(max = 64))]
     pub interface: Option<String>,
     /// What keeps groups on one network apart (`--syncid`), 1 to 255. Default: one that no other group has.
     #[serde(default, rename = "syncID", skip_serializing_if = "Option::is_none")]
@@ -318,7 +318,7 @@ pub struct DirectorGroupStatus {
     /// The generation of the spec that this status speaks of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Ready.
+    /// Ready, Conflicted and Degraded.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
     /// The group's directors.
@@ -357,13 +357,13 @@ pub struct Member {
     /// The node's name; without a cluster, that of the agent (`--node-name`, by default the host's).
     #[schemars(length(max = 253))]
     pub node: String,
-    /// The addresses by which the others reach it. The first IPv4 address is used if each director has one, else the first
-    /// IPv6 address.
+    /// The addresses by which the others reach it, at most 8; needed where there are several directors. The first IPv4 address
+    /// is used if each director has one, else the first IPv6 address. Example: `[10.0.0.1]`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 16), inner(length(max = 64)))]
+    #[schemars(length(max = 8), inner(length(max = 64)))]
     pub addresses: Vec<String>,
-    /// The MAC addresses of its interfaces. Needed where directors are real servers too: by them a director knows what
-    /// another one has balanced already. Example: `["02:00:00:00:00:01"]`.
+    /// The MAC addresses of its interfaces (`ip link`), at most 16. Needed where directors are real servers too: by them a
+    /// director knows what another one has balanced already. Default: in a cluster, those that its agent reports. Example: `["02:00:00:00:00:01"]`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), inner(length(max = 17)))]
     pub macs: Vec<String>,

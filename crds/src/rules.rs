@@ -104,7 +104,9 @@ pub(crate) fn attach(kind: &str, root: &mut JSONSchemaProps) {
             attach_all(tunnel::RULES, "spec.tunnel", root);
         }
         "DirectorGroup" => {
-            attach_all(director_group::RULES, "spec", root);
+            for rules in director_group::RULES {
+                attach_all(rules, "spec", root);
+            }
             selector::attach("spec.nodeSelector", root);
             selector::attach("spec.allowedNamespaces", root);
         }
@@ -172,7 +174,9 @@ fn check_tunnel(tunnel: Option<&Tunnel>, found: &mut Vec<Violation>) {
 
 impl CheckRules for DirectorGroup {
     fn check_rules(&self, found: &mut Vec<Violation>) {
-        check(director_group::RULES, "spec", &self.spec, found);
+        for rules in director_group::RULES {
+            check(rules, "spec", &self.spec, found);
+        }
         selector::check(&self.spec.node_selector, "spec.nodeSelector", found);
         if let Some(namespaces) = &self.spec.allowed_namespaces {
             selector::check(namespaces, "spec.allowedNamespaces", found);

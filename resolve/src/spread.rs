@@ -1,6 +1,9 @@
 //! Over which directors of a group its VIPs spread, and who takes over from whom. Pure and the same everywhere: the
 //! operator and every director compute it from the group's status, so that nobody has to be asked when one dies.
 
+#[cfg(test)]
+mod tests;
+
 use lvs_crds::{DirectorGroup, VirtualRouter};
 use std::collections::BTreeMap;
 use std::net::IpAddr;

@@ -1,5 +1,11 @@
 //! DirectorGroups, right and wrong.
 
+mod failover;
+mod members;
+
+pub(super) use failover::ROWS as FAILOVER;
+pub(super) use members::ROWS as MEMBERS;
+
 use super::{Row, accept, reject};
 
 pub(super) const BASE: &str = r#"{

@@ -51,3 +51,9 @@ pub(super) fn is_interface(text: &str) -> bool {
         && text != ".."
         && text.bytes().all(|b| b.is_ascii_graphic() && b != b'/' && b != b':')
 }
+
+/// A MAC address: six pairs of hexadecimal digits with colons between.
+pub(super) fn is_mac(text: &str) -> bool {
+    let is_pair = |pair: &str| pair.len() == 2 && pair.bytes().all(|b| b.is_ascii_hexdigit());
+    text.split(':').count() == 6 && text.split(':').all(is_pair)
+}

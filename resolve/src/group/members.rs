@@ -6,7 +6,8 @@ use crate::{Snapshot, reason, selector};
 use lvs_crds::{DirectorGroup, Member};
 use std::collections::BTreeSet;
 
-/// As many MAC addresses as a status holds.
+/// As many addresses and MAC addresses as a status holds.
+const MAX_ADDRESSES: usize = 8;
 const MAX_MACS: usize = 16;
 
 /// Who was chosen.
@@ -73,7 +74,7 @@ fn member(node: &str, snapshot: &Snapshot) -> Member {
     let macs = report.iter().flat_map(|report| &report.macs);
     Member {
         node: node.to_owned(),
-        addresses: addresses.map(ToString::to_string).collect(),
+        addresses: addresses.take(MAX_ADDRESSES).map(ToString::to_string).collect(),
         macs: macs.take(MAX_MACS).cloned().collect(),
     }
 }

@@ -222,6 +222,52 @@ fn settings() -> impl Strategy<Value = (Option<Timeouts>, Option<Sysctls>)> {
     (proptest::option::of(timeouts), proptest::option::of(sysctls))
 }
 
+/// What several directors do together.
+fn together() -> impl Strategy<Value = (Option<Failover>, Option<ConnectionSync>)> {
+    let delay = proptest::option::of(0..=1000i32);
+    let flags = (any::<bool>(), any::<bool>(), proptest::option::of(any::<bool>()));
+    let interval = proptest::option::of((1..=4095i32).prop_map(|ticks| ticks * 10));
+    // As many as any number of directors needs.
+    let ids = proptest::option::of(1..=31i32);
+    let interface = || proptest::option::of("[a-z0-9@-]{3,15}");
+    let failover = (flags, interval, delay, interface(), ids).prop_map(
+        |((fast, multicast, preempt), interval, delay, interface, first)| Failover {
+            profile: if fast { FailoverProfile::Fast } else { FailoverProfile::Default },
+            advertisement_interval_milliseconds: interval,
+            preempt,
+            preempt_delay_seconds: delay.filter(|_| preempt != Some(false)),
+            transport: if multicast { VrrpTransport::Multicast } else { VrrpTransport::Unicast },
+            interface,
+            virtual_router_ids: first.map(|first| VirtualRouterIds { first, last: first + 224 }),
+        },
+    );
+    let numbers = (1..=255i32, 1..=65535i32, 576..=65507i32).prop_map(Some);
+    let sync = (proptest::option::of(any::<bool>()), interface(), 0..256u32, numbers).prop_map(
+        |(enabled, interface, group, numbers)| ConnectionSync {
+            enabled,
+            interface,
+            sync_id: numbers.map(|(id, _, _)| id),
+            multicast_group: Some(Ipv4Addr::from_bits(0xef00_0000 | group).to_string()),
+            port: numbers.map(|(_, port, _)| port),
+            ttl: numbers.map(|(id, _, _)| id),
+            max_length: numbers.map(|(_, _, length)| length),
+        },
+    );
+    (proptest::option::of(failover), proptest::option::of(sync))
+}
+
+fn members() -> impl Strategy<Value = Vec<Member>> {
+    let member = |(node, (last, mac)): (String, (u8, [u8; 6]))| Member {
+        node,
+        addresses: Vec::from([format!("10.0.{last}.1"), format!("2001:db8::{last:x}")]),
+        macs: vec![mac.map(|byte| format!("{byte:02x}")).join(":")],
+    };
+    btree_map(label(), any::<[u8; 6]>(), 0..9).prop_map(move |members| {
+        let numbered = members.into_iter().zip(1..);
+        numbered.map(|((node, mac), last)| member((node, (last, mac)))).collect()
+    })
+}
+
 fn director_group() -> impl Strategy<Value = DirectorGroup> {
     let cidr = (1..=32u32, any::<u32>()).prop_map(|(length, bits)| {
         format!("{}/{length}", Ipv4Addr::from_bits(bits & (u32::MAX << (32 - length))))
@@ -231,19 +277,24 @@ fn director_group() -> impl Strategy<Value = DirectorGroup> {
     let gateway = (v4(), 31..=32u8).prop_map(|(address, length)| format!("{address}/{length}"));
     let gateways = proptest::option::of((gateway, interface));
     let namespaces = proptest::option::of(selector());
-    (label(), selector(), namespaces, networks, gateways, vec(cidr, 0..4), settings()).prop_map(
-        |(name, nodes, namespaces, networks, gateways, cidrs, (timeouts, sysctls))| {
+    let together = (settings(), together());
+    let networks = (networks, gateways, vec(cidr, 0..4));
+    (label(), selector(), namespaces, networks, together, members()).prop_map(
+        |(name, nodes, namespaces, (networks, gateways, cidrs), (settings, together), members)| {
+            let ((timeouts, sysctls), (failover, connection_sync)) = (settings, together);
             let network = |(cidr, interface)| Network { cidr, interface };
             let gateway = |(address, interface)| NatGateway { address, interface };
             let spec = DirectorGroupSpec {
-                node_selector: nodes,
+                node_selector: if members.is_empty() { nodes } else { LabelSelector::default() },
                 allowed_namespaces: namespaces,
                 networks: networks.into_iter().map(network).collect(),
                 nat_gateways: gateways.into_iter().map(gateway).collect(),
                 real_server_cidrs: cidrs,
                 timeouts,
                 sysctls,
-                ..DirectorGroupSpec::default()
+                members,
+                failover,
+                connection_sync,
             };
             DirectorGroup::new(&name, spec)
         },
