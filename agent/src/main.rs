@@ -99,6 +99,7 @@ async fn settings(cli: Cli) -> Result<Settings, Failure> {
         state_dir: cli.shared.state_dir,
         listen: cli.run.listen,
         audit_interval: cli.run.audit_interval,
+        carries: true,
         changes: match changes() {
             Ok(changes) => Some(changes),
             Err(error) => {

@@ -19,7 +19,8 @@ mod world;
 use crate::admin;
 use crate::input::saved::{SaveError, Saved};
 use crate::input::{Update, kube as kube_input};
-use crate::journal::{Journal, JournalError};
+use crate::failover::{Carrier, Handle, Nobody};
+use crate::journal::{Journal, JournalError, Made};
 use crate::kernel::{Kernel, KernelError};
 use crate::metrics::Metrics;
 use crate::report;
@@ -56,6 +57,9 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// How often the kernel is read for drift.
     pub audit_interval: Duration,
+    /// Whether it carries the addresses of groups of several directors, which takes the network namespace of the calling
+    /// thread. Not with a kernel in memory.
+    pub carries: bool,
     /// Says that addresses, interfaces or routes have changed ([`crate::kernel::changes`]); without it, the audit sees.
     pub changes: Option<tokio::sync::mpsc::Receiver<()>>,
 }
@@ -108,6 +112,9 @@ pub enum RunError {
         #[source]
         source: io::Error,
     },
+    /// Nothing to carry addresses with.
+    #[error("start to carry addresses: {0}")]
+    Failover(#[source] io::Error),
     /// No thread for the kernel.
     #[error("start the kernel's thread: {0}")]
     Thread(#[source] io::Error),
@@ -123,7 +130,7 @@ impl RunError {
             Self::Kernel(error) if error.reason() == "NoNetAdmin" => 3,
             Self::Journal(_) | Self::State(_) => 4,
             Self::Listen { .. } => 5,
-            Self::Kernel(_) | Self::Thread(_) | Self::Ended => 1,
+            Self::Kernel(_) | Self::Failover(_) | Self::Thread(_) | Self::Ended => 1,
         }
     }
 }
@@ -166,7 +173,7 @@ impl Heartbeat {
     }
 }
 
-/// A running agent. Dropping it, as stopping it, leaves the kernel as it is.
+/// A running agent. Dropping it, as stopping it, leaves the kernel as it is, but for what other directors take over.
 pub struct Agent {
     address: SocketAddr,
     published: watch::Receiver<Published>,
@@ -197,8 +204,8 @@ impl Agent {
         while self.published.changed().await.is_ok() {}
     }
 
-    /// Stops, waits until the kernel's thread has ended (so that nothing changes any more and the state directory is
-    /// free), and leaves the kernel as it is.
+    /// Stops: hands over to other directors what they take, waits until the kernel's thread has ended (so that nothing
+    /// changes any more and the state directory is free), and leaves the rest of the kernel as it is.
     pub async fn stop(mut self) {
         // Gone already is as good.
         let _ = self.stop.send(Message::Stop);
@@ -206,6 +213,13 @@ impl Agent {
         if let Some(thread) = self.thread.take() {
             let _ = tokio::task::spawn_blocking(move || thread.join()).await;
         }
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        // Gone already is as good.
+        let _ = self.stop.send(Message::Stop);
     }
 }
 
@@ -218,6 +232,9 @@ pub async fn start<K: Kernel + 'static>(settings: Settings, kernel: K) -> Result
     for problem in journal.problems() {
         tracing::warn!(object = %settings.state_dir.display(), "journal: {problem}");
     }
+    let (sender, messages) = mpsc::channel();
+    // First of all: what may be another director's by now is let go of.
+    let carrier = carrier(&settings, &journal, &sender)?;
     let saved = Saved::open(&settings.state_dir)?;
     let metrics = Arc::new(Metrics::default());
     let mut engine = Engine::new(
@@ -225,7 +242,7 @@ pub async fn start<K: Kernel + 'static>(settings: Settings, kernel: K) -> Result
         kernel,
         journal,
         Arc::clone(&metrics),
-        Box::new(crate::failover::Nobody),
+        carrier,
     )?;
     let listener = tokio::net::TcpListener::bind(settings.listen).await;
     let listener =
@@ -239,7 +256,6 @@ pub async fn start<K: Kernel + 'static>(settings: Settings, kernel: K) -> Result
     };
     engine.resume(known.clone());
 
-    let (sender, messages) = mpsc::channel();
     let (publisher, published) =
         watch::channel(Published { status: engine.status(), ..Published::default() });
     let heartbeat = Arc::new(Heartbeat::default());
@@ -278,6 +294,28 @@ pub async fn start<K: Kernel + 'static>(settings: Settings, kernel: K) -> Result
     }
     tracing::info!(object = settings.node, %address, "agent started");
     Ok(Agent { address, published, metrics, stop: sender, thread: Some(thread), tasks })
+}
+
+/// Whoever carries addresses. It lets go of those of an earlier run that the kernel was to take away by itself.
+fn carrier(
+    settings: &Settings,
+    journal: &Journal,
+    engine: &mpsc::Sender<Message>,
+) -> Result<Box<dyn Carrier>, RunError> {
+    if !settings.carries {
+        return Ok(Box::new(Nobody));
+    }
+    let addresses = journal.ours().iter().filter_map(|made| match made {
+        Made::Address(held) => Some(held.clone()),
+        _ => None,
+    });
+    let engine = engine.clone();
+    let notify = move || {
+        // It fails only when the engine has ended.
+        let _ = engine.send(Message::Carried);
+    };
+    let handle = Handle::start(&addresses.collect(), notify).map_err(RunError::Failover)?;
+    Ok(Box::new(handle))
 }
 
 /// At most one look within this time: routes can change often, and the agent's own changes are told too.
