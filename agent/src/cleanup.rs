@@ -115,7 +115,12 @@ fn in_order(journal: &Journal) -> Vec<Made> {
     let rank = |made: &Made| match made {
         Made::Fixture(Fixture::LocalDelivery { .. }) => 0,
         Made::Address(_) => 1,
-        Made::Fixture(Fixture::Mark { .. }) => 2,
+        Made::Fixture(
+            Fixture::Mark { .. }
+            | Fixture::Balanced { .. }
+            | Fixture::OtherDirector { .. }
+            | Fixture::OwnTunnel { .. },
+        ) => 2,
         Made::Service(_) => 3,
         Made::Fixture(_) => 4,
         Made::Sysctl(_) => 5,

@@ -28,13 +28,13 @@ pub struct Difference {
 /// Order, so that at no moment a packet meets half of what it needs:
 /// - sysctls (`arp_ignore` must hold before a VIP appears on `lo`);
 /// - what draws packets here and goes: local delivery, then addresses;
-/// - what a packet needs on its way and comes: tunnels, masquerading, segment sizes;
+/// - what a packet needs on its way and comes: tunnels, masquerading, segment sizes; and sync daemons that go;
 /// - services, destinations that come or change, destinations that go;
 /// - marks, those that go and those that come side by side, so that a change of a mark is one transaction; behind a mark
 ///   that comes stands its service, and the service of a mark that goes stands still;
 /// - services that go;
 /// - what draws packets here and comes: addresses, then local delivery; then addresses that move;
-/// - what a packet needs on its way and goes;
+/// - what a packet needs on its way and goes; and sync daemons that come;
 /// - sysctls that go back.
 ///
 /// A change is made in place: connections live in services and destinations.
@@ -109,7 +109,10 @@ fn fixtures(
         }
         let list = match fixture {
             Fixture::LocalDelivery { .. } => &mut changes.undrawn,
-            Fixture::Mark { .. } => &mut changes.marks,
+            // The kernel takes no destination of the other family while a daemon runs (`ip_vs_genl_set_cmd`), and no daemon
+            // while there is one (`ip_vs_genl_new_daemon`).
+            Fixture::SyncDaemon(_) => &mut changes.before,
+            _ if is_mark(fixture) => &mut changes.marks,
             // Another comes in its place, at once.
             _ if place(fixture).is_some_and(|it| coming_in.contains(&it)) => &mut changes.before,
             _ => &mut changes.after,
@@ -119,7 +122,9 @@ fn fixtures(
     for fixture in coming() {
         let list = match fixture {
             Fixture::LocalDelivery { .. } => &mut changes.drawn,
-            Fixture::Mark { .. } => &mut changes.marks,
+            // What it takes in, it binds to services that stand.
+            Fixture::SyncDaemon(_) => &mut changes.after,
+            _ if is_mark(fixture) => &mut changes.marks,
             _ => &mut changes.before,
         };
         list.push(Op::AddFixture(*fixture));
@@ -127,6 +132,17 @@ fn fixtures(
     let standing = wanted.fixtures.intersection(&observed.fixtures).copied().map(Made::Fixture);
     foreign.extend(standing.filter(|made| !ours.contains(made)));
     changes
+}
+
+/// Whether it decides which service a packet meets.
+fn is_mark(fixture: &Fixture) -> bool {
+    matches!(
+        fixture,
+        Fixture::Mark { .. }
+            | Fixture::Balanced { .. }
+            | Fixture::OtherDirector { .. }
+            | Fixture::OwnTunnel { .. }
+    )
 }
 
 /// Where only one can stand: a segment size, and of the devices of one address and kind that with checksum or that without

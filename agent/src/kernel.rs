@@ -26,6 +26,7 @@ pub use nftables::Nftables;
 pub use ports::Direction;
 pub use privilege::require_net_admin;
 pub use tunnels::Tunnels;
+pub(crate) use tunnels::name as tunnel_name;
 
 use crate::journal::{Journal, Made};
 use crate::state::{Facts, Fixture, FixtureKind, NodeState, Observed, Op, Ours};

@@ -4,6 +4,7 @@
 //! state is the union of all fragments ([`Fragments`]), so that a change of one costs only itself. It must not know
 //! what the kernel holds: that is [`crate::diff`]'s.
 
+mod colocated;
 mod director;
 mod floating;
 mod fragments;
@@ -12,6 +13,7 @@ mod placement;
 mod real_server;
 mod service;
 pub mod settings;
+mod sync;
 #[cfg(test)]
 mod tests;
 mod tunnel;
@@ -158,6 +160,7 @@ pub fn plan(
         service::plan(&program, &mut fragment);
         vips(&program, group, part, facts, &mut fragment);
         director::plan(&program, facts, &mut fragment);
+        sync::warn(&program, group, &mut fragment);
     }
     real_server::plan(&program, group, part, facts, &mut fragment);
     fragment
@@ -174,6 +177,7 @@ pub fn plan_group(
     let mut fragment = Fragment::default();
     let Some(part) = part else { return fragment };
     fragment.sysctls = settings::of(group, groups, facts);
+    sync::plan(group, groups, facts, &mut fragment);
     let name = group.metadata.name.as_deref().unwrap_or_default();
     for (index, gateway) in group.spec.nat_gateways.iter().enumerate() {
         let field = format!("spec.natGateways[{index}] of DirectorGroup {name}");

@@ -1,9 +1,11 @@
 //! The two pictures that everything turns on: what a node should be ([`NodeState`]) and what was found ([`Observed`]).
 //! Plain values; no clock, no I/O.
 
+mod daemon;
 mod fixture;
 mod mac;
 
+pub use daemon::{InterfaceName, SyncDaemon, SyncRole};
 pub use fixture::{Fixture, FixtureKind, Packets, TunnelDevice};
 pub use mac::{Mac, NotMac};
 

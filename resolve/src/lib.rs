@@ -30,6 +30,7 @@ pub use group::{
     GroupResolution, NodeSettings, directors, gateways, node_settings, resolve_group, seniority,
 };
 pub use key::Key;
+pub use mark::{balanced_mark, is_kept_mark};
 pub use node::NodeFacts;
 pub use place::slice_name;
 pub use resolution::{DesiredSlice, LeftOut, Resolution, Verdict};

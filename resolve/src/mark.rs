@@ -13,6 +13,26 @@ use std::collections::BTreeSet;
 const FIRST: i64 = 4096;
 const COUNT: u32 = 4096;
 
+/// The marks that directors keep for themselves, for what another one has balanced already: the next bit, so that none is a
+/// mark that we choose, with the bits of others left alone as above.
+const KEPT: u32 = 0x2000;
+/// As many as a group has directors.
+const OF_GROUP: u32 = 32;
+
+/// The mark with which the director at `position` among a group's members knows what another one has balanced. No two
+/// directors of a group share it: a connection that comes with one is told to the others with it, and these take it for
+/// the VIP's own only where they have no service of that mark (`ip_vs_find_dest`). The sync id keeps groups apart.
+pub fn balanced_mark(sync_id: Option<i32>, position: usize) -> u32 {
+    let group = sync_id.and_then(|id| u8::try_from(id).ok()).unwrap_or(0);
+    let position = u32::try_from(position).unwrap_or(0) % OF_GROUP;
+    KEPT + u32::from(group) * OF_GROUP + position
+}
+
+/// Whether directors keep a mark for themselves.
+pub fn is_kept_mark(mark: u32) -> bool {
+    (KEPT..KEPT + 256 * OF_GROUP).contains(&mark)
+}
+
 /// The mark: the one that the user fixed; else the one that the service's slices have; else a free one. `None` if all
 /// are taken.
 pub(crate) fn mark(key: &Key, vs: &VirtualService, snapshot: &Snapshot) -> Option<i64> {
@@ -45,4 +65,22 @@ fn is_free(key: &Key, mark: i64, snapshot: &Snapshot) -> bool {
     let claim = Claim::Mark(mark);
     snapshot.holders(&claim).all(|(_, holder)| holder == key)
         && snapshot.wanting(&claim).all(|other| other == key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn directors_keep_marks_that_no_service_is_given_and_no_two_share() {
+        let mut all = BTreeSet::new();
+        for group in std::iter::once(None).chain((1..=255).map(Some)) {
+            all.extend((0..32).map(|position| balanced_mark(group, position)));
+        }
+        assert_eq!(all.len(), 256 * 32);
+        let chosen = FIRST..FIRST + i64::from(COUNT);
+        assert!(all.iter().all(|mark| is_kept_mark(*mark) && !chosen.contains(&i64::from(*mark))));
+        assert!(all.iter().all(|mark| mark & 0xffff_c000 == 0), "kube-proxy's and Calico's bits");
+        assert!(!is_kept_mark(8191) && !is_kept_mark(16384));
+    }
 }

@@ -1,6 +1,6 @@
 use super::*;
 use crate::plan::IP_FORWARD;
-use crate::state::{HeldAddress, Packets, TunnelDevice};
+use crate::state::{HeldAddress, InterfaceName, Packets, SyncDaemon, SyncRole, TunnelDevice};
 use lvs_ipvs::{DestinationKey, Service, ServiceKey};
 use proptest::collection::{btree_map, btree_set};
 use proptest::prelude::*;
@@ -107,7 +107,19 @@ fn mark(port: u16, mark: u32) -> Fixture {
     Fixture::Mark { packets: packets(port), mark: mark.try_into().unwrap() }
 }
 
-fn some_fixtures() -> [Fixture; 8] {
+fn daemon(role: SyncRole, sync_id: u8) -> Fixture {
+    Fixture::SyncDaemon(SyncDaemon {
+        role,
+        interface: InterfaceName::new("eth0").unwrap(),
+        sync_id,
+        group: Ipv4Addr::new(224, 0, 0, 81).into(),
+        port: 8848,
+        ttl: 1,
+        max_length: 1472,
+    })
+}
+
+fn some_fixtures() -> [Fixture; 13] {
     [
         Fixture::Tunnel { device: TunnelDevice::Ipip, local: Ipv4Addr::new(10, 0, 0, 1).into() },
         Fixture::Gue { family: lvs_ipvs::Family::V4, port: 6080 },
@@ -117,6 +129,11 @@ fn some_fixtures() -> [Fixture; 8] {
         Fixture::LocalDelivery { packets: packets(80) },
         Fixture::SegmentSize { packets: packets(80), bytes: 1440 },
         Fixture::SegmentSize { packets: packets(80), bytes: 1400 },
+        Fixture::Balanced { packets: packets(80), mark: 3.try_into().unwrap() },
+        Fixture::OtherDirector { mac: crate::state::Mac([2, 0, 0, 0, 0, 1]) },
+        daemon(SyncRole::Master, 1),
+        daemon(SyncRole::Master, 2),
+        daemon(SyncRole::Backup, 1),
     ]
 }
 
@@ -252,8 +269,12 @@ proptest! {
             Op::DelFixture(Fixture::LocalDelivery { .. }) => 1,
             Op::DelFixture(Fixture::SegmentSize { packets, .. }) if resized(packets) => 3,
             Op::AddFixture(Fixture::LocalDelivery { .. }) => 12,
-            Op::DelFixture(Fixture::Mark { .. }) => 8,
-            Op::AddFixture(Fixture::Mark { .. }) => 9,
+            Op::DelFixture(Fixture::Mark { .. } | Fixture::Balanced { .. }) => 8,
+            Op::DelFixture(Fixture::OtherDirector { .. }) => 8,
+            Op::AddFixture(Fixture::Mark { .. } | Fixture::Balanced { .. }) => 9,
+            Op::AddFixture(Fixture::OtherDirector { .. }) => 9,
+            Op::DelFixture(Fixture::SyncDaemon(_)) => 3,
+            Op::AddFixture(Fixture::SyncDaemon(_)) => 14,
             Op::AddFixture(_) => 4,
             Op::DelFixture(_) => 14,
             Op::DelAddress(gone) => {

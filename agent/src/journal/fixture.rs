@@ -1,6 +1,6 @@
 //! Fixtures as the log writes them.
 
-use crate::state::{Fixture, Packets, TunnelDevice};
+use crate::state::{Fixture, InterfaceName, Mac, Packets, SyncDaemon, SyncRole, TunnelDevice};
 use ipnet::IpNet;
 use lvs_ipvs::{Family, Protocol};
 use serde::{Deserialize, Serialize};
@@ -16,6 +16,10 @@ pub(super) enum Thing {
     Masquerade { packets: To },
     LocalDelivery { packets: To },
     SegmentSize { packets: To, bytes: u16 },
+    Balanced { packets: To, mark: NonZeroU32 },
+    OtherDirector { mac: Address },
+    OwnTunnel { interface: Name },
+    SyncDaemon(Daemon),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -24,6 +28,57 @@ pub(super) struct To {
     protocol: u16,
     first: u16,
     last: u16,
+}
+
+/// A MAC address as text.
+#[derive(Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+#[derive(Clone)]
+pub(super) struct Address(Mac);
+
+impl TryFrom<String> for Address {
+    type Error = crate::state::NotMac;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse().map(Self)
+    }
+}
+
+impl From<Address> for String {
+    fn from(address: Address) -> Self {
+        address.0.to_string()
+    }
+}
+
+/// An interface's name as text.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub(super) struct Name(InterfaceName);
+
+impl TryFrom<String> for Name {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        InterfaceName::new(&text).map(Self).ok_or("not an interface's name")
+    }
+}
+
+impl From<Name> for String {
+    fn from(name: Name) -> Self {
+        name.0.to_string()
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Daemon {
+    backup: bool,
+    interface: Name,
+    sync_id: u8,
+    group: IpAddr,
+    port: u16,
+    ttl: u8,
+    max_length: u16,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -55,7 +110,28 @@ impl From<&Fixture> for Thing {
             Fixture::SegmentSize { packets, bytes } => {
                 Self::SegmentSize { packets: packets.into(), bytes }
             }
+            Fixture::Balanced { packets, mark } => Self::Balanced { packets: packets.into(), mark },
+            Fixture::OtherDirector { mac } => Self::OtherDirector { mac: Address(mac) },
+            Fixture::OwnTunnel { interface } => Self::OwnTunnel { interface: Name(interface) },
+            Fixture::SyncDaemon(daemon) => Self::SyncDaemon(daemon.into()),
         }
+    }
+}
+
+impl From<SyncDaemon> for Daemon {
+    fn from(daemon: SyncDaemon) -> Self {
+        let SyncDaemon { role, interface, sync_id, group, port, ttl, max_length } = daemon;
+        let backup = role == SyncRole::Backup;
+        Self { backup, interface: Name(interface), sync_id, group, port, ttl, max_length }
+    }
+}
+
+impl From<Daemon> for SyncDaemon {
+    fn from(daemon: Daemon) -> Self {
+        let Daemon { backup, interface: Name(interface), sync_id, group, port, ttl, max_length } =
+            daemon;
+        let role = if backup { SyncRole::Backup } else { SyncRole::Master };
+        Self { role, interface, sync_id, group, port, ttl, max_length }
     }
 }
 
@@ -72,6 +148,10 @@ impl From<Thing> for Fixture {
             Thing::SegmentSize { packets, bytes } => {
                 Self::SegmentSize { packets: packets.into(), bytes }
             }
+            Thing::Balanced { packets, mark } => Self::Balanced { packets: packets.into(), mark },
+            Thing::OtherDirector { mac } => Self::OtherDirector { mac: mac.0 },
+            Thing::OwnTunnel { interface } => Self::OwnTunnel { interface: interface.0 },
+            Thing::SyncDaemon(daemon) => Self::SyncDaemon(daemon.into()),
         }
     }
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::state::{Packets, TunnelDevice};
+use crate::state::{InterfaceName, Packets, SyncDaemon, SyncRole, TunnelDevice};
 use lvs_ipvs::{Family, Protocol};
 use proptest::prelude::*;
 use std::fs;
@@ -231,6 +231,18 @@ proptest! {
     }
 }
 
+fn daemon(role: SyncRole) -> Fixture {
+    Fixture::SyncDaemon(SyncDaemon {
+        role,
+        interface: InterfaceName::new("eth1").unwrap(),
+        sync_id: 7,
+        group: IpAddr::from([224, 0, 0, 81]),
+        port: 8848,
+        ttl: 1,
+        max_length: 1472,
+    })
+}
+
 fn fixtures() -> Vec<Fixture> {
     let packets = Packets {
         destination: "2001:db8::/64".parse().unwrap(),
@@ -257,6 +269,11 @@ fn fixtures() -> Vec<Fixture> {
             Fixture::Masquerade { packets },
             Fixture::LocalDelivery { packets },
             Fixture::SegmentSize { packets, bytes: 1380 },
+            Fixture::Balanced { packets, mark: NonZeroU32::MIN },
+            Fixture::OtherDirector { mac: crate::state::Mac([2, 0, 0, 0, 0, 1]) },
+            Fixture::OwnTunnel { interface: InterfaceName::new("lvsi0a000001").unwrap() },
+            daemon(SyncRole::Master),
+            daemon(SyncRole::Backup),
         ])
         .collect()
 }
@@ -293,6 +310,13 @@ fn the_lines_of_fixtures_stay_as_they_are() {
             r#"{"add":{"fixture":{"gue":{"port":6080,"ipv6":false}}}}"#.to_owned(),
             format!(r#"{{"add":{{"fixture":{{"mark":{{{to},"mark":4294967295}}}}}}}}"#),
             format!(r#"{{"add":{{"fixture":{{"localDelivery":{{{to}}}}}}}}}"#),
+            format!(r#"{{"add":{{"fixture":{{"balanced":{{{to},"mark":1}}}}}}}}"#),
+            r#"{"add":{"fixture":{"ownTunnel":{"interface":"lvsi0a000001"}}}}"#.to_owned(),
+            concat!(
+                r#"{"add":{"fixture":{"syncDaemon":{"backup":true,"interface":"eth1","syncId":7,"#,
+                r#""group":"224.0.0.81","port":8848,"ttl":1,"maxLength":1472}}}}"#
+            )
+            .to_owned(),
         ]
     );
 }

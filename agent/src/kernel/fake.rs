@@ -205,6 +205,7 @@ impl Fake {
             FixtureKind::Nftables => self.requests.nftables += 1,
             FixtureKind::Tunnel | FixtureKind::Gue => self.requests.links += 1,
             FixtureKind::LocalDelivery => self.requests.rules += 1,
+            FixtureKind::SyncDaemon => self.requests.ipvs += 1,
         }
     }
 
@@ -228,6 +229,14 @@ impl Fake {
         }
         if self.lying {
             return Ok(());
+        }
+        if let (Direction::Add, Fixture::SyncDaemon(daemon)) = (way, fixture)
+            && let Some(other) = self.fixtures.iter().find(|it| match it {
+                Fixture::SyncDaemon(it) => it.role == daemon.role && *it != daemon,
+                _ => false,
+            })
+        {
+            return Err(FixtureError::Foreign { what: format!("a {other}") });
         }
         match way {
             Direction::Add => self.fixtures.insert(fixture),

@@ -1,5 +1,6 @@
 //! The real kernel.
 
+mod daemons;
 mod fixtures;
 mod settings;
 
@@ -282,14 +283,27 @@ impl Ports for Linux {
     }
 
     fn fixtures(&mut self, kinds: &BTreeSet<FixtureKind>) -> Listed {
-        self.fixtures.standing(kinds)
+        let mut listed = self.fixtures.standing(kinds);
+        if kinds.contains(&FixtureKind::SyncDaemon) {
+            match self.standing_daemons() {
+                Ok(daemons) => listed.standing.extend(daemons),
+                Err(error) => drop(listed.failed.insert(FixtureKind::SyncDaemon, error)),
+            }
+        }
+        listed
     }
 
     fn change_fixtures(
         &mut self,
         changes: &[(Direction, Fixture)],
     ) -> Vec<Result<(), FixtureError>> {
-        self.fixtures.change(changes)
+        let mut results = self.fixtures.change(changes);
+        for ((direction, fixture), result) in changes.iter().zip(&mut results) {
+            if let Fixture::SyncDaemon(daemon) = fixture {
+                *result = self.change_daemon(*direction, *daemon);
+            }
+        }
+        results
     }
 }
 
@@ -350,7 +364,7 @@ impl Kernel for Linux {
             }
         }
         if !scope.fixtures.is_empty() {
-            self.fixtures.standing(&scope.fixtures).tell(&mut observed);
+            self.fixtures(&scope.fixtures).tell(&mut observed);
         }
         Ok(observed)
     }

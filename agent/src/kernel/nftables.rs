@@ -256,10 +256,10 @@ impl Nftables {
         for part in Part::ALL {
             let mut sets = 0;
             let mut fixtures = BTreeSet::new();
-            for (family, set) in part.sets().into_iter().filter(|(_, set)| there.contains(*set)) {
+            for (key, set) in part.sets().filter(|(_, set)| there.contains(*set)) {
                 let request = message(Kind::GetElement, element::of_set(set));
                 let mut pick =
-                    |it: Message| Some(element::fixtures(part, family, it.attributes.view()));
+                    |it: Message| Some(element::fixtures(part, key, it.attributes.view()));
                 match self.ask(|socket| socket.gather(&request, &mut pick)) {
                     Err(error) if is_missing(&error) => continue,
                     elements => fixtures.extend(elements?.into_iter().flatten()),
@@ -269,7 +269,7 @@ impl Nftables {
             let expected: Vec<_> = part.rules().collect();
             let ours = |chain: &str| expected.iter().any(|(it, _)| *it == chain);
             let found: Vec<_> = rules.iter().filter(|(chain, _)| ours(chain)).collect();
-            let whole = sets == part.sets().len()
+            let whole = sets == part.sets().count()
                 && found.len() == expected.len()
                 && expected
                     .iter()
@@ -340,7 +340,7 @@ fn blame(changes: &[Change], causes: &[Cause], errors: &BTreeMap<usize, i32>) ->
 }
 
 fn refused(fixture: &Fixture, errno: Errno) -> FixtureError {
-    let set = Part::of(fixture).map_or("none", |part| part.set(element::family(fixture)));
+    let set = element::set(fixture).unwrap_or("none");
     let operation = format!("change the set {set} in nftables' table {TABLE}");
     FixtureError::Kernel { operation, errno, message: None }
 }

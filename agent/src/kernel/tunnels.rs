@@ -8,6 +8,8 @@ mod links;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use device::name;
+
 use super::FixtureError;
 use super::netlink::Rtnetlink;
 use super::ports::Direction;
@@ -132,8 +134,7 @@ impl Tunnels {
                 Fixture::LocalDelivery { packets: these } => {
                     packets.push((place, *direction, these));
                 }
-                Fixture::Mark { .. } | Fixture::Masquerade { .. } | Fixture::SegmentSize { .. } => {
-                }
+                _ => {}
             }
         }
         let mut settle = |place: usize, result: Result<(), FixtureError>| {

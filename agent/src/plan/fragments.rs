@@ -2,8 +2,8 @@
 
 use super::{Fragment, Owner, Problem};
 use crate::journal::Made;
-use crate::state::{Fixture, Floats, HeldAddress, NodeState};
-use lvs_ipvs::ServiceKey;
+use crate::state::{Fixture, Floats, HeldAddress, NodeState, ServiceState};
+use lvs_ipvs::{Family, ServiceKey};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Every owner's fragment, who needs what, and the union.
@@ -18,6 +18,8 @@ pub struct Fragments {
     union: NodeState,
     destinations: usize,
     contested: BTreeSet<ServiceKey>,
+    /// Services with a destination of the other family: beside these the kernel lets no sync daemon run.
+    mixed: BTreeSet<ServiceKey>,
     troubled: BTreeSet<Owner>,
 }
 
@@ -67,7 +69,7 @@ impl Fragments {
     /// otherwise than before.
     pub fn set(&mut self, owner: &Owner, new: Fragment, touched: &mut Touched) {
         let old = self.by_owner.remove(owner).unwrap_or_default();
-        let changed = self.index(owner, &old, &new);
+        let mut changed = self.index(owner, &old, &new);
         if new.problems.is_empty() && new.warnings.is_empty() {
             self.troubled.remove(owner);
         } else {
@@ -76,7 +78,7 @@ impl Fragments {
         if new != Fragment::default() {
             self.by_owner.insert(owner.clone(), new);
         }
-        self.unite(&changed);
+        self.unite(&mut changed);
         touched.extend(changed);
     }
 
@@ -123,10 +125,11 @@ impl Fragments {
     }
 
     /// Brings the union up to date where it may have changed.
-    fn unite(&mut self, changed: &Touched) {
+    fn unite(&mut self, changed: &mut Touched) {
+        let was_mixed = !self.mixed.is_empty();
         for key in &changed.services {
             let claimants = self.services.get(key);
-            if claimants.is_some_and(|claimants| claimants.len() > 1) {
+            if claimants.is_some_and(|claimants| claimants.len() > 1) && !is_shared(key) {
                 self.contested.insert(*key);
             } else {
                 self.contested.remove(key);
@@ -134,6 +137,11 @@ impl Fragments {
             let state = claimants
                 .and_then(BTreeSet::first)
                 .and_then(|first| self.by_owner.get(first)?.services.get(key));
+            if state.is_some_and(is_mixed) {
+                self.mixed.insert(*key);
+            } else {
+                self.mixed.remove(key);
+            }
             self.destinations += state.map_or(0, |state| state.destinations.len());
             let old = match state {
                 Some(state) => self.union.services.insert(*key, state.clone()),
@@ -152,8 +160,12 @@ impl Fragments {
                 None => self.union.floating.remove(address),
             };
         }
+        if was_mixed == self.mixed.is_empty() {
+            changed.fixtures.extend(self.fixtures.keys().filter(|it| is_daemon(it)));
+        }
         for fixture in &changed.fixtures {
-            if self.fixtures.contains_key(fixture) {
+            let excluded = is_daemon(fixture) && !self.mixed.is_empty();
+            if self.fixtures.contains_key(fixture) && !excluded {
                 self.union.fixtures.insert(*fixture);
             } else {
                 self.union.fixtures.remove(fixture);
@@ -233,6 +245,11 @@ impl Fragments {
         })
     }
 
+    /// A service with a destination of the other family, where sync daemons are wanted, too.
+    pub fn excludes_sync(&self) -> Option<&ServiceKey> {
+        self.mixed.first().filter(|_| self.fixtures.keys().any(is_daemon))
+    }
+
     /// The addresses that one owner has float.
     pub fn floating(&self, owner: &Owner) -> impl Iterator<Item = &HeldAddress> {
         self.by_owner.get(owner).into_iter().flat_map(|fragment| fragment.floating.keys())
@@ -253,6 +270,20 @@ impl Fragments {
             problems.unwrap_or_default().iter().map(move |problem| (owner, problem))
         })
     }
+}
+
+/// Whether any number of owners may want a service: what a director keeps for itself.
+fn is_shared(key: &ServiceKey) -> bool {
+    matches!(key, ServiceKey::Mark { mark, .. } if lvs_resolve::is_kept_mark(mark.get()))
+}
+
+fn is_mixed(state: &ServiceState) -> bool {
+    let family = state.service.key.family();
+    state.destinations.keys().any(|destination| Family::of(&destination.address) != family)
+}
+
+fn is_daemon(fixture: &Fixture) -> bool {
+    matches!(fixture, Fixture::SyncDaemon(_))
 }
 
 /// As far as what two fragments of one owner want of some keys differs, brings up to date who wants which value.

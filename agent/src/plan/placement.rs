@@ -93,7 +93,7 @@ fn inside(network: IpNet, facts: &Facts) -> Option<String> {
         .map(|(name, _)| name.clone())
 }
 
-fn routed(address: IpAddr, facts: &Facts) -> Option<String> {
+pub(super) fn routed(address: IpAddr, facts: &Facts) -> Option<String> {
     let leads = |route: &&Route| {
         route.destination.contains(&address)
             && facts.interfaces.get(&route.interface).is_some_and(|interface| !interface.loopback)

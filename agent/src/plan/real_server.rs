@@ -1,6 +1,8 @@
 //! What a node needs that is itself a real server.
 
-use super::{ARP_ANNOUNCE, ARP_IGNORE, Fragment, Problem, Program, director, packets, tunnel};
+use super::{
+    ARP_ANNOUNCE, ARP_IGNORE, Fragment, Problem, Program, colocated, director, packets, tunnel,
+};
 use crate::director::Part;
 use crate::state::{Facts, HeldAddress};
 use ipnet::IpNet;
@@ -32,8 +34,19 @@ pub(super) fn plan(
         match server.forwarding {
             Forwarding::DR | Forwarding::TUN => {
                 answer(program, server, address, facts, fragment);
+                // Of several, here: the only one has returned above.
+                if let Some(group) = group.filter(|_| part.is_some() && is_own(address, facts)) {
+                    let served = program.services.iter().filter(|it| program.serves(server, it));
+                    for service in served {
+                        colocated::plan(group, server, address, service, facts, fragment);
+                    }
+                }
             }
-            Forwarding::NAT if part.is_some() => {}
+            Forwarding::NAT if part.is_some() => {
+                if !program.masquerade {
+                    fragment.warnings.push(bypassing(server, address, facts));
+                }
+            }
             Forwarding::NAT => {
                 if let Some(problem) =
                     group.and_then(|group| wrong_gateway(server, address, group, facts))
@@ -44,6 +57,16 @@ pub(super) fn plan(
             }
         }
     }
+}
+
+/// A director's own replies pass itself and no other.
+fn bypassing(server: &SliceRealServer, address: IpAddr, facts: &Facts) -> Problem {
+    let message = format!(
+        "real server {} ({address}) is on director {}: while another director has the VIP, its replies do not pass that one, and \
+         clients do not know them; forward to it by DR or TUN, or set nat.masquerade",
+        server.name, facts.node
+    );
+    Problem::new(FailedRole::RealServer, "RepliesBypassDirector", message)
 }
 
 fn is_own(address: IpAddr, facts: &Facts) -> bool {

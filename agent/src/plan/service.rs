@@ -26,7 +26,7 @@ pub(super) fn plan(program: &Program<'_>, fragment: &mut Fragment) {
             };
             let message = format!(
                 "{name}: not an IPVS service; the address must be an IP address, the port 0 to 65535 and 0 only with \
-                 persistence, the mark 1 to 4294967295, and the persistence prefix of the address's family"
+                 persistence, the mark 1 to 4294967295 but not 8192 to 16383, which directors keep for themselves, and the persistence prefix of the address's family"
             );
             fragment.problems.push(Problem::new(FailedRole::Director, "Invalid", message));
             continue;
@@ -79,6 +79,9 @@ fn service(wanted: &SliceService) -> Option<Service> {
 }
 
 fn mark_key(mark: &SliceMark) -> Option<ServiceKey> {
+    if u32::try_from(mark.mark).is_ok_and(lvs_resolve::is_kept_mark) {
+        return None;
+    }
     let family = match mark.family {
         IpFamily::IPv4 => Family::V4,
         IpFamily::IPv6 => Family::V6,

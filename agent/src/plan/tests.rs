@@ -1,6 +1,8 @@
+mod colocated;
 mod fixtures;
 mod service;
 mod settings;
+mod sync;
 
 use super::*;
 use crate::scenario::{gateway, group, marked, network, node, server, service, slice, tunnel};

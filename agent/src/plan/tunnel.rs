@@ -18,7 +18,7 @@ pub(super) fn plan(
 ) {
     let Some(inner) = service.family() else { return };
     let tunnel = server.tunnel.clone().unwrap_or_default();
-    let device = device(&tunnel, address, inner);
+    let device = of(server, address, inner);
     fragment.fixtures.insert(Fixture::Tunnel { device, local: address });
     if tunnel.kind == TunnelType::Gue
         && let Ok(port) = u16::try_from(tunnel.port.unwrap_or(GUE_PORT))
@@ -40,6 +40,11 @@ pub(super) fn plan(
         }
         fragment.fixtures.extend(sizes.into_iter().min());
     }
+}
+
+/// The device that unwraps what directors send to `address`.
+pub(super) fn of(server: &SliceRealServer, address: IpAddr, inner: IpFamily) -> TunnelDevice {
+    device(&server.tunnel.clone().unwrap_or_default(), address, inner)
 }
 
 /// GUE's port hands over what was in the packet as its protocol number says, so that the same devices unwrap it.

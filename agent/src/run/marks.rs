@@ -24,7 +24,7 @@ impl Marks {
             .fixtures
             .iter()
             .filter_map(|fixture| match fixture {
-                Fixture::Mark { mark, .. } => Some(mark.get()),
+                Fixture::Mark { mark, .. } | Fixture::Balanced { mark, .. } => Some(mark.get()),
                 _ => None,
             })
             .collect();

@@ -199,7 +199,15 @@ impl<K: Kernel> Engine<K> {
         let lacking = self.faults.iter().filter_map(|(made, fault)| self.lacking(made, fault));
         let unreadable =
             self.world.unreadable().filter(|object| object.virtual_service.is_none()).map(unread);
-        let whole_node = self.fill.warning().into_iter().chain(self.marks.warnings());
+        let unsynced = self.fragments.excludes_sync().map(|key| {
+            let message = format!(
+                "directors tell each other of no connections: service {key} has a real server of the other address family, \
+                 beside which IPVS runs no sync daemon; established connections end when another director takes over"
+            );
+            failure(None, FailedRole::Director, "NoConnectionSync", message)
+        });
+        let whole_node =
+            self.fill.warning().into_iter().chain(self.marks.warnings()).chain(unsynced);
         let carried = &self.floating.report;
         let groups = carried.problems.iter().map(|(group, (reason, message))| {
             let message = format!("DirectorGroup {group}: {message}");

@@ -1,5 +1,6 @@
 //! Things besides services, addresses and sysctls that either stand or do not: none can be changed in place.
 
+use super::{InterfaceName, Mac, SyncDaemon};
 use ipnet::IpNet;
 use lvs_ipvs::{Family, Protocol};
 use std::fmt;
@@ -47,6 +48,26 @@ pub enum Fixture {
         /// Largest TCP payload, in bytes.
         bytes: u16,
     },
+    /// Of what another director has balanced already, these packets get a mark of their own, whatever other mark they
+    /// would get.
+    Balanced {
+        /// The packets as the client sent them.
+        packets: Packets,
+        /// The mark.
+        mark: NonZeroU32,
+    },
+    /// What comes from this address has been balanced by another director.
+    OtherDirector {
+        /// The address.
+        mac: Mac,
+    },
+    /// What comes out of this tunnel device has been balanced by another director.
+    OwnTunnel {
+        /// The device.
+        interface: InterfaceName,
+    },
+    /// Directors tell each other of connections.
+    SyncDaemon(SyncDaemon),
 }
 
 /// The sorts of [`Fixture`], by what has to be asked to see them.
@@ -56,10 +77,13 @@ pub enum FixtureKind {
     Tunnel,
     /// [`Fixture::Gue`]: the family `fou`.
     Gue,
-    /// [`Fixture::Mark`], [`Fixture::Masquerade`] and [`Fixture::SegmentSize`]: our table in nftables.
+    /// [`Fixture::Mark`], [`Fixture::Masquerade`], [`Fixture::SegmentSize`], [`Fixture::Balanced`] and what goes with it: our
+    /// table in nftables.
     Nftables,
     /// [`Fixture::LocalDelivery`]: policy rules.
     LocalDelivery,
+    /// [`Fixture::SyncDaemon`]: IPVS.
+    SyncDaemon,
 }
 
 /// What a tunnel device unwraps, by its name in `ip link`.
@@ -101,16 +125,20 @@ impl Fixture {
         match self {
             Self::Tunnel { .. } => FixtureKind::Tunnel,
             Self::Gue { .. } => FixtureKind::Gue,
-            Self::Mark { .. } | Self::Masquerade { .. } | Self::SegmentSize { .. } => {
-                FixtureKind::Nftables
-            }
+            Self::Mark { .. }
+            | Self::Masquerade { .. }
+            | Self::SegmentSize { .. }
+            | Self::Balanced { .. }
+            | Self::OtherDirector { .. }
+            | Self::OwnTunnel { .. } => FixtureKind::Nftables,
             Self::LocalDelivery { .. } => FixtureKind::LocalDelivery,
+            Self::SyncDaemon(_) => FixtureKind::SyncDaemon,
         }
     }
 
     /// Whether the kernel keeps nothing with it that tells whose it is. One that somebody else made serves as well, then.
     pub const fn is_nameless(&self) -> bool {
-        matches!(self, Self::Gue { .. } | Self::LocalDelivery { .. })
+        matches!(self, Self::Gue { .. } | Self::LocalDelivery { .. } | Self::SyncDaemon(_))
     }
 }
 
@@ -149,6 +177,7 @@ impl fmt::Display for FixtureKind {
             Self::Gue => "GUE ports",
             Self::Nftables => "nftables",
             Self::LocalDelivery => "local delivery",
+            Self::SyncDaemon => "sync daemons",
         })
     }
 }
@@ -168,6 +197,12 @@ impl fmt::Display for Fixture {
             Self::SegmentSize { packets, bytes } => {
                 write!(f, "segment size {bytes} for {packets}")
             }
+            Self::Balanced { packets, mark } => {
+                write!(f, "mark {mark} on balanced packets to {packets}")
+            }
+            Self::OtherDirector { mac } => write!(f, "rule for packets from director {mac}"),
+            Self::OwnTunnel { interface } => write!(f, "rule for packets from {interface}"),
+            Self::SyncDaemon(daemon) => daemon.fmt(f),
         }
     }
 }

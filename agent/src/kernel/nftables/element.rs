@@ -1,8 +1,8 @@
 //! Fixtures as elements of our sets.
 
 use super::message::{Attributes, Kind, Message, View};
-use super::ruleset::{Part, TABLE, Value, message};
-use crate::state::{Fixture, Packets};
+use super::ruleset::{self, Key, Part, TABLE, Value, message};
+use crate::state::{Fixture, InterfaceName, Mac, Packets};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use lvs_ipvs::{Family, Protocol};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -14,36 +14,50 @@ pub(super) fn request(kind: Kind, fixture: &Fixture) -> Option<Message> {
     let part = Part::of(fixture)?;
     let (packets, value) = match fixture {
         // Marks are in host byte order (nft_meta_set_eval), options of TCP in the network's.
-        Fixture::Mark { packets, mark } => (packets, mark.get().to_ne_bytes().to_vec()),
+        Fixture::Mark { packets, mark } | Fixture::Balanced { packets, mark } => {
+            (packets, mark.get().to_ne_bytes().to_vec())
+        }
+        Fixture::OtherDirector { mac } => return Some(plain(kind, part, Key::Mac, &mac.0)),
+        Fixture::OwnTunnel { interface } => {
+            let mut name = interface.as_str().as_bytes().to_vec();
+            name.resize(INTERFACE_NAME, 0);
+            return Some(plain(kind, part, Key::Interface, &name));
+        }
         Fixture::SegmentSize { packets, bytes } => (packets, bytes.to_be_bytes().to_vec()),
         Fixture::Masquerade { packets } => (packets, Vec::new()),
-        Fixture::Tunnel { .. } | Fixture::Gue { .. } | Fixture::LocalDelivery { .. } => {
-            return None;
-        }
+        Fixture::Tunnel { .. }
+        | Fixture::Gue { .. }
+        | Fixture::LocalDelivery { .. }
+        | Fixture::SyncDaemon(_) => return None,
     };
+    let set = ruleset::key(fixture)?;
     let (first, last) = (packets.destination.network(), packets.destination.broadcast());
     let data = |value: &[u8]| Attributes::new().bytes(1, value);
     // NFTA_SET_ELEM_KEY, _KEY_END, _DATA
     let element = Attributes::new()
         .nest(1, &data(&key(first, packets.protocol, packets.first_port)?))
         .nest(10, &data(&key(last, packets.protocol, packets.last_port)?));
-    let element = match part.value() {
+    let element = match part.value(set) {
         Value::Mark | Value::Size if kind == Kind::NewElement => element.nest(2, &data(&value)),
         _ => element,
     };
     let list = Attributes::new().nest(1, &element);
-    Some(message(kind, of_set(part.set(Family::of(&first))).nest(3, &list)))
+    Some(message(kind, of_set(part.set_of(set)).nest(3, &list)))
 }
 
-/// The family of the packets that a fixture of this table is about.
-pub(super) fn family(fixture: &Fixture) -> Family {
-    match fixture {
-        Fixture::Mark { packets, .. }
-        | Fixture::Masquerade { packets }
-        | Fixture::SegmentSize { packets, .. }
-        | Fixture::LocalDelivery { packets } => Family::of(&packets.destination.addr()),
-        _ => Family::V4,
-    }
+/// `IFNAMSIZ`
+const INTERFACE_NAME: usize = 16;
+
+/// The message about an element that is its key alone.
+fn plain(kind: Kind, part: Part, key: Key, value: &[u8]) -> Message {
+    let element = Attributes::new().nest(1, &Attributes::new().bytes(1, value));
+    message(kind, of_set(part.set_of(key)).nest(3, &Attributes::new().nest(1, &element)))
+}
+
+/// The set that a fixture of this table is in.
+pub(super) fn set(fixture: &Fixture) -> Option<&'static str> {
+    let key = ruleset::key(fixture)?;
+    Some(Part::of(fixture)?.set_of(key))
 }
 
 /// `NFTA_SET_ELEM_LIST_TABLE`, `_SET`
@@ -64,14 +78,22 @@ fn key(address: IpAddr, protocol: Protocol, port: u16) -> Option<Vec<u8>> {
 }
 
 /// The fixtures in one message of a listing. What we cannot have written is left out.
-pub(super) fn fixtures(part: Part, family: Family, attributes: View<'_>) -> Vec<Fixture> {
+pub(super) fn fixtures(part: Part, key: Key, attributes: View<'_>) -> Vec<Fixture> {
     let elements = attributes.nest(3).into_iter().flatten();
-    elements.filter_map(|(_, element)| fixture(part, family, View(element))).collect()
+    elements.filter_map(|(_, element)| fixture(part, key, View(element))).collect()
 }
 
-fn fixture(part: Part, family: Family, element: View<'_>) -> Option<Fixture> {
+fn fixture(part: Part, key: Key, element: View<'_>) -> Option<Fixture> {
     let data = |kind| element.nest(kind)?.bytes(1);
     let from = data(1)?;
+    let family = match key {
+        Key::Packets(family) | Key::AllPorts(family) | Key::Network(family) => family,
+        Key::Mac => return Some(Fixture::OtherDirector { mac: Mac(from.try_into().ok()?) }),
+        Key::Interface => {
+            let name = std::str::from_utf8(from).ok()?.trim_end_matches('\0');
+            return Some(Fixture::OwnTunnel { interface: InterfaceName::new(name)? });
+        }
+    };
     let (first, protocol, first_port) = split(family, from)?;
     // Without an end, an element is its beginning alone.
     let (last, last_protocol, last_port) = split(family, data(10).unwrap_or(from))?;
@@ -85,9 +107,12 @@ fn fixture(part: Part, family: Family, element: View<'_>) -> Option<Fixture> {
         last_port,
     };
     Some(match part {
-        Part::Marks | Part::NetworkMarks => {
-            let mark = u32::from_ne_bytes(data(2)?.try_into().ok()?);
-            Fixture::Mark { packets, mark: NonZeroU32::new(mark)? }
+        Part::Marks | Part::NetworkMarks | Part::Balanced => {
+            let mark = NonZeroU32::new(u32::from_ne_bytes(data(2)?.try_into().ok()?))?;
+            match part {
+                Part::Balanced => Fixture::Balanced { packets, mark },
+                _ => Fixture::Mark { packets, mark },
+            }
         }
         Part::Masquerade | Part::AllPortsMasquerade => Fixture::Masquerade { packets },
         Part::SegmentSizes | Part::AllPortsSegmentSizes | Part::NetworkSegmentSizes => {

@@ -24,11 +24,14 @@ const fn nfproto(family: Family) -> u8 {
 mod meta {
     pub(super) const MARK: u32 = 3;
     pub(super) const IIF: u32 = 4;
+    pub(super) const IIFNAME: u32 = 6;
+    pub(super) const IIFTYPE: u32 = 8;
     pub(super) const NFPROTO: u32 = 15;
     pub(super) const L4PROTO: u32 = 16;
 }
 
 /// `enum nft_payload_bases`
+const LINK_HEADER: u32 = 0;
 const NETWORK_HEADER: u32 = 1;
 const TRANSPORT_HEADER: u32 = 2;
 
@@ -103,6 +106,20 @@ impl Expressions {
     /// Not what the node sends to itself.
     pub(super) fn not_from_loopback(self) -> Self {
         self.load_meta(meta::IIF, VALUE).compare(VALUE, NOT_EQUAL, &LOOPBACK.to_ne_bytes())
+    }
+
+    /// Only what came in a frame from one of these addresses.
+    pub(super) fn from_ethernet(self, set: &str) -> Self {
+        // ARPHRD_ETHER; behind the destination's six bytes stands the source.
+        self.load_meta(meta::IIFTYPE, KEY)
+            .compare(KEY, EQUAL, &1_u16.to_ne_bytes())
+            .load_payload(LINK_HEADER, 6, 6, KEY)
+            .within(set)
+    }
+
+    /// Only what came by one of these interfaces.
+    pub(super) fn from_interface(self, set: &str) -> Self {
+        self.load_meta(meta::IIFNAME, KEY).within(set)
     }
 
     /// Only packets that carry a mark.

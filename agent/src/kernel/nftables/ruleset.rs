@@ -14,6 +14,10 @@ pub(super) const TABLE: &str = "kube-lvs";
 const FOREIGN: &str = "foreign";
 /// The same, of what only passes through.
 const FOREIGN_PASSING: &str = "foreign-passing";
+/// The set of other directors' addresses.
+const DIRECTORS: &str = "directors";
+/// The set of our own tunnel devices.
+const TUNNELS: &str = "tunnels";
 /// All such counters.
 pub(super) const FOREIGN_COUNTERS: [&str; 2] = [FOREIGN, FOREIGN_PASSING];
 /// `NFT_OBJECT_COUNTER`
@@ -48,6 +52,23 @@ pub(super) enum Part {
     SegmentSizes,
     AllPortsSegmentSizes,
     NetworkSegmentSizes,
+    /// Of what another director has balanced.
+    Balanced,
+}
+
+/// What a set is keyed by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Key {
+    /// Ranges of address, protocol and port.
+    Packets(Family),
+    /// The same, of all ports of hosts, beside which another service may have one.
+    AllPorts(Family),
+    /// The same, of networks.
+    Network(Family),
+    /// Source addresses of frames.
+    Mac,
+    /// Names.
+    Interface,
 }
 
 /// What a set maps its keys to.
@@ -71,8 +92,18 @@ struct Chain {
 
 const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
 
+/// By what [`Part::Balanced`] has sets besides packets.
+const OTHERS: [Key; 6] = [
+    Key::AllPorts(Family::V4),
+    Key::AllPorts(Family::V6),
+    Key::Network(Family::V4),
+    Key::Network(Family::V6),
+    Key::Mac,
+    Key::Interface,
+];
+
 impl Part {
-    pub(super) const ALL: [Part; 7] = [
+    pub(super) const ALL: [Part; 8] = [
         Part::Marks,
         Part::NetworkMarks,
         Part::Masquerade,
@@ -80,15 +111,11 @@ impl Part {
         Part::SegmentSizes,
         Part::AllPortsSegmentSizes,
         Part::NetworkSegmentSizes,
+        Part::Balanced,
     ];
 
     /// The part that a fixture is in.
     pub(super) fn of(fixture: &Fixture) -> Option<Part> {
-        let is_host = |packets: &Packets| {
-            packets.destination.prefix_len() == packets.destination.max_prefix_len()
-        };
-        let all_ports =
-            |packets: &Packets| (packets.first_port, packets.last_port) == (0, u16::MAX);
         match fixture {
             Fixture::Mark { packets, .. } if is_host(packets) => Some(Part::Marks),
             Fixture::Mark { .. } => Some(Part::NetworkMarks),
@@ -101,13 +128,23 @@ impl Part {
                 Some(Part::AllPortsSegmentSizes)
             }
             Fixture::SegmentSize { .. } => Some(Part::SegmentSizes),
-            Fixture::Tunnel { .. } | Fixture::Gue { .. } | Fixture::LocalDelivery { .. } => None,
+            Fixture::Balanced { .. }
+            | Fixture::OtherDirector { .. }
+            | Fixture::OwnTunnel { .. } => Some(Part::Balanced),
+            Fixture::Tunnel { .. }
+            | Fixture::Gue { .. }
+            | Fixture::LocalDelivery { .. }
+            | Fixture::SyncDaemon(_) => None,
         }
     }
 
-    pub(super) fn value(self) -> Value {
+    /// What the set of these keys maps them to.
+    pub(super) fn value(self, key: Key) -> Value {
+        if matches!(key, Key::Mac | Key::Interface) {
+            return Value::Nothing;
+        }
         match self {
-            Part::Marks | Part::NetworkMarks => Value::Mark,
+            Part::Marks | Part::NetworkMarks | Part::Balanced => Value::Mark,
             Part::Masquerade | Part::AllPortsMasquerade => Value::Nothing,
             Part::SegmentSizes | Part::AllPortsSegmentSizes | Part::NetworkSegmentSizes => {
                 Value::Size
@@ -115,7 +152,7 @@ impl Part {
         }
     }
 
-    /// The set of its keys.
+    /// The set of its packets.
     pub(super) fn set(self, family: Family) -> &'static str {
         match (self, family) {
             (Part::Marks, Family::V4) => "marks4",
@@ -132,6 +169,21 @@ impl Part {
             (Part::AllPortsSegmentSizes, Family::V6) => "all-ports-segment-sizes6",
             (Part::NetworkSegmentSizes, Family::V4) => "network-segment-sizes4",
             (Part::NetworkSegmentSizes, Family::V6) => "network-segment-sizes6",
+            (Part::Balanced, Family::V4) => "balanced4",
+            (Part::Balanced, Family::V6) => "balanced6",
+        }
+    }
+
+    /// The set of these keys.
+    pub(super) fn set_of(self, key: Key) -> &'static str {
+        match key {
+            Key::Packets(family) => self.set(family),
+            Key::AllPorts(Family::V4) => "all-ports-balanced4",
+            Key::AllPorts(Family::V6) => "all-ports-balanced6",
+            Key::Network(Family::V4) => "network-balanced4",
+            Key::Network(Family::V6) => "network-balanced6",
+            Key::Mac => DIRECTORS,
+            Key::Interface => TUNNELS,
         }
     }
 
@@ -144,8 +196,10 @@ impl Part {
         }
     }
 
-    pub(super) fn sets(self) -> [(Family, &'static str); 2] {
-        FAMILIES.map(|family| (family, self.set(family)))
+    pub(super) fn sets(self) -> impl Iterator<Item = (Key, &'static str)> {
+        let others = if self == Part::Balanced { &OTHERS[..] } else { &[] };
+        let keys = FAMILIES.into_iter().map(Key::Packets).chain(others.iter().copied());
+        keys.map(move |key| (key, self.set_of(key)))
     }
 
     /// The chain and comment of each rule, as they are while the part is whole.
@@ -201,6 +255,23 @@ impl Part {
                 // Before hosts, whose mark then counts.
                 vec![filter("mark-passing", Hook::LocalIn, MANGLE - 1, rules)]
             }
+            Part::Balanced => {
+                let mut rules = Vec::new();
+                for family in FAMILIES {
+                    let from = || Expressions::of(family).from_ethernet(DIRECTORS);
+                    let out_of = || Expressions::of(family).from_interface(TUNNELS);
+                    for key in [Key::Packets(family), Key::AllPorts(family), Key::Network(family)] {
+                        let set = self.set_of(key);
+                        let mark = |rule: Expressions| {
+                            rule.key(family, Side::Destination).map(set).set_mark().done()
+                        };
+                        rules.push(("mark what another director sent", mark(from())));
+                        rules.push(("mark what was in a tunnel", mark(out_of())));
+                    }
+                }
+                // After the marks of services, which it replaces.
+                vec![filter("mark-balanced", Hook::LocalIn, MANGLE + 1, rules)]
+            }
             Part::Masquerade | Part::AllPortsMasquerade => {
                 // IPVS alters the tuple of the replies of what it sends by NAT, and of nothing else
                 // (ip_vs_update_conntrack): direct routing and tunnels keep the client's address.
@@ -252,9 +323,9 @@ impl Part {
             let counter = named(counter).number(3, COUNTER_OBJECT).nest(4, &Attributes::new());
             messages.push((message(Kind::NewObject, counter), NLM_F_CREATE));
         }
-        for (id, (family, name)) in (1..).zip(self.sets()) {
-            messages
-                .push((message(Kind::NewSet, set(name, family, self.value(), id)), NLM_F_CREATE));
+        for (id, (key, name)) in (1..).zip(self.sets()) {
+            let set = set(name, key, self.value(key), id);
+            messages.push((message(Kind::NewSet, set), NLM_F_CREATE));
         }
         for chain in self.chains() {
             messages.push((message(Kind::NewChain, chain.creation()), NLM_F_CREATE));
@@ -287,6 +358,36 @@ impl Part {
     }
 }
 
+fn is_host(packets: &Packets) -> bool {
+    packets.destination.prefix_len() == packets.destination.max_prefix_len()
+}
+
+fn all_ports(packets: &Packets) -> bool {
+    (packets.first_port, packets.last_port) == (0, u16::MAX)
+}
+
+/// What the set is keyed by that a fixture of our table is in.
+pub(super) fn key(fixture: &Fixture) -> Option<Key> {
+    Some(match fixture {
+        Fixture::OtherDirector { .. } => Key::Mac,
+        Fixture::OwnTunnel { .. } => Key::Interface,
+        Fixture::Balanced { packets, .. } => {
+            let family = Family::of(&packets.destination.addr());
+            match packets {
+                packets if !is_host(packets) => Key::Network(family),
+                packets if all_ports(packets) => Key::AllPorts(family),
+                _ => Key::Packets(family),
+            }
+        }
+        Fixture::Mark { packets, .. }
+        | Fixture::Masquerade { packets }
+        | Fixture::SegmentSize { packets, .. } => {
+            Key::Packets(Family::of(&packets.destination.addr()))
+        }
+        _ => return None,
+    })
+}
+
 impl Chain {
     fn creation(&self) -> Attributes {
         let hook = Attributes::new()
@@ -306,12 +407,16 @@ fn filter(
     Chain { name, kind: "filter", hook, priority, rules }
 }
 
-/// A set of address, protocol and port, each from .. to.
-fn set(name: &str, family: Family, value: Value, id: u32) -> Attributes {
+/// A set of address, protocol and port, each from .. to; or of plain keys.
+fn set(name: &str, key: Key, value: Value, id: u32) -> Attributes {
     // nft's own numbers for types (enum datatypes in its datatype.h), for it to show keys as what they are.
-    let (address, length) = match family {
-        Family::V4 => (7, 4),
-        Family::V6 => (8, 16),
+    let plain = |kind, length| named(name).number(3, 0).number(4, kind).number(5, length);
+    let (address, length) = match key {
+        Key::Packets(Family::V4) | Key::AllPorts(Family::V4) | Key::Network(Family::V4) => (7, 4),
+        Key::Packets(Family::V6) | Key::AllPorts(Family::V6) | Key::Network(Family::V6) => (8, 16),
+        Key::Mac => return plain(9, 6).number(10, id),
+        // In the machine's order, as registers hold it: else nft shows it backwards (`NFTNL_UDATA_SET_KEYBYTEORDER`).
+        Key::Interface => return plain(41, 16).number(10, id).bytes(13, &key_in_host_order()),
     };
     let (protocol, port, mark) = (12, 13, 19);
     let key_type = (address << 12) | (protocol << 6) | port;
@@ -334,6 +439,11 @@ fn set(name: &str, family: Family, value: Value, id: u32) -> Attributes {
 /// For nft to show marks as numbers of this machine (libnftnl's `NFTNL_UDATA_SET_DATABYTEORDER`; 1 is the host's order).
 fn host_order() -> Vec<u8> {
     [&[1, 4][..], &1_u32.to_ne_bytes()].concat()
+}
+
+/// The same of a set's keys.
+fn key_in_host_order() -> Vec<u8> {
+    [&[0, 4][..], &1_u32.to_ne_bytes()].concat()
 }
 
 /// NFTA_SET_TABLE and _NAME, which for objects have the same numbers.

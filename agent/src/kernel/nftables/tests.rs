@@ -2,9 +2,9 @@ use super::message::{Attributes, Kind, Message, View};
 use super::plan::{Cause, Known, plan};
 use super::ruleset::{Part, comment};
 use super::{Direction, blame, clash, element};
-use crate::state::{Fixture, Packets};
+use crate::state::{Fixture, InterfaceName, Mac, Packets};
 use ipnet::IpNet;
-use lvs_ipvs::{Family, Protocol};
+use lvs_ipvs::Protocol;
 use netlink_packet_core::{NLM_F_ACK, NetlinkDeserializable, NetlinkHeader, NetlinkSerializable};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,6 +34,14 @@ fn fixture() -> impl Strategy<Value = Fixture> {
         packets().prop_map(|packets| Fixture::Masquerade { packets }),
         (packets(), any::<u16>())
             .prop_map(|(packets, bytes)| Fixture::SegmentSize { packets, bytes }),
+        (packets(), 1..u32::MAX).prop_map(|(packets, mark)| Fixture::Balanced {
+            packets,
+            mark: NonZeroU32::new(mark).expect("not 0"),
+        }),
+        any::<[u8; 6]>().prop_map(|mac| Fixture::OtherDirector { mac: Mac(mac) }),
+        "[a-z0-9]{1,15}".prop_map(|name| Fixture::OwnTunnel {
+            interface: InterfaceName::new(&name).expect("a name"),
+        }),
     ]
 }
 
@@ -67,11 +75,8 @@ proptest! {
         let read = Message::deserialize(&header, &bytes).expect("a message");
         prop_assert_eq!(&read, &message);
         let part = Part::of(&fixture).expect("a part");
-        let (Fixture::Mark { packets, .. }
-        | Fixture::Masquerade { packets }
-        | Fixture::SegmentSize { packets, .. }) = fixture else { unreachable!() };
-        let family = Family::of(&packets.destination.addr());
-        prop_assert_eq!(element::fixtures(part, family, read.attributes.view()), [fixture]);
+        let key = super::ruleset::key(&fixture).expect("a key");
+        prop_assert_eq!(element::fixtures(part, key, read.attributes.view()), [fixture]);
     }
 
     #[test]
@@ -80,8 +85,8 @@ proptest! {
         header.message_type = kind;
         if let Ok(message) = Message::deserialize(&header, &bytes) {
             for part in Part::ALL {
-                for family in [Family::V4, Family::V6] {
-                    element::fixtures(part, family, message.attributes.view());
+                for (key, _) in part.sets() {
+                    element::fixtures(part, key, message.attributes.view());
                 }
             }
         }
@@ -97,7 +102,9 @@ proptest! {
         message.serialize(&mut bytes);
         bytes.truncate(keep);
         if let Ok(message) = Message::deserialize(&NetlinkHeader::default(), &bytes) {
-            element::fixtures(Part::Marks, Family::V4, message.attributes.view());
+            for (key, _) in Part::Balanced.sets() {
+                element::fixtures(Part::Balanced, key, message.attributes.view());
+            }
         }
     }
 }

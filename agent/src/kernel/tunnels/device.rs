@@ -43,7 +43,7 @@ pub(super) struct Seen {
 
 /// The name of our device: `lvs`, a letter for the kind, and the address in hexadecimal; of an IPv6 address a hash, for
 /// a name has at most 15 bytes (`IFNAMSIZ`). With and without checksum it is one device.
-pub(super) fn name(device: TunnelDevice, local: IpAddr) -> String {
+pub(crate) fn name(device: TunnelDevice, local: IpAddr) -> String {
     let letter = match device {
         TunnelDevice::Ipip => 'i',
         TunnelDevice::Sit => 's',

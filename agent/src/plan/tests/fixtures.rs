@@ -216,7 +216,8 @@ fn the_only_director_as_a_tunnels_real_server_needs_no_device() {
     let slice = slice("web", 1, &[service(VIP, 80)], &[server("192.168.0.1", TUN, 1, 80)]);
     assert_eq!(fixtures(&active(&slice, &director())), []);
     let one = plan(&[&slice], Some(&group("d")), Some(Part::OneOfSeveral), &director());
-    assert_eq!(fixtures(&one).len(), 2);
+    let tunnels = fixtures(&one).into_iter().filter(|it| matches!(it, Fixture::Tunnel { .. }));
+    assert_eq!(tunnels.count(), 1, "one of several does");
 }
 
 #[test]
