@@ -1,0 +1,42 @@
+//! A director's table of connections, and its daemons.
+
+use lvs_tests::net::Node;
+use std::fs;
+
+/// A line of `/proc/net/ip_vs_conn`, addresses as the kernel writes them there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    pub client_port: u16,
+    pub destination: String,
+    pub state: String,
+    /// Seconds.
+    pub expires: u64,
+}
+
+/// The entries of a director, templates too: these have client port 0 and the state `NONE`.
+pub fn entries(director: &Node) -> Vec<Entry> {
+    let text = director.run(|| fs::read_to_string("/proc/thread-self/net/ip_vs_conn"));
+    let text = text.expect("a kernel with IPVS");
+    let entry = |line: &str| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let port = |text: &str| u16::from_str_radix(text, 16).ok();
+        Some(Entry {
+            client_port: port(words.get(2)?)?,
+            destination: format!("{}:{}", words.get(5)?, port(words.get(6)?)?),
+            state: (*words.get(7)?).to_owned(),
+            expires: words.get(8)?.parse().ok()?,
+        })
+    };
+    text.lines().skip(1).filter_map(entry).collect()
+}
+
+/// How many TCP connections of a director are established.
+pub fn established(director: &Node) -> usize {
+    entries(director).iter().filter(|entry| entry.state == "ESTABLISHED").count()
+}
+
+/// `ipvsadm`'s words for the daemons, one a line, without the word `daemon`.
+pub fn daemons(director: &Node) -> Vec<String> {
+    let text = director.sh("ipvsadm -l --daemon").expect("ipvsadm");
+    text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
+}
