@@ -109,7 +109,7 @@ impl Expressions {
     }
 
     /// Only what came in a frame from one of these addresses.
-    pub(super) fn from_ethernet(self, set: &str) -> Self {
+    pub(super) fn sent_from(self, set: &str) -> Self {
         // ARPHRD_ETHER; behind the destination's six bytes stands the source.
         self.load_meta(meta::IIFTYPE, KEY)
             .compare(KEY, EQUAL, &1_u16.to_ne_bytes())
@@ -118,7 +118,7 @@ impl Expressions {
     }
 
     /// Only what came by one of these interfaces.
-    pub(super) fn from_interface(self, set: &str) -> Self {
+    pub(super) fn received_by(self, set: &str) -> Self {
         self.load_meta(meta::IIFNAME, KEY).within(set)
     }
 

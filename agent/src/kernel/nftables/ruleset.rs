@@ -258,8 +258,8 @@ impl Part {
             Part::Balanced => {
                 let mut rules = Vec::new();
                 for family in FAMILIES {
-                    let from = || Expressions::of(family).from_ethernet(DIRECTORS);
-                    let out_of = || Expressions::of(family).from_interface(TUNNELS);
+                    let from = || Expressions::of(family).sent_from(DIRECTORS);
+                    let out_of = || Expressions::of(family).received_by(TUNNELS);
                     for key in [Key::Packets(family), Key::AllPorts(family), Key::Network(family)] {
                         let set = self.set_of(key);
                         let mark = |rule: Expressions| {
