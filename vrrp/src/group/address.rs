@@ -139,9 +139,9 @@ impl Group {
     }
 
     /// A peer carries the router, or we gave it up: none of its addresses is ours, and nothing about them undecided.
-    /// Those that linger have come from another router, and stay.
-    pub(super) fn let_go(&mut self, vrid: Vrid, actions: &mut Vec<Action>) {
-        let Some(entry) = self.routers.get(&vrid) else { return };
+    /// Those that linger have come from another router, and stay. Whether something was held.
+    pub(super) fn let_go(&mut self, vrid: Vrid, actions: &mut Vec<Action>) -> bool {
+        let Some(entry) = self.routers.get(&vrid) else { return false };
         let heard = entry.heard;
         let mut release = Vec::new();
         for held in &entry.addresses {
@@ -161,9 +161,11 @@ impl Group {
                 release.push(held.clone());
             }
         }
-        if !release.is_empty() {
+        let held = !release.is_empty();
+        if held {
             actions.push(Action::Release(release));
         }
+        held
     }
 
     /// Whatever was to be decided about these addresses now.

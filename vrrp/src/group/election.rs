@@ -10,6 +10,11 @@ use std::time::Duration;
 /// How often what an Active router holds is probed.
 const PROBE: Duration = Duration::from_secs(10);
 
+/// The priority of an advertisement from one that has just let go of addresses because it heard of a better one, who may not
+/// have heard of it: after a partition, or a restart. Hosts may still send here; the other one announces again when it
+/// hears of a contender. Backups that hear this wait for an interval, and then know better.
+const LAST_WORD: u8 = 1;
+
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
     /// `None`: it takes no part.
@@ -58,9 +63,7 @@ impl Group {
             }
             Outcome::GaveUp => {
                 self.step_down(vrid, actions);
-                // After a partition the other one may not have heard of us, and hosts may still send to us: it announces
-                // again when it hears of a contender.
-                self.advertise(vrid, actions);
+                self.say(vrid, LAST_WORD, actions);
             }
             Outcome::Nothing | Outcome::Advertise | Outcome::TookOver(_) => {}
         }
@@ -80,8 +83,8 @@ impl Group {
         if let Some(report) = self.report.routers.get_mut(&vrid) {
             report.carrier = Some(from);
         }
-        if std::mem::take(&mut entry.unsettled) {
-            self.let_go(vrid, actions);
+        if std::mem::take(&mut entry.unsettled) && self.let_go(vrid, actions) {
+            self.say(vrid, LAST_WORD, actions);
         }
     }
 

@@ -1,6 +1,6 @@
 //! Planned hand-over: addresses stay until a successor is heard to hold them.
 
-use super::{Action, Group, Timer};
+use super::{Action, Group, Timer, Timers};
 use crate::packet::Vrid;
 use crate::router::{State, centiseconds};
 use std::time::Duration;
@@ -83,6 +83,7 @@ impl Group {
 
     pub(super) fn stopped(&mut self, actions: &mut Vec<Action>) {
         self.stopped = true;
+        self.timers = Timers::default();
         self.send_presence(0, actions);
         actions.push(Action::Stopped);
     }

@@ -20,10 +20,10 @@ pub(super) enum Timer {
     Address(Held),
     /// To tell peers that we are there.
     Presence,
-    /// To renew lifetimes.
-    Renew,
     /// The peer that was silent for longest may be gone.
     Peers,
+    /// To renew lifetimes.
+    Renew,
 }
 
 #[derive(Clone, Debug, Default)]

@@ -63,6 +63,7 @@ pub fn one(link: &mut Link, check: &mut Check) {
             director.up = !director.up;
             goes = !director.up;
             link.say(|| format!("node{number} is plugged in or out"));
+            link.doubt();
             link.meet();
             link.notice(number);
         }

@@ -399,7 +399,8 @@ impl Link {
         let directors = &self.directors;
         self.cache.retain(|address, at| {
             let has = |held: &Held| held.address.addr() == *address;
-            let there = |one: &&Director| mac(one.number) == *at && one.kernel.keys().any(has);
+            let there =
+                |one: &&Director| mac(one.number) == *at && one.up && one.kernel.keys().any(has);
             directors.iter().any(|one| there(&one))
         });
     }

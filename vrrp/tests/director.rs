@@ -1,0 +1,326 @@
+//! One director by scripts: what happens, and what it does then.
+
+#![allow(clippy::unwrap_used)] // Test code, also where no #[test] is near.
+
+mod scene;
+
+use lvs_vrrp::{Action, Event, State};
+use scene::{Scene, config, mac, ms, own, s, vip, vrid};
+use std::time::Duration;
+
+/// Active-down interval of priority 254, in a group that advertises every 90 ms.
+const DOWN: Duration = Duration::from_nanos(270_703_125);
+
+/// Carries virtual router 1, took it over from node1, which is gone; node3 lives and carries 2.
+fn active() -> Scene {
+    let mut scene = Scene::new(config(), Vec::new());
+    scene.hear(1, 1, 250);
+    scene.hear_for(s(5), 3, 2, 254);
+    assert_eq!(scene.state(1), State::Active);
+    assert_eq!(scene.state(2), State::Backup);
+    scene.take();
+    scene
+}
+
+#[test]
+fn silence_leads_to_a_take_over_by_the_active_down_interval() {
+    let mut scene = Scene::new(config(), Vec::new());
+    assert_eq!(scene.short(), ["probe 1 2", "probe 3"]);
+    scene.until(DOWN - Duration::from_nanos(1));
+    assert_eq!(scene.short(), [""; 0]);
+    scene.until(DOWN);
+    assert_eq!(scene.short(), ["send 1 254", "hold 1 2", "announce 1 2"]);
+    assert_eq!(scene.group.report().routers[&vrid(1)].transitions, 2);
+}
+
+#[test]
+fn a_peer_that_falls_silent_is_taken_over_from_without_a_probe() {
+    let mut scene = Scene::new(config(), Vec::new());
+    scene.hear(1, 2, 254);
+    scene.take();
+    scene.hear_for(s(1), 1, 1, 255);
+    scene.take();
+    scene.wait(DOWN);
+    let done = scene.short();
+    let wanted = ["send 1 254", "hold 3s 1 2", "announce 1 2"];
+    assert!(done.windows(3).any(|window| window == wanted), "{done:?}");
+}
+
+#[test]
+fn announcements_go_on_beyond_a_predecessors_lifetime() {
+    let mut scene = Scene::new(config(), Vec::new());
+    scene.until(s(12));
+    let told = scene
+        .done
+        .iter()
+        .filter(|(_, action)| matches!(action, Action::Announce(list) if list.contains(&vip(1))));
+    let told: Vec<_> = told.map(|(at, _)| *at - DOWN).collect();
+    assert_eq!(told, [ms(0), ms(100), ms(500), s(1), s(2), s(3), s(4), s(5)]);
+}
+
+#[test]
+fn lifetimes_are_for_ever_only_with_nobody_else_there() {
+    let mut scene = Scene::new(config(), Vec::new());
+    scene.until(s(7));
+    scene.take();
+    scene.hear(3, scene::PRESENCE, 255);
+    assert_eq!(scene.short(), ["hold 3s 1 2 3"]);
+    scene.wait(s(3));
+    let held: Vec<_> = scene.short().into_iter().filter(|done| done.starts_with("hold")).collect();
+    assert_eq!(held, ["hold 3s 1 2 3", "hold 3s 1 2 3", "hold 1 2 3"]);
+    // The last word of one that stops.
+    scene.hear(3, scene::PRESENCE, 255);
+    scene.take();
+    scene.hear(3, scene::PRESENCE, 0);
+    assert_eq!(scene.short(), ["hold 1 2 3"]);
+}
+
+#[test]
+fn a_stalled_director_lets_everything_go_and_says_so() {
+    let mut scene = active();
+    scene.now = scene.group.deadline() + ms(271);
+    scene.tell(Event::Tick);
+    let done = scene.short();
+    assert_eq!(done.first().map(String::as_str), Some("release 1 2"), "{done:?}");
+    assert!(done.contains(&"send 1 0".to_owned()), "{done:?}");
+    assert_eq!(scene.state(1), State::Backup);
+    assert_eq!(scene.group.report().stalls, 1);
+    // A little less is no stall.
+    let mut scene = active();
+    scene.now = scene.group.deadline() + ms(269);
+    scene.tell(Event::Tick);
+    assert_eq!(scene.state(1), State::Active);
+}
+
+#[test]
+fn a_stall_takes_nothing_away_from_the_last_one() {
+    let mut scene = Scene::new(config(), Vec::new());
+    scene.until(s(5));
+    scene.now += s(60);
+    scene.tell(Event::Tick);
+    assert!(scene.holds(1) && scene.holds(3));
+    assert_eq!(scene.group.report().stalls, 0);
+}
+
+#[test]
+fn what_is_found_with_a_lifetime_goes_first_and_the_rest_when_a_peer_is_heard() {
+    let found = vec![(vip(1), true), (vip(2), false), (vip(3), false), (vip(9), false)];
+    let mut scene = Scene::new(config(), found);
+    let done = scene.short();
+    assert_eq!(done[..2], ["release 1", "release 9"]);
+    assert!(scene.holds(2) && scene.holds(3));
+    scene.hear(3, 2, 254);
+    assert_eq!(scene.short(), ["hold 3s 2 3", "release 3", "send 2 1"]);
+    scene.wait(DOWN);
+    assert!(scene.holds(1) && scene.holds(2));
+}
+
+#[test]
+fn a_stop_hands_over_before_it_lets_go() {
+    let mut scene = active();
+    scene.tell(Event::Stop);
+    assert_eq!(scene.short(), ["send 1 0"]);
+    scene.wait(ms(90));
+    // It may have been lost.
+    assert_eq!(scene.short().last().unwrap(), "send 1 0");
+    scene.hear(3, 1, 250);
+    assert!(scene.holds(1));
+    scene.hear(3, 1, 250);
+    assert_eq!(scene.short(), ["release 1 2", "stopped"]);
+}
+
+#[test]
+fn a_stop_lets_go_in_the_end_if_a_peer_lives_and_takes_nothing() {
+    let mut scene = active();
+    scene.tell(Event::Stop);
+    scene.until(scene.now + ms(359));
+    assert!(scene.holds(1));
+    scene.wait(ms(1));
+    assert!(scene.short().ends_with(&["release 1 2".to_owned(), "stopped".to_owned()]));
+}
+
+#[test]
+fn the_last_one_that_stops_leaves_everything_but_one_that_leaves_takes_it_along() {
+    for (event, stays) in [(Event::Stop, true), (Event::Leave, false)] {
+        let mut scene = Scene::new(config(), Vec::new());
+        scene.until(s(5));
+        scene.take();
+        scene.tell(event);
+        scene.wait(s(1));
+        let done = scene.short();
+        assert_eq!(done.last().unwrap(), "stopped");
+        assert_eq!(!done.iter().any(|done| done.starts_with("release")), stays, "{done:?}");
+    }
+}
+
+#[test]
+fn whoever_gives_up_is_followed_at_once_and_hears_of_it_again_when_the_addresses_are_there() {
+    let mut scene = Scene::new(config(), Vec::new());
+    scene.hear_for(s(1), 1, 1, 255);
+    scene.take();
+    scene.hear(1, 1, 0);
+    scene.wait(ms(1));
+    let done: Vec<_> = scene.short().into_iter().filter(|done| done != "hold 3s 3").collect();
+    assert_eq!(done, ["send 1 254", "hold 3s 1 2", "announce 1 2", "send 1 254"]);
+}
+
+#[test]
+fn preemption_waits_and_then_holds_before_it_says_so() {
+    let mut scene = Scene::new(config(), Vec::new());
+    scene.hear_for(s(9), 1, 1, 250);
+    assert_eq!(scene.state(1), State::Backup);
+    scene.take();
+    scene.hear_for(ms(1080), 1, 1, 250);
+    let done: Vec<_> = scene
+        .short()
+        .into_iter()
+        .filter(|done| done.ends_with("1 2") || done.starts_with("send 1"))
+        .collect();
+    assert_eq!(done[..3], ["hold 3s 1 2", "announce 1 2", "send 1 254"]);
+    let mut never = config();
+    never.preempt = None;
+    let mut scene = Scene::new(never, Vec::new());
+    scene.hear_for(s(30), 1, 1, 250);
+    assert_eq!(scene.state(1), State::Backup);
+    // An ill one is relieved all the same.
+    scene.hear_for(ms(200), 1, 1, 125);
+    assert_eq!(scene.state(1), State::Active);
+}
+
+#[test]
+fn a_better_one_is_given_way_to_at_once_and_a_worse_one_is_contradicted() {
+    let mut scene = active();
+    scene.hear(3, 1, 250);
+    assert_eq!(scene.short(), ["send 1 254", "announce 1 2"]);
+    // Of two with one priority the higher address wins.
+    scene.hear(1, 1, 254);
+    assert_eq!(scene.state(1), State::Active);
+    scene.take();
+    scene.hear(3, 1, 254);
+    assert_eq!(scene.short(), ["release 1 2", "send 1 1"]);
+}
+
+#[test]
+fn an_interface_that_goes_down_takes_its_routers_out() {
+    let mut scene = active();
+    let mut down = config();
+    down.routers.get_mut(&vrid(1)).unwrap().down = Some("eth0 is down".to_owned());
+    scene.tell(Event::Configure(down));
+    assert_eq!(scene.short(), ["send 1 0", "release 1 2"]);
+    assert_eq!(scene.state(1), State::Initialize);
+    scene.wait(s(60));
+    assert!(!scene.holds(1));
+    scene.tell(Event::Configure(config()));
+    scene.wait(DOWN);
+    assert!(scene.holds(1));
+}
+
+#[test]
+fn one_that_falls_ill_says_so_at_once_and_holds_on() {
+    let mut scene = active();
+    let mut ill = config();
+    ill.routers.get_mut(&vrid(1)).unwrap().priority = 125;
+    scene.tell(Event::Configure(ill));
+    assert_eq!(scene.short(), ["send 1 125"]);
+    assert!(scene.holds(1));
+}
+
+#[test]
+fn new_addresses_are_probed_and_old_ones_go_at_once() {
+    let mut scene = active();
+    let mut changed = config();
+    changed.routers.get_mut(&vrid(1)).unwrap().addresses = [vip(2), vip(4)].into();
+    scene.tell(Event::Configure(changed.clone()));
+    assert_eq!(scene.short(), ["release 1", "probe 4"]);
+    scene.wait(ms(200));
+    assert!(scene.short().iter().any(|done| done == "hold 3s 4"));
+    // To another router, which node3 carries: it stays until node3 announces it.
+    changed.routers.get_mut(&vrid(1)).unwrap().addresses = [vip(4)].into();
+    changed.routers.get_mut(&vrid(2)).unwrap().addresses = [vip(2), vip(3)].into();
+    scene.tell(Event::Configure(changed));
+    assert!(scene.holds(2));
+    scene.take();
+    scene.neighbor(2, mac(3));
+    assert_eq!(scene.short(), ["release 2"]);
+}
+
+#[test]
+fn a_strangers_address_is_not_claimed_while_he_answers() {
+    let mut scene = Scene::new(config(), Vec::new());
+    scene.wait(ms(1));
+    scene.neighbor(1, mac(99));
+    scene.until(ms(500));
+    assert!(!scene.holds(1) && scene.holds(2));
+    let conflict = scene.group.report().conflicts[&vip(1).address.addr()].clone();
+    assert_eq!((conflict.mac, conflict.peer), (mac(99), None));
+    let mut probes = 0;
+    for _ in 0..300 {
+        scene.neighbor(1, mac(99));
+        scene.wait(ms(100));
+        probes += scene.short().iter().filter(|done| *done == "probe 1").count();
+    }
+    // After 1, 2, 4, 8 and then every 10 s.
+    assert_eq!(probes, 5);
+    assert!(!scene.holds(1));
+    scene.wait(s(11));
+    assert!(scene.holds(1));
+    assert!(scene.group.report().conflicts.is_empty());
+}
+
+#[test]
+fn a_dead_peers_kernel_neither_delays_nor_counts() {
+    let mut scene = Scene::new(config(), Vec::new());
+    scene.neighbor(1, mac(1));
+    scene.until(DOWN);
+    assert!(scene.holds(1));
+    scene.wait(s(3));
+    scene.neighbor(1, mac(1));
+    scene.wait(s(30));
+    assert!(scene.group.report().conflicts.is_empty());
+}
+
+#[test]
+fn a_stranger_who_answers_for_long_for_what_is_held_is_told_of_and_changes_nothing() {
+    let mut scene = active();
+    for _ in 0..10 {
+        scene.neighbor(1, mac(99));
+        scene.wait(s(1));
+        scene.hear(3, 2, 254);
+    }
+    assert!(scene.holds(1));
+    let conflict = &scene.group.report().conflicts[&vip(1).address.addr()];
+    assert_eq!((conflict.mac, conflict.peer.as_deref()), (mac(99), None));
+}
+
+#[test]
+fn of_two_members_that_hold_an_address_the_lower_lets_go() {
+    for (other, stays) in [(1, true), (3, false)] {
+        let mut scene = active();
+        for _ in 0..60 {
+            scene.neighbor(1, mac(other));
+            scene.hear(1, scene::PRESENCE, 255);
+            scene.hear_for(ms(180), 3, 2, 254);
+        }
+        assert_eq!(scene.holds(1), stays, "beside node{other}");
+        assert!(scene.holds(2));
+        let conflict = &scene.group.report().conflicts[&vip(1).address.addr()];
+        assert_eq!(conflict.peer, Some(format!("node{other}")));
+    }
+}
+
+#[test]
+fn packets_from_no_peer_are_counted_and_their_routers_remembered_for_a_minute() {
+    let mut scene = active();
+    let before = scene.group.held().clone();
+    scene.hear(9, 1, 255);
+    scene.hear(9, 77, 100);
+    scene.tell(Event::Packet { from: own(9), to: own(2), ttl: 255, bytes: &[0x21] });
+    scene.tell(Event::Packet { from: own(3), to: own(2), ttl: 255, bytes: &[0x21; 20] });
+    let report = scene.group.report();
+    assert_eq!(report.counters.forged, 3);
+    assert_eq!(report.counters.malformed, [("version", 1)].into());
+    assert_eq!(report.strangers.keys().copied().collect::<Vec<_>>(), [vrid(1), vrid(77)]);
+    assert_eq!(*scene.group.held(), before);
+    scene.wait(s(62));
+    assert!(scene.group.report().strangers.is_empty());
+}
