@@ -172,8 +172,11 @@ fn missing_module(request: &Request, errno: Errno) -> Option<&Service> {
 }
 
 fn kernel_reason(request: &Request, errno: Errno) -> &'static str {
-    if missing_module(request, errno).is_some() {
-        return "SchedulerMissing";
+    // Of a service with an engine the kernel does not say which of the two it lacks.
+    match missing_module(request, errno) {
+        Some(Service { pe_name: Some(_), .. }) => return "PersistenceEngineMissing",
+        Some(_) => return "SchedulerMissing",
+        None => {}
     }
     match errno {
         Errno::EPERM | Errno::EACCES => "NoNetAdmin",

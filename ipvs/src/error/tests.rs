@@ -47,7 +47,9 @@ fn a_missing_scheduler_is_named_with_its_module() {
         assert!(!error.is_not_found());
     }
     let sip = Service { pe_name: Some("sip".to_owned()), ..service };
-    let error = refused(Operation::NewService(sip), Errno::ENOENT).to_string();
+    let error = refused(Operation::NewService(sip), Errno::ENOENT);
+    assert_eq!(error.reason(), "PersistenceEngineMissing");
+    let error = error.to_string();
     assert!(error.contains("ip_vs_mh") && error.contains("ip_vs_pe_sip"), "{error}");
 }
 
