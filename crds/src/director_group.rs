@@ -209,7 +209,9 @@ pub struct Timeouts {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub tcp: Option<i32>,
-    /// A TCP connection after one side's FIN, in seconds, 1 to 2147483. Default: the kernel's, 120. Example: 60.
+    /// A TCP connection that is closing (FIN_WAIT), in seconds, 1 to 2147483: with DR and TUN from the client's FIN on, with NAT
+    /// from the server's FIN to the client's (after the client's alone it is CLOSE_WAIT, which the kernel gives 60). Default: the
+    /// kernel's, 120. Example: 60.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub tcp_fin: Option<i32>,
