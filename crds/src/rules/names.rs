@@ -1,5 +1,16 @@
 //! Names as Kubernetes spells them (k8s.io/apimachinery/pkg/util/validation), without its regular expressions.
 
+/// The rule of a port's name; [`unfit_port_names`] is its twin.
+pub(super) const PORT_NAME: &str = "!format.dns1123Label().validate(self).hasValue()";
+pub(super) const PORT_NAME_MESSAGE: &str = "not a port name; use lower-case letters, digits and '-', at most 63, \
+                                            with a letter or digit at both ends";
+
+/// Which of a spec's `ports` have a name that is none.
+pub(super) fn unfit_port_names<P>(ports: &[P], name: impl Fn(&P) -> Option<&str>) -> Vec<String> {
+    let unfit = |port: &P| name(port).is_some_and(|name| !is_dns_label(name));
+    super::blame_items("ports", ports, ".name", unfit)
+}
+
 fn is_lower_alphanumeric(byte: u8) -> bool {
     byte.is_ascii_lowercase() || byte.is_ascii_digit()
 }

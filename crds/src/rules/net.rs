@@ -67,3 +67,17 @@ pub(super) fn is_netmask(text: &str) -> bool {
         _ => false,
     }
 }
+
+/// The rule that a text is a network; [`is_no_cidr`] is its twin.
+pub(super) const CIDR: &str = "isCIDR(self)";
+
+pub(super) fn is_no_cidr(text: &str) -> bool {
+    cidr(text).is_none()
+}
+
+/// The rule that a network has no bits set beyond its prefix; [`has_host_bits`] is its twin.
+pub(super) const NETWORK: &str = "!isCIDR(self) || cidr(self).masked() == cidr(self)";
+
+pub(super) fn has_host_bits(text: &str) -> bool {
+    cidr(text).is_some_and(|cidr| !cidr.is_network())
+}

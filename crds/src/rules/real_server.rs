@@ -1,7 +1,7 @@
 //! The rules of a RealServer's spec.
 
 use super::net::{ip, is_global_unicast};
-use super::{Rule, blame_if, blame_items, names};
+use super::{Rule, blame_if, names};
 use crate::RealServerSpec;
 use std::collections::HashSet;
 
@@ -46,14 +46,9 @@ pub(super) const RULES: &[Rule<RealServerSpec>] = &[
     Rule {
         at: "ports[].name",
         blames: "",
-        cel: "!format.dns1123Label().validate(self).hasValue()",
-        message: "not a port name; use lower-case letters, digits and '-', at most 63, with a letter or digit \
-                  at both ends",
-        broken: |spec| {
-            blame_items("ports", &spec.ports, ".name", |p| {
-                p.name.as_deref().is_some_and(|name| !names::is_dns_label(name))
-            })
-        },
+        cel: names::PORT_NAME,
+        message: names::PORT_NAME_MESSAGE,
+        broken: |spec| names::unfit_port_names(&spec.ports, |p| p.name.as_deref()),
     },
     Rule {
         at: "ports",

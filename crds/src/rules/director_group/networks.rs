@@ -1,6 +1,6 @@
 //! Where VIPs, gateways and real servers are.
 
-use super::super::net::{Cidr, cidr, is_global_unicast};
+use super::super::net::{CIDR, Cidr, NETWORK, cidr, has_host_bits, is_global_unicast, is_no_cidr};
 use super::{INTERFACE, INTERFACE_MESSAGE, Rule, blame_if, blame_items, names};
 use crate::DirectorGroupSpec;
 use std::collections::HashSet;
@@ -9,17 +9,17 @@ pub(super) const RULES: &[Rule<DirectorGroupSpec>] = &[
     Rule {
         at: "networks[].cidr",
         blames: "",
-        cel: "isCIDR(self)",
+        cel: CIDR,
         message: "not a network; write one such as 192.168.0.0/24",
-        broken: |spec| networks(spec, |c| cidr(c).is_none()),
+        broken: |spec| networks(spec, is_no_cidr),
     },
     Rule {
         at: "networks[].cidr",
         blames: "",
-        cel: "!isCIDR(self) || cidr(self).masked() == cidr(self)",
+        cel: NETWORK,
         message: "bits are set beyond the prefix length; write the network's first address, such as \
                   192.168.0.0/24 for 192.168.0.10/24",
-        broken: |spec| networks(spec, |c| cidr(c).is_some_and(|c| !c.is_network())),
+        broken: |spec| networks(spec, has_host_bits),
     },
     Rule {
         at: "networks[].cidr",
@@ -54,9 +54,9 @@ pub(super) const RULES: &[Rule<DirectorGroupSpec>] = &[
     Rule {
         at: "natGateways[].address",
         blames: "",
-        cel: "isCIDR(self)",
+        cel: CIDR,
         message: "write address and prefix length, such as 10.0.0.234/24",
-        broken: |spec| gateways(spec, |a| cidr(a).is_none()),
+        broken: |spec| gateways(spec, is_no_cidr),
     },
     Rule {
         at: "natGateways[].address",
@@ -112,22 +112,20 @@ pub(super) const RULES: &[Rule<DirectorGroupSpec>] = &[
     Rule {
         at: "realServerCIDRs[]",
         blames: "",
-        cel: "isCIDR(self)",
+        cel: CIDR,
         message: "not a network; write one such as 10.0.0.0/24",
         broken: |spec| {
-            blame_items("realServerCIDRs", &spec.real_server_cidrs, "", |c| cidr(c).is_none())
+            blame_items("realServerCIDRs", &spec.real_server_cidrs, "", |c| is_no_cidr(c))
         },
     },
     Rule {
         at: "realServerCIDRs[]",
         blames: "",
-        cel: "!isCIDR(self) || cidr(self).masked() == cidr(self)",
+        cel: NETWORK,
         message: "bits are set beyond the prefix length; write the network's first address, such as \
                   10.0.0.0/24 for 10.0.0.101/24",
         broken: |spec| {
-            blame_items("realServerCIDRs", &spec.real_server_cidrs, "", |c| {
-                cidr(c).is_some_and(|c| !c.is_network())
-            })
+            blame_items("realServerCIDRs", &spec.real_server_cidrs, "", |c| has_host_bits(c))
         },
     },
 ];

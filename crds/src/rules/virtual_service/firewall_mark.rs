@@ -1,6 +1,6 @@
 //! Firewall marks.
 
-use super::super::net::cidr;
+use super::super::net::{CIDR, NETWORK, has_host_bits, is_no_cidr};
 use super::{Rule, blame_if, blame_items, destinations};
 use crate::{MarkRules, ServicePort, VirtualServiceSpec};
 
@@ -33,22 +33,20 @@ pub(super) const RULES: &[Rule<VirtualServiceSpec>] = &[
     Rule {
         at: "firewallMark.destinations[]",
         blames: "",
-        cel: "isCIDR(self)",
+        cel: CIDR,
         message: "not a network; write one such as 0.0.0.0/0, or 198.51.100.0/24",
         broken: |spec| {
-            blame_items("firewallMark.destinations", destinations(spec), "", |d| cidr(d).is_none())
+            blame_items("firewallMark.destinations", destinations(spec), "", |d| is_no_cidr(d))
         },
     },
     Rule {
         at: "firewallMark.destinations[]",
         blames: "",
-        cel: "!isCIDR(self) || cidr(self).masked() == cidr(self)",
+        cel: NETWORK,
         message: "bits are set beyond the prefix length; write the network's first address, such as \
                   198.51.100.0/24 for 198.51.100.7/24",
         broken: |spec| {
-            blame_items("firewallMark.destinations", destinations(spec), "", |d| {
-                cidr(d).is_some_and(|d| !d.is_network())
-            })
+            blame_items("firewallMark.destinations", destinations(spec), "", |d| has_host_bits(d))
         },
     },
     // The kernel refuses such a policy rule (`fib_rule_port_range_valid` in include/net/fib_rules.h).
