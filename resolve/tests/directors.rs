@@ -136,3 +136,93 @@ fn a_selector_that_cannot_be_evaluated_leaves_the_group_as_it_is() {
     assert_eq!(after.virtual_routers, before.virtual_routers);
     assert_eq!((after.presence_id, after.sync_id), (before.presence_id, before.sync_id));
 }
+
+#[test]
+fn a_director_that_is_out_degrades_the_group_of_several() {
+    let mut cluster = Cluster::default();
+    for name in ["n1", "n2"] {
+        cluster.node(name, &[]);
+        cluster.report(name, json!({}));
+    }
+    group(&mut cluster, json!({"nodeSelector": {}}));
+    let both = settle(&mut cluster);
+    assert_eq!(says(&both, "Degraded"), "False/AsExpected");
+    let routers: Vec<Value> = both
+        .virtual_routers
+        .iter()
+        .map(|r| json!({"group": "g", "id": r.id, "role": "Standby", "problem": "no interface eth1"}))
+        .chain([json!({"group": "other", "id": 1, "role": "Standby", "problem": "else"})])
+        .collect();
+    cluster.report("n2", json!({"virtualRouters": routers}));
+    let out = condition(&settle(&mut cluster), "Degraded");
+    assert_eq!((out.status.as_str(), out.reason.as_str()), ("True", "DirectorOut"));
+    let ids: Vec<String> = both.virtual_routers.iter().map(|r| r.id.to_string()).collect();
+    let told = format!("node n2 stands back for virtual router {}: no interface", ids.join(", "));
+    assert!(out.message.contains(&told) && !out.message.contains("else"), "{}", out.message);
+    assert_eq!(says(&status(&cluster), "Ready"), "True/Ready");
+    let failure = |role: &str, service: Value| {
+        let mut failure = json!({"role": role, "reason": "NoIPVS", "message": "load ip_vs"});
+        failure.as_object_mut().unwrap().extend(service.as_object().unwrap().clone());
+        json!({"failures": [failure], "failureCount": 1})
+    };
+    cluster.report("n2", failure("Node", json!({})));
+    let message = condition(&status(&cluster), "Degraded").message;
+    assert!(message.contains("node n2: NoIPVS: load ip_vs"), "{message}");
+    for harmless in [
+        failure("RealServer", json!({})),
+        failure("Director", json!({"namespace": "ns", "virtualService": "web"})),
+    ] {
+        cluster.report("n2", harmless);
+        assert_eq!(says(&status(&cluster), "Degraded"), "False/AsExpected");
+    }
+    cluster.snapshot.set_silent("n2", true);
+    assert_eq!(says(&status(&cluster), "Degraded"), "True/AgentSilent");
+    // With one director its services tell it.
+    cluster.snapshot.remove_node("n1");
+    assert_eq!(says(&settle(&mut cluster), "Degraded"), "False/AsExpected");
+}
+
+#[test]
+fn a_tunnel_to_the_other_family_stops_the_groups_connection_sync() {
+    let mut cluster = Cluster::default();
+    for name in ["n1", "n2"] {
+        cluster.node(name, &[]);
+    }
+    group(&mut cluster, json!({"nodeSelector": {}}));
+    settle(&mut cluster);
+    let six = json!({"addresses": ["2001:db8::6"], "forwarding": "TUN", "directorGroup": "g"});
+    cluster.service("web", six);
+    cluster.server("a", json!({"address": "10.0.0.1"}));
+    cluster.write(cluster::NS, "web");
+    let mixed = condition(&status(&cluster), "Degraded");
+    assert_eq!((mixed.status.as_str(), mixed.reason.as_str()), ("True", "MixedFamilies"));
+    assert!(mixed.message.contains("VirtualService shop/web"), "{}", mixed.message);
+    // A VIP of the server's family besides: that one it serves.
+    let both = json!({"addresses": ["2001:db8::6", "192.0.2.6"], "forwarding": "TUN", "directorGroup": "g"});
+    cluster.service("web", both);
+    cluster.write(cluster::NS, "web");
+    assert_eq!(says(&status(&cluster), "Degraded"), "False/AsExpected");
+}
+
+/// Nobody else's report is to be waited for.
+#[test]
+fn one_machine_of_several_takes_emptied_slices_down_by_its_own_report() {
+    let mut cluster = Cluster::default();
+    cluster.snapshot.set_only_node("n1");
+    group(&mut cluster, json!({"members": [{"node": "n1"}, {"node": "n2"}]}));
+    settle(&mut cluster);
+    cluster.service("web", json!({"directorGroup": "g"}));
+    for number in 0..101 {
+        cluster.server(&format!("s{number:03}"), json!({"address": format!("10.0.0.{number}")}));
+    }
+    assert_eq!(cluster.write(cluster::NS, "web").len(), 2);
+    let key = |name: &str| lvs_resolve::Key::new(cluster::NS, name);
+    let second = cluster.snapshot.slice(&key("web-1")).unwrap();
+    let last = second.spec.real_servers[0].name.clone();
+    cluster.snapshot.remove_real_server(&key(&last));
+    cluster.write(cluster::NS, "web");
+    assert!(cluster.snapshot.slice(&key("web-1")).is_some(), "until it was read back");
+    cluster.report("n1", json!({"programmed": {"resourceVersion": "1000"}}));
+    cluster.write(cluster::NS, "web");
+    assert!(cluster.snapshot.slice(&key("web-1")).is_none());
+}
