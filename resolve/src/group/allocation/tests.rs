@@ -167,27 +167,38 @@ fn of_too_few_ids_each_director_has_its_share_and_the_group_says_so() {
     assert!(text.contains("are 6 free (1 is in use by somebody else on the link)"), "{text}");
 }
 
-/// Two agents that never speak, one of them with another past.
+/// One machine's snapshot of groups with members by name.
+fn alone(node: &str, groups: &[(&str, &[String])]) -> Snapshot {
+    let mut snapshot = Snapshot::default();
+    snapshot.set_only_node(node);
+    for (name, nodes) in groups {
+        put(&mut snapshot, name, None, by_name(nodes));
+    }
+    snapshot
+}
+
+fn by_name(nodes: &[String]) -> Value {
+    let members: Vec<Value> = nodes.iter().map(|node| json!({"node": node})).collect();
+    json!({"members": members})
+}
+
+/// Two agents that never speak, one of them with another past; so many ids that some have to give way to others.
 #[test]
 fn without_a_cluster_ids_follow_from_the_specs_alone() {
-    let spec = |nodes: &[&str]| {
-        let members: Vec<Value> = nodes.iter().map(|node| json!({"node": node})).collect();
-        json!({"members": members})
-    };
-    let fresh = |node: &str, groups: &[(&str, &[&str])]| {
-        let mut snapshot = Snapshot::default();
-        snapshot.set_only_node(node);
-        for (name, nodes) in groups {
-            put(&mut snapshot, name, None, spec(nodes));
-        }
-        snapshot
-    };
-    let mut a = fresh("a", &[("g", &["a", "b", "c"]), ("h", &["a", "b"])]);
-    let before = settle(&mut a, "g");
-    settle(&mut a, "h");
-    put(&mut a, "g", None, spec(&["d", "a", "c"]));
-    hears(&mut a, "a", &[(before.virtual_routers[0].id, "192.0.2.77")]);
-    let mut b = fresh("b", &[("h", &["b", "a"]), ("g", &["a", "c", "d"])]);
+    let all = names(21);
+    let (before, after, few) = (&all[..20], &all[1..], &all[..9]);
+    let mut a = alone("d02", &[("g", before), ("h", few)]);
+    for group in ["g", "h"] {
+        settle(&mut a, group);
+    }
+    // Edited, with the status that it had.
+    let mut edited = (**a.director_group("g").unwrap()).clone();
+    edited.spec = serde_json::from_value(by_name(after)).unwrap();
+    let heard = edited.status.as_ref().unwrap().virtual_routers[0].id;
+    a.set_director_group(edited);
+    hears(&mut a, "d02", &[(heard, "192.0.2.77")]);
+    let reversed: Vec<String> = after.iter().rev().cloned().collect();
+    let mut b = alone("d03", &[("h", few), ("g", &reversed)]);
     for group in ["h", "g"] {
         let (a, b) = (settle(&mut a, group), settle(&mut b, group));
         assert_eq!(a.virtual_routers, b.virtual_routers, "{group}");
@@ -195,11 +206,19 @@ fn without_a_cluster_ids_follow_from_the_specs_alone() {
         assert_eq!(a.members, b.members, "{group}");
     }
     let (g, h) = (settle(&mut a, "g"), settle(&mut a, "h"));
-    let all: BTreeSet<i32> = ids(&g).into_iter().chain(ids(&h)).collect();
-    assert_eq!(all.len(), 7 + 3);
+    let both: BTreeSet<i32> = ids(&g).into_iter().chain(ids(&h)).collect();
+    assert_eq!(both.len(), 20 * 7 + 1 + 9 * 7 + 1);
     assert_ne!(g.sync_id, h.sync_id);
-    let stay = g.virtual_routers.iter().filter(|router| before.virtual_routers.contains(router));
-    assert_eq!(stay.count(), 4, "those of a and c stay");
+}
+
+#[test]
+fn without_a_cluster_a_change_of_the_list_moves_few_ids() {
+    let all = names(4);
+    let before = settle(&mut alone("d01", &[("g", &all[..3])]), "g");
+    let after =
+        settle(&mut alone("d01", &[("g", &[all[0].clone(), all[2].clone(), all[3].clone()])]), "g");
+    let stay = after.virtual_routers.iter().filter(|r| before.virtual_routers.contains(r));
+    assert_eq!(stay.count(), 4, "those of the two that are in both");
 }
 
 #[test]
