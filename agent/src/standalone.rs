@@ -178,32 +178,26 @@ impl Standalone {
 
     /// Members come from the node's labels; agents read them in the group's status.
     fn update_groups(&mut self, now: &Time, update: &mut Update) {
-        let names: Vec<String> =
-            self.snapshot.director_groups().map(|(name, _)| name.clone()).collect();
-        for name in names {
-            let Some(resolution) = resolve_group(&name, &self.snapshot) else { continue };
-            let status = director_group_status(&name, &resolution, &self.snapshot, now);
-            let Some(group) = self.snapshot.director_group(&name) else { continue };
-            let mut group = DirectorGroup::clone(group);
-            group.status = Some(status);
-            update.groups.push((name, Some(group.clone())));
-            self.snapshot.set_director_group(group);
-        }
+        let groups = self.groups_now(now);
+        update.groups.extend(groups.into_iter().map(|(name, group)| (name, Some(group))));
     }
 
-    /// Groups' statuses speak of each other and of the node's report; their members do not change by that, so the engine
-    /// need not know.
-    fn refresh_groups(&mut self, now: &Time) {
+    /// Every group with its status as of now. Statuses speak of each other and of the node's report, so they change more
+    /// often than what the engine need know.
+    fn groups_now(&mut self, now: &Time) -> Vec<(String, DirectorGroup)> {
         let names: Vec<String> =
             self.snapshot.director_groups().map(|(name, _)| name.clone()).collect();
+        let mut groups = Vec::new();
         for name in names {
             let Some(resolution) = resolve_group(&name, &self.snapshot) else { continue };
             let status = director_group_status(&name, &resolution, &self.snapshot, now);
             let Some(group) = self.snapshot.director_group(&name) else { continue };
             let mut group = DirectorGroup::clone(group);
             group.status = Some(status);
-            self.snapshot.set_director_group(group);
+            self.snapshot.set_director_group(group.clone());
+            groups.push((name, group));
         }
+        groups
     }
 
     fn generation(&mut self, name: &ObjectName, same: bool) -> i64 {
@@ -278,9 +272,7 @@ impl Standalone {
             server.status = Some(real_server_status(key, reports, &self.snapshot, now));
             objects.real_servers.push(server);
         }
-        self.refresh_groups(now);
-        objects.groups =
-            self.snapshot.director_groups().map(|(_, group)| DirectorGroup::clone(group)).collect();
+        objects.groups = self.groups_now(now).into_iter().map(|(_, group)| group).collect();
         objects.node = self.snapshot.lvs_node(&self.node).map(|node| LVSNode::clone(node));
         // Kept, so that transition times stand.
         for vs in &objects.virtual_services {
