@@ -163,6 +163,15 @@ fn answers_ask_for_smaller_segments_and_never_for_larger() {
         };
         let six = Fixture::SegmentSize { packets: tcp("2001:db8::101/128", 80, 89), bytes: 1100 };
         server.run(|| add(&mut Nftables::new(), &[at(80, 1000), at(81, 1200), at(82, 9000), six]));
+        let assert_segments = |address: &str, left: i32| -> anyhow::Result<()> {
+            let _server = Server::tcp(&server, address, "rs1");
+            let mut held = client.hold(address)?;
+            held.ask()?;
+            let told = client.sh("ss -tinH state established")?;
+            let wanted = format!(" mss:{} ", left - 12);
+            assert!(told.contains(&wanted), "{address}: no {wanted} in {told}");
+            held.reset()
+        };
         // Of an Ethernet frame 1460 bytes are left for TCP in IPv4; 12 of them are timestamps.
         for (address, left) in [
             ("10.0.0.101:80", 1000),
@@ -171,13 +180,7 @@ fn answers_ask_for_smaller_segments_and_never_for_larger() {
             ("10.0.0.101:83", 1460),
             ("[2001:db8::101]:85", 1100),
         ] {
-            let _server = Server::tcp(&server, address, "rs1");
-            let mut held = client.hold(address)?;
-            held.ask()?;
-            let told = client.sh("ss -tinH state established")?;
-            let wanted = format!(" mss:{} ", left - 12);
-            assert!(told.contains(&wanted), "{address}: no {wanted} in {told}");
-            held.reset()?;
+            assert_segments(address, left)?;
         }
         // Of all ports and one of them the smaller counts.
         let all = Fixture::SegmentSize { packets: tcp("10.0.0.101/32", 0, 65535), bytes: 1100 };
@@ -185,13 +188,7 @@ fn answers_ask_for_smaller_segments_and_never_for_larger() {
         for (address, left) in
             [("10.0.0.101:80", 1000), ("10.0.0.101:81", 1100), ("10.0.0.101:83", 1100)]
         {
-            let _server = Server::tcp(&server, address, "rs1");
-            let mut held = client.hold(address)?;
-            held.ask()?;
-            let told = client.sh("ss -tinH state established")?;
-            let wanted = format!(" mss:{} ", left - 12);
-            assert!(told.contains(&wanted), "{address}: no {wanted} in {told}");
-            held.reset()?;
+            assert_segments(address, left)?;
         }
         Ok(())
     });
