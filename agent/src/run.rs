@@ -17,9 +17,9 @@ mod wording;
 mod world;
 
 use crate::admin;
+use crate::failover::{Carrier, Handle, Nobody};
 use crate::input::saved::{SaveError, Saved};
 use crate::input::{Update, kube as kube_input};
-use crate::failover::{Carrier, Handle, Nobody};
 use crate::journal::{Journal, JournalError, Made};
 use crate::kernel::{Kernel, KernelError};
 use crate::metrics::Metrics;
@@ -237,13 +237,7 @@ pub async fn start<K: Kernel + 'static>(settings: Settings, kernel: K) -> Result
     let carrier = carrier(&settings, &journal, &sender)?;
     let saved = Saved::open(&settings.state_dir)?;
     let metrics = Arc::new(Metrics::default());
-    let mut engine = Engine::new(
-        &settings.node,
-        kernel,
-        journal,
-        Arc::clone(&metrics),
-        carrier,
-    )?;
+    let mut engine = Engine::new(&settings.node, kernel, journal, Arc::clone(&metrics), carrier)?;
     let listener = tokio::net::TcpListener::bind(settings.listen).await;
     let listener =
         listener.map_err(|source| RunError::Listen { address: settings.listen, source })?;

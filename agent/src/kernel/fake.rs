@@ -2,6 +2,7 @@
 //! ownership, journal and order are the real code. The real kernel is still what proves things.
 
 use super::execute::execute;
+use super::fixture_error::DAEMONS_SHOW;
 use super::ports::{Direction, Listed, Ports, Standing};
 use super::{
     About, Done, FixtureError, Kernel, KernelError, MarkReport, Requests, Scope, Services,
@@ -236,7 +237,10 @@ impl Fake {
                 _ => false,
             })
         {
-            return Err(FixtureError::Foreign { what: format!("a {other}") });
+            return Err(FixtureError::Foreign {
+                what: format!("a {other}"),
+                shown_by: DAEMONS_SHOW.to_owned(),
+            });
         }
         match way {
             Direction::Add => self.fixtures.insert(fixture),

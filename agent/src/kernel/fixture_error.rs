@@ -1,8 +1,13 @@
 //! What can go wrong with a fixture. Which fixture, and what was to be done with it, is said by whoever asked
 //! ([`super::KernelError::Fixture`]).
 
+use super::{nftables, tunnels};
+use crate::state::Fixture;
 use lvs_ipvs::Errno;
 use std::io;
+
+/// Shows IPVS's sync daemons.
+pub(super) const DAEMONS_SHOW: &str = "ipvsadm -L --daemon";
 
 /// Why a fixture could not be made, removed or looked at.
 #[derive(Debug, thiserror::Error)]
@@ -20,10 +25,12 @@ pub enum FixtureError {
         module: String,
     },
     /// Something that the agent did not make is in the way.
-    #[error("{what} exists and was not made by this agent: remove it")]
+    #[error("{what} exists and was not made by this agent: remove it ({shown_by})")]
     Foreign {
         /// What is in the way, by the name under which its tool shows it.
         what: String,
+        /// The command that shows it.
+        shown_by: String,
     },
     /// The kernel refused.
     #[error("{operation}: {errno}{}{}", said(message.as_deref()), hint(*errno))]
@@ -47,6 +54,26 @@ pub enum FixtureError {
 }
 
 impl FixtureError {
+    /// Somebody else's stands where this fixture was to stand.
+    pub fn foreign(fixture: &Fixture) -> Self {
+        let shown_by = match fixture {
+            Fixture::Tunnel { device, local } => tunnels::link_shown_by(*device, *local),
+            Fixture::Gue { .. } => tunnels::FOU_SHOW.to_owned(),
+            Fixture::LocalDelivery { packets } if packets.destination.addr().is_ipv6() => {
+                "ip -6 rule show".to_owned()
+            }
+            Fixture::LocalDelivery { .. } => "ip rule show".to_owned(),
+            Fixture::SyncDaemon(_) => DAEMONS_SHOW.to_owned(),
+            Fixture::Mark { .. }
+            | Fixture::Masquerade { .. }
+            | Fixture::SegmentSize { .. }
+            | Fixture::Balanced { .. }
+            | Fixture::OtherDirector { .. }
+            | Fixture::OwnTunnel { .. } => nftables::SHOW.to_owned(),
+        };
+        Self::Foreign { what: format!("the {fixture}"), shown_by }
+    }
+
     /// A stable word for conditions, events and metric labels.
     pub fn reason(&self) -> &'static str {
         match self {
@@ -78,7 +105,9 @@ impl FixtureError {
         match self {
             Self::NoNftables => Self::NoNftables,
             Self::NoModule { module } => Self::NoModule { module: module.clone() },
-            Self::Foreign { what } => Self::Foreign { what: what.clone() },
+            Self::Foreign { what, shown_by } => {
+                Self::Foreign { what: what.clone(), shown_by: shown_by.clone() }
+            }
             Self::Kernel { operation, errno, message } => Self::Kernel {
                 operation: operation.clone(),
                 errno: *errno,

@@ -146,7 +146,7 @@ impl Linux {
         request: RouteNetlinkMessage,
         pick: impl Fn(RouteNetlinkMessage) -> Option<T>,
     ) -> io::Result<Vec<T>> {
-        Ok(self.route.list(&request)?.into_iter().filter_map(pick).collect())
+        self.route.gather(&request, &mut |message| pick(message))
     }
 
     fn list_links(&mut self) -> io::Result<Vec<LinkMessage>> {

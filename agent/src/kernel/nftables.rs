@@ -23,6 +23,9 @@ use ruleset::{COUNTER_OBJECT, FOREIGN_COUNTERS, Part, TABLE, comment, message, n
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
+/// What shows our table, or somebody else's of that name.
+pub(super) const SHOW: &str = "nft list table inet kube-lvs";
+
 /// nftables of the network namespace of the thread that uses it.
 #[derive(Debug, Default)]
 pub struct Nftables {

@@ -13,7 +13,7 @@ pub(crate) use device::name;
 use super::FixtureError;
 use super::netlink::Rtnetlink;
 use super::ports::Direction;
-use crate::state::{Fixture, FixtureKind, Packets};
+use crate::state::{Fixture, FixtureKind, Packets, TunnelDevice};
 use fou::{Fou, Port};
 use lvs_ipvs::{Errno, Family};
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
@@ -21,9 +21,12 @@ use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::rule::RuleMessage;
 use std::collections::BTreeSet;
 use std::io;
+use std::net::IpAddr;
 
 /// `EADDRINUSE`.
 const IN_USE: Errno = Errno(98);
+/// Shows GUE's ports.
+pub(super) const FOU_SHOW: &str = "ip fou show";
 const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
 
 /// The kernel's tunnels, GUE ports and policy rules, in the network namespace of the thread that asks first.
@@ -164,7 +167,10 @@ impl Tunnels {
                 Err(error) if errno(&error) == Some(IN_USE) => {
                     // Somebody's GUE port serves as well as ours.
                     if fou.list().map_err(failed)?.contains(&port) {
-                        return Err(FixtureError::Foreign { what: format!("GUE at {shown}") });
+                        return Err(FixtureError::Foreign {
+                            what: format!("GUE at {shown}"),
+                            shown_by: FOU_SHOW.to_owned(),
+                        });
                     }
                     Err(failed(error))
                 }
@@ -294,13 +300,10 @@ impl Tunnels {
     /// Of all families at once.
     fn rules(&mut self) -> io::Result<Vec<RuleMessage>> {
         let request = RouteNetlinkMessage::GetRule(RuleMessage::default());
-        let rules = self.route()?.list(&request)?.into_iter();
-        Ok(rules
-            .filter_map(|message| match message {
-                RouteNetlinkMessage::NewRule(rule) => Some(rule),
-                _ => None,
-            })
-            .collect())
+        self.route()?.gather(&request, &mut |message| match message {
+            RouteNetlinkMessage::NewRule(rule) => Some(rule),
+            _ => None,
+        })
     }
 
     fn routed(&mut self, family: Family) -> io::Result<bool> {
@@ -361,4 +364,9 @@ fn no_module(module: &str) -> FixtureError {
 
 fn undelivered(direction: Direction, packets: &Packets, error: io::Error) -> FixtureError {
     failed(format!("{} the policy rule for {packets}", direction.verb()), error)
+}
+
+/// The command that shows the link of our name for a device.
+pub(super) fn link_shown_by(device: TunnelDevice, local: IpAddr) -> String {
+    links::shown_by(&device::name(device, local))
 }

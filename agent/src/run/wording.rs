@@ -3,7 +3,7 @@
 use super::faults::Transitions;
 use super::mirror;
 use crate::journal::Made;
-use crate::kernel::Done;
+use crate::kernel::{Done, FixtureError};
 use crate::plan::Fragments;
 use crate::state::{Observed, Op};
 use lvs_ipvs::Operation;
@@ -90,10 +90,9 @@ pub(super) fn foreign(made: &Made) -> Option<(String, String)> {
                  address or port"
             ),
         )),
-        Made::Fixture(fixture) if !fixture.is_nameless() => Some((
-            "ForeignFixture".to_owned(),
-            format!("the {fixture} exists and was not made by this agent: remove it"),
-        )),
+        Made::Fixture(fixture) if !fixture.is_nameless() => {
+            Some(("ForeignFixture".to_owned(), FixtureError::foreign(fixture).to_string()))
+        }
         Made::Address(_) | Made::Sysctl(_) | Made::Fixture(_) => None,
     }
 }

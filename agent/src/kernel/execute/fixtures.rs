@@ -80,5 +80,5 @@ fn failed(op: &Op, source: FixtureError) -> KernelError {
 }
 
 fn foreign(op: &Op, fixture: &Fixture) -> KernelError {
-    failed(op, FixtureError::Foreign { what: fixture.to_string() })
+    failed(op, FixtureError::foreign(fixture))
 }

@@ -345,6 +345,7 @@ fn a_foreign_fixture_is_refused_and_a_nameless_one_serves() {
     assert_eq!(reasons(&results), ["ForeignFixture", "foreign", "ForeignFixture"]);
     let message = results[0].as_ref().unwrap_err().to_string();
     assert!(message.contains("add ipip tunnel at 192.168.0.1"), "{message}");
+    assert!(message.ends_with("remove it (ip -d link show dev lvsic0a80001)"), "{message}");
     assert_eq!(fake.fixtures, before);
     assert!(journal.ours().is_empty());
 }

@@ -2,6 +2,7 @@
 
 use super::Linux;
 use crate::kernel::FixtureError;
+use crate::kernel::fixture_error::DAEMONS_SHOW;
 use crate::kernel::ports::Direction;
 use crate::state::{Fixture, InterfaceName, SyncDaemon, SyncRole};
 use lvs_ipvs::{Client, Daemon, DaemonState, Errno, Error, Operation};
@@ -32,7 +33,10 @@ impl Linux {
         let operation = match (direction, running) {
             (Direction::Add, Some(_)) if is_it => return Ok(()),
             (Direction::Add, Some(other)) => {
-                return Err(FixtureError::Foreign { what: describe(&other) });
+                return Err(FixtureError::Foreign {
+                    what: describe(&other),
+                    shown_by: DAEMONS_SHOW.to_owned(),
+                });
             }
             (Direction::Add, None) => Operation::NewDaemon(of(daemon)),
             (Direction::Remove, Some(_)) if is_it => Operation::DelDaemon(state(daemon.role)),

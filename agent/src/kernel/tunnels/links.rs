@@ -114,13 +114,10 @@ impl Tunnels {
 
     pub(super) fn links(&mut self) -> io::Result<Vec<LinkMessage>> {
         let request = RouteNetlinkMessage::GetLink(LinkMessage::default());
-        let links = self.route()?.list(&request)?.into_iter();
-        Ok(links
-            .filter_map(|message| match message {
-                RouteNetlinkMessage::NewLink(link) => Some(link),
-                _ => None,
-            })
-            .collect())
+        self.route()?.gather(&request, &mut |message| match message {
+            RouteNetlinkMessage::NewLink(link) => Some(link),
+            _ => None,
+        })
     }
 }
 
@@ -130,5 +127,9 @@ fn rivals(one: (TunnelDevice, IpAddr), other: (TunnelDevice, IpAddr)) -> bool {
 }
 
 fn in_the_way(link: &str) -> FixtureError {
-    FixtureError::Foreign { what: format!("the link {link}") }
+    FixtureError::Foreign { what: format!("the link {link}"), shown_by: shown_by(link) }
+}
+
+pub(super) fn shown_by(link: &str) -> String {
+    format!("ip -d link show dev {link}")
 }
