@@ -1,3 +1,4 @@
+use std::net::IpAddr;
 use std::time::Duration;
 
 use super::{Standalone, real_server};
@@ -32,6 +33,20 @@ impl Directors {
     pub const GATEWAY: &str = "10.0.0.254";
     /// As above.
     pub const GATEWAY_SIX: &str = "fd00::fe";
+
+    /// As [`Directors::flat`], but the real servers have no agents: what DR needs of them is made by hand for these VIPs.
+    #[track_caller]
+    pub fn by_hand(directors: usize, servers: usize, vips: &[&str]) -> Directors {
+        let mut all = Directors::build(directors, servers, false).with_agents();
+        let quiet = |node: Node| {
+            let node = node.sysctl("net.ipv4.conf.all.arp_ignore", "1");
+            let node = node.sysctl("net.ipv4.conf.all.arp_announce", "2");
+            vips.iter().for_each(|vip| node.ip(&format!("addr add {vip} dev lo")));
+            node
+        };
+        all.servers = all.servers.into_iter().map(quiet).collect();
+        all
+    }
 
     /// Two networks, directors between them; the real servers' default gateway is floating.
     #[track_caller]
@@ -172,6 +187,24 @@ impl Directors {
         };
         let nodes = self.nodes.iter().enumerate();
         nodes.filter(|(_, node)| holds(node)).map(|(index, _)| index).collect()
+    }
+
+    /// Who has which of these addresses on an interface other than `lo`, by index: as [`Directors::holders`] of each, by one
+    /// look at each director.
+    pub fn holders_of(&self, addresses: &[IpAddr]) -> Vec<Vec<usize>> {
+        let mut holders = vec![Vec::new(); addresses.len()];
+        for (index, node) in self.nodes.iter().enumerate() {
+            let standing = node.run(|| nix::ifaddrs::getifaddrs().map(Iterator::collect::<Vec<_>>));
+            for one in standing.unwrap_or_else(|e| panic!("addresses of {}: {e}", node.name())) {
+                let found = one.address.and_then(|it| Some(it.as_sockaddr_in()?.ip()));
+                for (address, holders) in addresses.iter().zip(&mut holders) {
+                    if one.interface_name != "lo" && found.map(IpAddr::from) == Some(*address) {
+                        holders.push(index);
+                    }
+                }
+            }
+        }
+        holders
     }
 
     /// Waits until exactly one director has an address, and says which.
