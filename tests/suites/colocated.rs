@@ -13,6 +13,8 @@ use std::thread::sleep;
 use std::time::Duration;
 
 const SOON: Duration = Duration::from_secs(20);
+/// A client takes no second word on a MAC address within a second (`locktime` of its neighbours).
+const SETTLED: Duration = Duration::from_secs(2);
 /// What comes back takes back at once.
 const GROUP: &str = "failover: {preemptDelaySeconds: 0}";
 const VIP: &str = "192.168.0.10";
@@ -99,6 +101,7 @@ impl World {
         self.directors.agents[active].stop();
         let holders = || self.directors.holders(vip);
         eventually("the other takes over", SOON, holders, |all| *all == [1 - active]);
+        sleep(SETTLED);
         1 - active
     }
 
@@ -126,6 +129,7 @@ impl World {
         self.directors.agents[home].run();
         let holders = || self.directors.holders(vip);
         eventually("the VIP is back", SOON * 3, holders, |all| *all == [home]);
+        sleep(SETTLED);
     }
 }
 
