@@ -2,6 +2,7 @@
 //! ([`Report`]). The rules are in the crate `lvs-vrrp`; here is the thread that has the sockets and the addresses.
 
 mod addresses;
+mod backlog;
 mod carried;
 mod config;
 mod figures;

@@ -1,5 +1,6 @@
 //! Figures for `/metrics`.
 
+use crate::failover::Figures;
 use crate::kernel::Requests;
 use crate::state::Op;
 use lvs_ipvs::Operation;
@@ -41,6 +42,12 @@ pub struct Metrics {
     connections: Gauge,
     buckets: Gauge,
     reports: Family<OperationLabels, Counter>,
+    advertisements: Family<Kind, Counter>,
+    dropped: Family<Kind, Counter>,
+    transitions: Counter,
+    stalls: Counter,
+    active: Gauge,
+    live_peers: Gauge,
 }
 
 impl Default for Metrics {
@@ -58,6 +65,12 @@ impl Default for Metrics {
             connections: Gauge::default(),
             buckets: Gauge::default(),
             reports: Family::default(),
+            advertisements: Family::default(),
+            dropped: Family::default(),
+            transitions: Counter::default(),
+            stalls: Counter::default(),
+            active: Gauge::default(),
+            live_peers: Gauge::default(),
         };
         metrics.register();
         metrics
@@ -69,7 +82,7 @@ impl Metrics {
         let registry = &mut self.registry;
         registry.register(
             "kernel_requests",
-            "Requests to the kernel: ipvs, route, nftables, link (tunnels) and rule (policy routing) over netlink, table reads of /proc/net/ip_vs, sysctls",
+            "Requests to the kernel: ipvs, route, failover (floating addresses), nftables, link (tunnels) and rule (policy routing) over netlink, table reads of /proc/net/ip_vs, sysctls",
             self.requests.clone(),
         );
         registry.register(
@@ -120,6 +133,61 @@ impl Metrics {
             "Reports written to the API server or the status file, by result",
             self.reports.clone(),
         );
+        self.register_failover();
+    }
+
+    fn register_failover(&mut self) {
+        let registry = &mut self.registry;
+        registry.register(
+            "vrrp_advertisements",
+            "Advertisements sent (one a virtual router, to however many directors) and received",
+            self.advertisements.clone(),
+        );
+        registry.register(
+            "vrrp_dropped",
+            "VRRP packets that were not taken in, by cause",
+            self.dropped.clone(),
+        );
+        registry.register(
+            "vrrp_transitions",
+            "Changes of virtual routers between Active, Standby and out of service",
+            self.transitions.clone(),
+        );
+        registry.register(
+            "vrrp_stalls",
+            "Times that all addresses were let go because the agent had not run for too long",
+            self.stalls.clone(),
+        );
+        registry.register(
+            "vrrp_active_routers",
+            "Virtual routers that this node carries",
+            self.active.clone(),
+        );
+        registry.register(
+            "vrrp_live_peers",
+            "Other directors that are heard",
+            self.live_peers.clone(),
+        );
+    }
+
+    /// What the thread that carries floating addresses has counted so far.
+    pub fn failover(&self, figures: &Figures) {
+        // The thread counts for itself; the counters follow it.
+        let follow = |counter: &Counter, total| counter.inner().store(total, Ordering::Relaxed);
+        let of = |family: &Family<Kind, Counter>, kind, total| {
+            follow(&family.get_or_create(&Kind { kind }), total);
+        };
+        of(&self.advertisements, "sent", figures.sent);
+        of(&self.advertisements, "received", figures.received);
+        of(&self.requests, "failover", figures.requests);
+        for (cause, total) in &figures.dropped {
+            of(&self.dropped, cause, *total);
+        }
+        follow(&self.transitions, figures.transitions);
+        follow(&self.stalls, figures.stalls);
+        let gauge = |gauge: &Gauge, value| gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        gauge(&self.active, figures.active);
+        gauge(&self.live_peers, figures.live_peers);
     }
 
     /// One change of the kernel.

@@ -4,21 +4,21 @@
 //! `addrconf_verify_rtnl` in net/ipv6/addrconf.c). A renewal sets times and flags of the entry that stands; routes,
 //! connections and neighbours' caches do not notice.
 
+mod message;
+
 use super::links::Links;
 use crate::kernel::address;
 use crate::kernel::netlink::Rtnetlink;
 use crate::state::HeldAddress;
 use lvs_ipvs::Errno;
+use message::{is_finite, landscape, limited, named};
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
-use netlink_packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage};
+use netlink_packet_route::address::{AddressHeaderFlags, AddressMessage};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
-
-/// An address of which nobody says how long it stays (`INFINITY_LIFE_TIME`).
-const FOREVER: u32 = u32::MAX;
 
 /// What did not work, by address.
 pub(super) type Failures = Vec<(HeldAddress, io::Error)>;
@@ -282,59 +282,6 @@ fn names(links: &Links) -> BTreeMap<u32, &String> {
 
 fn is(error: &io::Error, errno: Errno) -> bool {
     error.raw_os_error() == Some(errno.0)
-}
-
-fn named(message: &AddressMessage, names: &BTreeMap<u32, &String>) -> Option<HeldAddress> {
-    let interface = (*names.get(&message.header.index)?).clone();
-    Some(HeldAddress { interface, address: address::own(message)? })
-}
-
-fn is_finite(message: &AddressMessage) -> bool {
-    let valid = message.attributes.iter().find_map(|attribute| match attribute {
-        AddressAttribute::CacheInfo(times) => Some(times.ifa_valid),
-        _ => None,
-    });
-    valid.is_some_and(|seconds| seconds != FOREVER)
-}
-
-/// Gives an address a lifetime in whole seconds. The preferred one, which [`address::addition`] sets to 0 where the node must
-/// not take the address as a source of its own, is else as long as the valid one.
-fn limited(mut message: AddressMessage, lifetime: Option<Duration>) -> AddressMessage {
-    let seconds = |lifetime: Duration| u32::try_from(lifetime.as_secs()).unwrap_or(FOREVER).max(1);
-    let valid = lifetime.map_or(FOREVER, seconds);
-    for attribute in &mut message.attributes {
-        if let AddressAttribute::CacheInfo(times) = attribute {
-            times.ifa_valid = valid;
-            times.ifa_preferred = times.ifa_preferred.min(valid);
-            return message;
-        }
-    }
-    let mut times = netlink_packet_route::address::CacheInfo::default();
-    times.ifa_valid = valid;
-    times.ifa_preferred = valid;
-    message.attributes.push(AddressAttribute::CacheInfo(times));
-    message
-}
-
-/// Of each interface and IPv4 subnet one address, and of those without neighbours in their subnet one of each scope: the scope
-/// of a new one depends on nothing else, and a thousand of them are not looked through for each of a thousand.
-fn landscape(messages: Vec<AddressMessage>) -> Vec<AddressMessage> {
-    let mut seen = BTreeSet::new();
-    let is_new = |message: &AddressMessage| {
-        if message.header.family != AddressFamily::Inet
-            || message.header.flags.contains(AddressHeaderFlags::Secondary)
-        {
-            return false;
-        }
-        let Some(own) = address::own(message) else { return false };
-        let host = own.prefix_len() == own.max_prefix_len();
-        let subnet = (!host).then(|| own.trunc());
-        seen.insert((message.header.index, subnet, u8::from(message.header.scope)))
-    };
-    let mut messages = messages;
-    let mut is_new = is_new;
-    messages.retain(|message| is_new(message));
-    messages
 }
 
 #[cfg(test)]

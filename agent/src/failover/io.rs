@@ -1,6 +1,7 @@
 //! Doing what the machines say, at once and in order: packets, frames, addresses.
 
 use super::addresses::Addresses;
+use super::backlog::{Backlog, Task};
 use super::config::{Path, held};
 use super::links::Links;
 use super::neighbors::Neighbors;
@@ -25,6 +26,7 @@ pub(super) struct Io {
     pub(super) staying: BTreeSet<HeldAddress>,
     /// Addresses that could not be added, and why.
     pub(super) failed: BTreeMap<HeldAddress, String>,
+    pub(super) backlog: Backlog,
 }
 
 /// What became of a round of actions.
@@ -77,7 +79,7 @@ impl Io {
         self.links.values().any(|link| link.mac == Some(mac))
     }
 
-    /// Does it, and leaves `actions` empty.
+    /// Does what must not wait, notes the rest, and leaves `actions` empty.
     pub(super) fn act(&mut self, path: &Path, actions: &mut Vec<Action>) -> Outcome {
         let mut outcome = Outcome::default();
         for action in actions.drain(..) {
@@ -88,13 +90,27 @@ impl Io {
                 }
                 Action::Hold { addresses, lifetime } => {
                     outcome.lifetime = Some(lifetime);
-                    self.hold(addresses, lifetime, &mut outcome);
+                    self.backlog.push(Task::Hold(lifetime), addresses);
                 }
                 Action::Release(addresses) => self.release(addresses, &mut outcome),
-                Action::Announce(addresses) => self.announce(&addresses),
-                Action::Probe(addresses) => self.probe(&addresses),
+                Action::Announce(addresses) => self.backlog.push(Task::Announce, addresses),
+                Action::Probe(addresses) => self.backlog.push(Task::Probe, addresses),
                 Action::Stopped => outcome.stopped = true,
             }
+        }
+        outcome
+    }
+
+    /// Does one part of what waits.
+    pub(super) fn work(&mut self) -> Outcome {
+        let mut outcome = Outcome::default();
+        match self.backlog.next() {
+            Some((Task::Hold(lifetime), addresses)) => {
+                self.hold(addresses, lifetime, &mut outcome);
+            }
+            Some((Task::Announce, addresses)) => self.announce(&addresses),
+            Some((Task::Probe, addresses)) => self.probe(&addresses),
+            None => {}
         }
         outcome
     }
@@ -114,6 +130,7 @@ impl Io {
     }
 
     fn release(&mut self, addresses: Vec<Held>, outcome: &mut Outcome) {
+        self.backlog.cancel(&addresses);
         let leaving: Vec<HeldAddress> = addresses.into_iter().map(held).collect();
         let leaving = leaving.iter().filter(|held| !self.staying.contains(*held));
         for (held, error) in self.addresses.release(&self.links, leaving) {

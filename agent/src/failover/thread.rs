@@ -4,6 +4,7 @@ mod tell;
 mod want;
 
 use super::addresses::Addresses;
+use super::backlog::Backlog;
 use super::carried::{Carried, Running};
 use super::figures::Figures;
 use super::handle::{Command, Published};
@@ -93,6 +94,7 @@ impl Thread {
             neighbors: BTreeMap::new(),
             staying: BTreeSet::new(),
             failed: BTreeMap::new(),
+            backlog: Backlog::default(),
         };
         Ok(Self {
             inbox,
@@ -125,7 +127,8 @@ impl Thread {
                 }
             }
             self.ticks();
-            if now() >= self.look {
+            self.work();
+            if now() >= self.look && self.io.backlog.is_empty() {
                 self.look_around();
             }
             self.tell();
@@ -155,7 +158,9 @@ impl Thread {
         }
         sources.push(Source::Wake);
         polled.push(PollFd::new(self.wake.as_fd(), PollFlags::POLLIN));
-        let timeout = TimeSpec::from_duration(next.saturating_sub(now()));
+        let idle = self.io.backlog.is_empty();
+        let timeout = if idle { next.saturating_sub(now()) } else { Duration::ZERO };
+        let timeout = TimeSpec::from_duration(timeout);
         if let Err(error) = ppoll(&mut polled, Some(timeout), None)
             && error != nix::Error::EINTR
         {
@@ -196,16 +201,31 @@ impl Thread {
             self.news |= unsent != carried.unsent;
             carried.unsent = unsent;
         }
-        self.news |= moved;
-        for (held, text) in notes {
-            tracing::warn!(group = name, address = %held.address, "{text}");
-            // Others come first then.
-            self.look = Duration::ZERO;
-        }
         if stopped {
             self.past.add_past(running.group.report());
             self.groups.remove(name);
             self.news = true;
+        }
+        self.note(moved, notes);
+    }
+
+    /// A part of what waits; all of it before the end.
+    fn work(&mut self) {
+        loop {
+            let Outcome { moved, notes, .. } = self.io.work();
+            self.note(moved, notes);
+            if self.parting.is_none() || self.io.backlog.is_empty() {
+                return;
+            }
+        }
+    }
+
+    fn note(&mut self, moved: bool, notes: Vec<(HeldAddress, String)>) {
+        self.news |= moved;
+        for (held, text) in notes {
+            tracing::warn!(address = %held.address, "{text}");
+            // Others come first then.
+            self.look = Duration::ZERO;
         }
     }
 

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 const MANY: u32 = 1000;
 
-fn wants() -> Wants {
+fn wants(own: &str) -> Wants {
     let member = |name: &str, address: &str| Member {
         node: name.to_owned(),
         addresses: vec![address.to_owned()],
@@ -28,7 +28,7 @@ fn wants() -> Wants {
         ill: None,
     };
     let want = Want {
-        own: "a".to_owned(),
+        own: own.to_owned(),
         members: vec![member("a", "10.0.0.1"), member("b", "10.0.0.2")],
         interval: Duration::from_millis(90),
         preempt: None,
@@ -50,7 +50,7 @@ fn a_thousand_addresses_are_held_in_few_requests_and_announced() {
         let capture = Capture::start(&client);
         let mut handle = a.run(|| Handle::start(&BTreeSet::new(), || ()))?;
         let start = Instant::now();
-        handle.want(wants());
+        handle.want(wants("a"));
         while handle.report().held.len() < 1000 {
             anyhow::ensure!(start.elapsed() < Duration::from_secs(10), "{:?}", handle.report());
             std::thread::sleep(Duration::from_millis(1));
@@ -60,6 +60,8 @@ fn a_thousand_addresses_are_held_in_few_requests_and_announced() {
         println!("{MANY} addresses {took:?} after they were wanted, {} requests", figures.requests);
         // One each, and few lists.
         assert!(figures.requests < u64::from(MANY) + 10, "{figures:?}");
+        // The last part is announced after it is held.
+        std::thread::sleep(Duration::from_millis(500));
         let announced: BTreeSet<Ipv4Addr> = capture
             .frames()
             .into_iter()
@@ -72,8 +74,22 @@ fn a_thousand_addresses_are_held_in_few_requests_and_announced() {
             })
             .collect();
         assert_eq!(announced.len(), 1000);
+        let b = Node::new("b").on(&lan, "eth0", "10.0.0.2/24");
+        let mut other = b.run(|| Handle::start(&BTreeSet::new(), || ()))?;
+        other.want(wants("b"));
+        // Time for some renewals.
+        std::thread::sleep(Duration::from_secs(4));
+        println!("{:?}\n{:?}", handle.figures(), other.figures());
+        a.unplug("eth0");
         let start = Instant::now();
+        while other.report().held.len() < 1000 {
+            anyhow::ensure!(start.elapsed() < Duration::from_secs(10), "{:?}", other.report());
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        println!("taken over after {:?}", start.elapsed());
         handle.stop();
+        let start = Instant::now();
+        other.stop();
         println!("stopped after {:?}", start.elapsed());
         Ok(())
     });

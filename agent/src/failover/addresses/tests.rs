@@ -1,4 +1,6 @@
+use super::message::{FOREVER, is_finite, landscape, limited};
 use super::*;
+use netlink_packet_route::address::AddressAttribute;
 use netlink_packet_route::address::AddressScope;
 
 fn held(address: &str) -> HeldAddress {

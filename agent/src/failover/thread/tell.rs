@@ -14,7 +14,9 @@ impl Thread {
             news |= Running::has_news(running);
         }
         let figures = self.figures();
-        let report = news.then(|| self.report());
+        // A take-over is told as a whole.
+        self.news = news && !self.io.backlog.is_empty();
+        let report = (news && !self.news).then(|| self.report());
         let mut published = self.published.lock().unwrap_or_else(PoisonError::into_inner);
         let Published { report: told, figures: counted } = &mut *published;
         *counted = figures;
