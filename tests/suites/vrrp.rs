@@ -183,6 +183,29 @@ fn one_that_was_frozen_for_less_than_its_lifetime_lets_go_at_once() {
 }
 
 #[test]
+fn one_that_comes_later_never_takes_what_it_is_not_home_to() {
+    in_guest(Guest::kernel().virtual_time(), || {
+        let lan = lan();
+        let _a = carry(&lan.a, "a", "");
+        time_until("it is alone", Duration::from_secs(1), || has(&lan.a, VIP));
+        for phase in 0..10 {
+            // Its neighbour's kernel has given up asking for its MAC address, and asks once a second.
+            sleep(Duration::from_millis(3000 + 130 * phase));
+            let mut b = carry(&lan.b, "b", "");
+            for millisecond in 0..600 {
+                assert!(!has(&lan.b, VIP), "phase {phase}, after {millisecond} ms");
+                sleep(Duration::from_millis(1));
+            }
+            b.kill();
+            lan.b.ip("link set eth0 down");
+            lan.a.ip("neigh flush all");
+            sleep(Duration::from_secs(4));
+            lan.b.ip("link set eth0 up");
+        }
+    });
+}
+
+#[test]
 fn a_director_that_is_told_to_stop_hands_over_without_a_gap() {
     in_guest(Guest::kernel().virtual_time(), || -> anyhow::Result<()> {
         let lan = lan();

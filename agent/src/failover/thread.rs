@@ -32,8 +32,10 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 const SETTLE: Duration = Duration::from_millis(100);
 /// How long handing over may take when told to stop.
 const PARTING: Duration = Duration::from_secs(1);
-/// Packets of one socket in one round; the rest waits for the next.
+/// Advertisements of one socket in one round; the rest waits for the next.
 const BURST: usize = 1024;
+/// The same of frames: the answers to a thousand probes come at once, and are in no hurry.
+const FRAMES: usize = 64;
 /// Room for a packet. Advertisements have at most 8 + 255 * 16 bytes.
 const PACKET_BYTES: usize = 8192;
 
@@ -265,7 +267,7 @@ impl Thread {
 
     fn frames(&mut self, interface: u32) {
         let mut buffer = mem::take(&mut self.buffer);
-        for _ in 0..BURST {
+        for _ in 0..FRAMES {
             let Some(neighbors) = self.io.neighbors.get(&interface) else { break };
             let frame = match neighbors.receive(&mut buffer) {
                 Ok(Some(frame)) => frame,
@@ -293,6 +295,12 @@ impl Thread {
 
     fn ticks(&mut self) {
         let time = now();
+        if !self.running().any(|running| running.group.deadline() <= time) {
+            return;
+        }
+        // What came while the rest was looked at.
+        self.packets(false);
+        self.packets(true);
         let due = self.groups.iter().filter(|(_, carried)| {
             carried.running.as_ref().is_some_and(|running| running.group.deadline() <= time)
         });
