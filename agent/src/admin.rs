@@ -1,5 +1,6 @@
 //! `/healthz`, `/readyz` and `/metrics`, on one port.
 
+use crate::failover::Counts;
 use crate::metrics::Metrics;
 use crate::run::{Heartbeat, Published};
 use axum::Router;
@@ -21,6 +22,8 @@ pub struct Health {
     pub heartbeat: Arc<Heartbeat>,
     /// The figures.
     pub metrics: Arc<Metrics>,
+    /// What failover has counted.
+    pub counts: Counts,
     /// How long the kernel's thread may be busy with one thing.
     pub patience: Duration,
 }
@@ -60,5 +63,6 @@ async fn readyz(State(health): State<Health>) -> impl IntoResponse {
 
 async fn metrics(State(health): State<Health>) -> impl IntoResponse {
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    health.metrics.failover(&health.counts.figures());
     ([(header::CONTENT_TYPE, kind)], health.metrics.render())
 }

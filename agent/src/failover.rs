@@ -15,7 +15,7 @@ mod socket;
 mod thread;
 
 pub use figures::Figures;
-pub use handle::Handle;
+pub use handle::{Counts, Handle};
 
 use crate::state::HeldAddress;
 use lvs_crds::Member;

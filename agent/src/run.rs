@@ -17,7 +17,7 @@ mod wording;
 mod world;
 
 use crate::admin;
-use crate::failover::{Carrier, Handle, Nobody};
+use crate::failover::{Carrier, Counts, Handle, Nobody};
 use crate::input::saved::{SaveError, Saved};
 use crate::input::{Update, kube as kube_input};
 use crate::journal::{Journal, JournalError, Made};
@@ -234,7 +234,7 @@ pub async fn start<K: Kernel + 'static>(settings: Settings, kernel: K) -> Result
     }
     let (sender, messages) = mpsc::channel();
     // First of all: what may be another director's by now is let go of.
-    let carrier = carrier(&settings, &journal, &sender)?;
+    let (carrier, counts) = carrier(&settings, &journal, &sender)?;
     let saved = Saved::open(&settings.state_dir)?;
     let metrics = Arc::new(Metrics::default());
     let mut engine = Engine::new(&settings.node, kernel, journal, Arc::clone(&metrics), carrier)?;
@@ -266,6 +266,7 @@ pub async fn start<K: Kernel + 'static>(settings: Settings, kernel: K) -> Result
         published: published.clone(),
         heartbeat,
         metrics: Arc::clone(&metrics),
+        counts,
         patience: (interval * 10).max(Duration::from_secs(60)),
     };
     tasks.spawn(admin::serve(listener, health));
@@ -295,9 +296,9 @@ fn carrier(
     settings: &Settings,
     journal: &Journal,
     engine: &mpsc::Sender<Message>,
-) -> Result<Box<dyn Carrier>, RunError> {
+) -> Result<(Box<dyn Carrier>, Counts), RunError> {
     if !settings.carries {
-        return Ok(Box::new(Nobody));
+        return Ok((Box::new(Nobody), Counts::default()));
     }
     let addresses = journal.ours().iter().filter_map(|made| match made {
         Made::Address(held) => Some(held.clone()),
@@ -309,7 +310,8 @@ fn carrier(
         let _ = engine.send(Message::Carried);
     };
     let handle = Handle::start(&addresses.collect(), notify).map_err(RunError::Failover)?;
-    Ok(Box::new(handle))
+    let counts = handle.counts();
+    Ok((Box::new(handle), counts))
 }
 
 /// At most one look within this time: routes can change often, and the agent's own changes are told too.

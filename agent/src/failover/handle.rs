@@ -35,7 +35,23 @@ pub struct Handle {
     thread: Option<JoinHandle<()>>,
 }
 
+/// What the thread has counted, for whoever tells it: it outlives the thread.
+#[derive(Clone, Debug, Default)]
+pub struct Counts(Arc<Mutex<Published>>);
+
+impl Counts {
+    /// As of the thread's last wake-up.
+    pub fn figures(&self) -> Figures {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).figures.clone()
+    }
+}
+
 impl Handle {
+    /// What it counts.
+    pub fn counts(&self) -> Counts {
+        Counts(Arc::clone(&self.published))
+    }
+
     /// Starts the thread in the calling thread's network namespace.
     ///
     /// `ours`: the addresses that the journal names. Those of them that stand with a lifetime are taken away before this

@@ -29,6 +29,12 @@ pub(super) fn place(
             fragment.addresses.insert(address);
         }
         Part::OneOfSeveral => {
+            // The kernel takes the other addresses of a subnet away with the first, when that one's lifetime ends too
+            // (`check_lifetime` in net/ipv4/devinet.c).
+            if address.address.addr().is_ipv4() && address.address.prefix_len() < 32 {
+                let path = format!("net/ipv4/conf/{}/promote_secondaries", address.interface);
+                fragment.sysctls.insert(path, "1".to_owned());
+            }
             fragment.floating.insert(address, Floats { group: group.to_owned(), with });
         }
     }

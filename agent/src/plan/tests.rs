@@ -132,7 +132,7 @@ fn a_vip_of_nat_floats_with_the_gateway_unless_replies_come_back_anyway() {
     let (nat, dr) = (server("10.0.0.101", NAT, 1, 80), server("192.168.0.102", DR, 1, 80));
     let vip = Floating::Vip(VIP.parse().unwrap());
     assert_eq!(with(true, false, &[dr.clone(), nat.clone()]), Floating::NatGateway);
-    assert_eq!(with(true, true, &[nat.clone()]), vip);
+    assert_eq!(with(true, true, std::slice::from_ref(&nat)), vip);
     assert_eq!(with(false, false, &[nat]), vip);
     assert_eq!(with(true, false, &[dr]), vip);
 }

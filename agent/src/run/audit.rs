@@ -93,7 +93,14 @@ impl<K: Kernel> Engine<K> {
         if self.uncertain {
             return;
         }
-        let ours = |made: &Made| self.journal.ours().contains(made) && !self.faults.contains(made);
+        // What floats comes and goes.
+        let floats = |made: &Made| match made {
+            Made::Address(held) => self.fragments.union().floating.contains_key(held),
+            _ => false,
+        };
+        let ours = |made: &Made| {
+            self.journal.ours().contains(made) && !self.faults.contains(made) && !floats(made)
+        };
         let drifted: Vec<Made> = faults::things(changed).filter(ours).collect();
         let mut named: Vec<String> = drifted
             .iter()

@@ -146,7 +146,18 @@ impl World {
 }
 
 /// What a director reads in a group's status.
-fn told(group: &DirectorGroup) -> Option<(&[Member], &[VirtualRouter], Option<i32>, Option<i32>)> {
+#[derive(PartialEq)]
+struct Told<'a> {
+    members: &'a [Member],
+    virtual_routers: &'a [VirtualRouter],
+    ids: [Option<i32>; 2],
+}
+
+fn told(group: &DirectorGroup) -> Option<Told<'_>> {
     let status = group.status.as_ref()?;
-    Some((&status.members, &status.virtual_routers, status.presence_id, status.sync_id))
+    Some(Told {
+        members: &status.members,
+        virtual_routers: &status.virtual_routers,
+        ids: [status.presence_id, status.sync_id],
+    })
 }

@@ -5,16 +5,16 @@ use std::fs;
 
 /// A line of `/proc/net/ip_vs_conn`, addresses as the kernel writes them there.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
-    pub client_port: u16,
-    pub destination: String,
-    pub state: String,
+pub(crate) struct Entry {
+    pub(crate) client_port: u16,
+    pub(crate) destination: String,
+    pub(crate) state: String,
     /// Seconds.
-    pub expires: u64,
+    pub(crate) expires: u64,
 }
 
 /// The entries of a director, templates too: these have client port 0 and the state `NONE`.
-pub fn entries(director: &Node) -> Vec<Entry> {
+pub(crate) fn entries(director: &Node) -> Vec<Entry> {
     let text = director.run(|| fs::read_to_string("/proc/thread-self/net/ip_vs_conn"));
     let text = text.expect("a kernel with IPVS");
     let entry = |line: &str| {
@@ -31,12 +31,12 @@ pub fn entries(director: &Node) -> Vec<Entry> {
 }
 
 /// How many TCP connections of a director are established.
-pub fn established(director: &Node) -> usize {
+pub(crate) fn established(director: &Node) -> usize {
     entries(director).iter().filter(|entry| entry.state == "ESTABLISHED").count()
 }
 
 /// `ipvsadm`'s words for the daemons, one a line, without the word `daemon`.
-pub fn daemons(director: &Node) -> Vec<String> {
+pub(crate) fn daemons(director: &Node) -> Vec<String> {
     let text = director.sh("ipvsadm -l --daemon").expect("ipvsadm");
     text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
 }
