@@ -6,10 +6,12 @@ mod audit;
 mod cold;
 mod connections;
 mod failover;
+mod survival;
 mod wide;
 
 pub use audit::{Audit, audit};
 pub use cold::{Cold, cold_programming};
 pub use connections::{Filled, Filling, Flows};
 pub use failover::{Crash, Outages, Pair, Rival};
+pub use survival::{Mode, Survivors, survivors};
 pub use wide::{Latency, Wide};

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use lvs_tests::bed::{Guest, in_guest};
+use lvs_tests::bench::{Crash, Mode, Pair, Rival, survivors};
 use lvs_tests::eventually;
 use lvs_tests::scenario::{Directors, virtual_service};
 use lvs_tests::traffic::{Attempt, Probe, Server, longest_silence};
@@ -156,6 +157,55 @@ fn who_is_told_to_go_hands_over_and_nothing_is_lost() {
         assert_eq!(net.holders(VIP), [first]);
         let attempts = probe.end();
         assert_eq!(lost(&attempts, since), 0, "of {}", attempts.len());
+        Ok(())
+    });
+}
+
+/// `make bench-failover` opens many more.
+fn connections_outlive(mode: Mode) {
+    in_guest(Guest::kernel().virtual_time(), move || -> anyhow::Result<()> {
+        for survivors in survivors(mode, 100)? {
+            println!("{mode:?}: {survivors:?}");
+            assert_eq!((survivors.talkers, survivors.silent), (survivors.of, survivors.of));
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn nat_connections_outlive_the_director_that_carried_them() {
+    connections_outlive(Mode::NAT);
+}
+
+#[test]
+fn dr_connections_outlive_the_director_that_carried_them() {
+    connections_outlive(Mode::DR);
+}
+
+#[test]
+fn tun_connections_outlive_the_director_that_carried_them() {
+    connections_outlive(Mode::TUN);
+}
+
+/// `make bench-failover` tries a thousand moments.
+#[test]
+fn outages_keep_the_promise_at_whatever_moment_a_director_dies() {
+    in_guest(Guest::kernel().virtual_time(), || -> anyhow::Result<()> {
+        let mut pair = Pair::start(Rival::Ours("profile: Default"))?;
+        let outages = pair.outages(Crash::Cables, 25)?;
+        println!("{outages:?}");
+        assert!(outages.max() <= PROMISE, "{outages:?}");
+        Ok(())
+    });
+}
+
+#[test]
+fn the_fast_profile_keeps_its_promise_at_whatever_moment_a_director_dies() {
+    in_guest(Guest::kernel().virtual_time(), || -> anyhow::Result<()> {
+        let mut pair = Pair::start(Rival::Ours("profile: Fast"))?;
+        let outages = pair.outages(Crash::Cables, 25)?;
+        println!("{outages:?}");
+        assert!(outages.max() <= PROMISE / 3, "{outages:?}");
         Ok(())
     });
 }

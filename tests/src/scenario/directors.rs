@@ -143,7 +143,11 @@ impl Directors {
         let members: Vec<String> = members.iter().map(member).collect();
         let mut spec = format!("members: [{}]", members.join(", "));
         if self.nat && !group.contains("natGateways:") {
-            spec += &format!(", natGateways: [{{address: {}/16}}]", Self::GATEWAY);
+            spec += &format!(
+                ", natGateways: [{{address: {}/16}}, {{address: '{}/64'}}]",
+                Self::GATEWAY,
+                Self::GATEWAY_SIX
+            );
         }
         if !group.is_empty() {
             spec += &format!(", {group}");

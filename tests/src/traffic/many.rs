@@ -176,6 +176,14 @@ impl Connections {
         self.0.extend(more.0);
     }
 
+    /// How many still answer, and with the same server.
+    pub fn alive(&mut self) -> usize {
+        let is_alive = |(held, server): &mut (Held, String)| {
+            held.ask().is_ok_and(|answer| answer.server == *server)
+        };
+        self.0.iter_mut().map(is_alive).filter(|alive| *alive).count()
+    }
+
     /// # Panics
     /// When one of them is lost or has got another server.
     #[track_caller]
