@@ -9,12 +9,15 @@ help: ## this list
 # The demos need nothing that Debian's packaged kernel lacks: a first run spares the build of ours.
 DEMO_KERNEL = export BED_KERNEL=$${BED_KERNEL:-$$(tests/bed/kernel.sh --cached >/dev/null 2>&1 || echo debian)}
 
-.PHONY: demo demo-standalone playground test lint bench crds bed
-demo: ## both worked examples through a real API server and a real kernel
+.PHONY: demo demo-standalone demo-failover playground test lint bench crds bed
+demo: ## both worked examples through a real API server and a real kernel, and a failover
 	@$(DEMO_KERNEL); tests/prepare.sh demo && "$${CARGO_TARGET_DIR:-target}"/debug/lvs-demo
 
 demo-standalone: ## the same from files, without any cluster
 	@$(DEMO_KERNEL); tests/prepare.sh demo-standalone && "$${CARGO_TARGET_DIR:-target}"/debug/lvs-demo --standalone
+
+demo-failover: ## two directors, one of which loses its cables; from files
+	@$(DEMO_KERNEL); tests/prepare.sh demo-failover && "$${CARGO_TARGET_DIR:-target}"/debug/lvs-demo --failover
 
 playground: ## a shell in a running bed, with kubectl, ipvsadm and curl
 	@tests/prepare.sh playground

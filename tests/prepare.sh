@@ -1,7 +1,7 @@
 #!/bin/bash
 # Makes everything that a run needs: packages, the test bed's kernel, the control plane, our programs. What is independent
 # is built side by side. Each part is cached; a second call takes seconds.
-# Usage: prepare.sh demo | demo-standalone | playground | test | bench | bed
+# Usage: prepare.sh demo | demo-standalone | demo-failover | playground | test | bench | bed
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 what=$1
@@ -25,7 +25,7 @@ case ${BED:-uml}:${BED_KERNEL:-}:$what in
   *:debian:demo*) ;; # the packaged kernel
   *) background kernel tests/bed/kernel.sh ;;
 esac
-[ "$what" = demo-standalone ] || background control-plane tests/bed/control-plane.sh
+[[ $what = demo-standalone || $what = demo-failover ]] || background control-plane tests/bed/control-plane.sh
 case $what in
   bed) ;;
   test) cargo build --workspace --bins && cargo test --workspace --no-run ;;

@@ -74,7 +74,7 @@ fn serve(cli: Cli) -> Result<(), Failure> {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
             }
-            tracing::info!("told to stop; services, addresses and sysctls stay (lvs-agent cleanup removes them)");
+            tracing::info!("told to stop; services and sysctls stay, and addresses that no other director takes over (lvs-agent cleanup removes them)");
         };
         lvs_agent::run(settings, kernel, stop).await.map_err(Failure::from)
     })

@@ -11,7 +11,8 @@ fn both_examples_are_shown_with_exact_shares_through_the_api_server() {
     assert!(shown.contains("Programmed=True"), "{shown}");
     assert!(shown.contains("DR cannot translate ports"), "{shown}");
     assert_eq!(shares(&shown), EXPECTED, "{shown}");
-    assert!(shown.lines().count() <= 120, "more than one can read:\n{shown}");
+    assert_failover(&shown);
+    assert!(shown.lines().count() <= 150, "more than one can read:\n{shown}");
 }
 
 #[test]
@@ -19,6 +20,26 @@ fn both_examples_are_shown_with_exact_shares_from_files() {
     let shown = demo(&["--standalone"]);
     assert!(shown.contains("Programmed=True"), "{shown}");
     assert_eq!(shares(&shown), EXPECTED, "{shown}");
+}
+
+#[test]
+fn a_director_that_loses_its_cables_is_replaced_before_the_audiences_eyes() {
+    assert_failover(&demo(&["--failover"]));
+}
+
+/// Within 300 ms when the cables are pulled, and with nothing lost when they are back.
+fn assert_failover(shown: &str) {
+    let told = shown.lines().filter_map(|line| line.split_once(" connections begun, "));
+    let told: Vec<(u64, u64)> = told
+        .filter_map(|(_, rest)| {
+            let (lost, rest) = rest.split_once(" lost;")?;
+            let gap = rest.rsplit_once(": ")?.1.strip_suffix(" ms")?;
+            Some((lost.parse().ok()?, gap.parse().ok()?))
+        })
+        .collect();
+    let [(_, pulled), (lost, _)] = told[..] else { panic!("two events are told of:\n{shown}") };
+    assert!(pulled <= 300 && lost == 0, "{told:?} in:\n{shown}");
+    assert_eq!(shown.matches("All 20 held connections go on.").count(), 2, "{shown}");
 }
 
 /// In the order of the play: 30 clients, one client, 30 clients after the weight's change; 12 connections, 12 more.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// CamelCase words in the code that are no reasons: kinds, and Kubernetes' own words.
+/// CamelCase words in the code that are no reasons: kinds, an event's action, and Kubernetes' own words.
 const NO_REASONS: &[&str] = &[
     "DirectorGroup",
     "DirectorGroups",
@@ -13,6 +13,7 @@ const NO_REASONS: &[&str] = &[
     "LVSNode",
     "NotIn",
     "RealServer",
+    "TakeOver",
     "VirtualService",
     "VirtualServiceSlice",
     "VirtualServiceSlices",
@@ -22,7 +23,7 @@ const NO_REASONS: &[&str] = &[
 fn every_reason_is_explained_and_every_explained_reason_exists() {
     let page = text("docs/status.md");
     let explained: BTreeSet<&str> = rows(&page).flat_map(|row| quoted(row, '`')).collect();
-    let mut known = BTreeSet::new();
+    let (mut known, mut spoken) = (BTreeSet::new(), BTreeSet::new());
     for file in sources(&["resolve/src", "agent/src", "operator/src", "ipvs/src"]) {
         let code = without_tests(&text(&file));
         let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -30,7 +31,9 @@ fn every_reason_is_explained_and_every_explained_reason_exists() {
             let names_reasons =
                 name == "reason.rs" || (name == "error.rs" && line.contains("=> \""));
             let words = quoted(line, '"').into_iter().filter(|word| is_word(word));
-            known.extend(words.filter(|w| names_reasons || has_two_humps(w)).map(str::to_owned));
+            let words: Vec<String> = words.map(str::to_owned).collect();
+            spoken.extend(words.iter().cloned());
+            known.extend(words.into_iter().filter(|w| names_reasons || has_two_humps(w)));
         }
     }
     known.retain(|word| !NO_REASONS.contains(&word.as_str()));
@@ -38,7 +41,7 @@ fn every_reason_is_explained_and_every_explained_reason_exists() {
     let unexplained: Vec<_> = known.iter().filter(|word| !said.contains(word.as_str())).collect();
     assert!(unexplained.is_empty(), "docs/status.md does not explain {unexplained:?}");
     let unknown: Vec<_> =
-        explained.iter().filter(|word| is_word(word) && !known.contains(**word)).collect();
+        explained.iter().filter(|word| is_word(word) && !spoken.contains(**word)).collect();
     assert!(unknown.is_empty(), "docs/status.md explains {unknown:?}, which the code never says");
 }
 

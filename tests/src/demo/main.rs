@@ -1,10 +1,11 @@
-//! `lvs-demo`: both worked examples, with real packets, in a guest that this program boots.
+//! `lvs-demo`: the worked examples, with real packets, in guests that this program boots.
 //!
 //! Outside it boots a guest with itself as the command; inside it builds the machines and plays.
 
 mod cast;
 mod cluster;
 mod direct_routing;
+mod failover;
 mod files;
 mod masquerading;
 mod playground;
@@ -32,10 +33,11 @@ const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const USAGE: &str = "\
 lvs-demo: Linux Virtual Server as a Kubernetes operator, shown on a real kernel
 
-Usage: lvs-demo [--standalone | --playground]
+Usage: lvs-demo [--standalone | --failover | --playground]
 
-  (nothing)      both worked examples through a real API server; ends by itself
+  (nothing)      both worked examples through a real API server, then two directors; ends by itself
   --standalone   the same from files, with no control plane
+  --failover     two directors, one of which loses its cables; from files
   --playground   a shell in the running system: kubectl, ipvsadm, curl
 ";
 
@@ -43,6 +45,7 @@ Usage: lvs-demo [--standalone | --playground]
 enum Play {
     Cluster,
     Standalone,
+    Failover,
     Playground,
 }
 
@@ -61,8 +64,9 @@ fn main() -> ExitCode {
 fn arguments() -> anyhow::Result<Play> {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [] => Ok(Play::Cluster),
+        [] | ["--cluster"] => Ok(Play::Cluster),
         ["--standalone"] => Ok(Play::Standalone),
+        ["--failover"] => Ok(Play::Failover),
         ["--playground"] => Ok(Play::Playground),
         ["--help" | "-h"] => {
             print!("{USAGE}");
@@ -74,25 +78,56 @@ fn arguments() -> anyhow::Result<Play> {
 
 /// Boots the guest with this program in it.
 fn outside(play: Play) -> anyhow::Result<i32> {
-    let mut command = vec![std::env::current_exe().context("our own path")?.into_os_string()];
-    command.extend(std::env::args_os().skip(1));
-    match play {
-        Play::Cluster => bed::show_command(&Guest::control_plane().limit(LIMIT), shown(command)),
-        Play::Standalone => bed::show_command(&Guest::kernel().limit(LIMIT), shown(command)),
+    let start = Instant::now();
+    let status = match play {
+        Play::Cluster => {
+            let played = show(&Guest::control_plane(), "--cluster")?;
+            if played == 0 { show(&failover_guest(), "--failover")? } else { played }
+        }
+        Play::Standalone => show(&Guest::kernel(), "--standalone")?,
+        Play::Failover => show(&failover_guest(), "--failover")?,
         Play::Playground => {
             ensure!(
                 stdin().is_terminal() && stdout().is_terminal(),
                 "the playground is a shell: run it in a terminal"
             );
-            bed::run_command(&Guest::control_plane().limit(A_DAY), command)
+            return bed::run_command(
+                &Guest::control_plane().limit(A_DAY),
+                ourselves("--playground")?,
+            );
         }
+    };
+    if status == 0 {
+        let stage = Stage::new(is_colored());
+        stage.part(&format!("Done in {} s. Next:", start.elapsed().as_secs()));
+        stage.say(
+            "make playground   a shell in this system, to try your own manifests\n\
+             make test         all that is said here and more, as tests\n\
+             examples/         one manifest a concept; docs/ says the rest",
+        );
     }
+    Ok(status)
+}
+
+/// In virtual time waiting takes none, and CPUs that are busy with something else delay nothing. Debian's kernel has none.
+fn failover_guest() -> Guest {
+    let debian = std::env::var("BED_KERNEL").is_ok_and(|kernel| kernel == "debian");
+    if debian { Guest::kernel() } else { Guest::kernel().virtual_time() }
+}
+
+/// Plays one part in a guest.
+fn show(guest: &Guest, part: &str) -> anyhow::Result<i32> {
+    bed::show_command(&guest.clone().limit(LIMIT), shown(ourselves(part)?))
+}
+
+fn ourselves(part: &str) -> anyhow::Result<Vec<OsString>> {
+    let program = std::env::current_exe().context("our own path")?;
+    Ok(vec![program.into_os_string(), part.into()])
 }
 
 /// Whether there is a terminal is known only outside.
 fn shown(command: Vec<OsString>) -> Vec<OsString> {
-    let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    if !stdout().is_terminal() || plain {
+    if !is_colored() {
         return command;
     }
     [OsString::from("env"), format!("{}=1", stage::COLOR).into()]
@@ -101,22 +136,22 @@ fn shown(command: Vec<OsString>) -> Vec<OsString> {
         .collect()
 }
 
+fn is_colored() -> bool {
+    let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    stdout().is_terminal() && !plain
+}
+
 fn inside(play: Play) -> anyhow::Result<i32> {
     // The audience sees paths from here.
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     std::env::set_current_dir(&workspace).with_context(|| workspace.display().to_string())?;
-    let (stage, start) = (Stage::new(), Instant::now());
+    let stage = Stage::new(std::env::var_os(stage::COLOR).is_some());
     match play {
         Play::Cluster => cluster_play(stage)?,
         Play::Standalone => standalone_play(stage)?,
+        Play::Failover => failover::play(stage)?,
         Play::Playground => return playground::play(),
     }
-    stage.part(&format!("Done in {} s. Next:", start.elapsed().as_secs()));
-    stage.say(
-        "make playground   a shell in this system, to try your own manifests\n\
-         make test         all that is said here and more, as tests\n\
-         examples/         one manifest a concept; docs/ says the rest",
-    );
     Ok(0)
 }
 

@@ -26,8 +26,9 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    pub(crate) fn new() -> Stage {
-        Stage { color: std::env::var_os(COLOR).is_some() }
+    /// One with colours, or without.
+    pub(crate) fn new(color: bool) -> Stage {
+        Stage { color }
     }
 
     /// What this is, and who plays.
