@@ -9,7 +9,7 @@ help: ## this list
 # The demos need nothing that Debian's packaged kernel lacks: a first run spares the build of ours.
 DEMO_KERNEL = export BED_KERNEL=$${BED_KERNEL:-$$(tests/bed/kernel.sh --cached >/dev/null 2>&1 || echo debian)}
 
-.PHONY: demo demo-standalone demo-failover playground test lint bench crds bed
+.PHONY: demo demo-standalone demo-failover playground test lint bench bench-failover crds bed
 demo: ## both worked examples through a real API server and a real kernel, and a failover
 	@$(DEMO_KERNEL); tests/prepare.sh demo && "$${CARGO_TARGET_DIR:-target}"/debug/lvs-demo
 
@@ -33,6 +33,10 @@ bench: ## cold programming beside ipvsadm, API change to kernel, audit cost, a m
 	@tests/prepare.sh bench
 	@cargo bench -q -p lvs-ipvs
 	@"$${CARGO_TARGET_DIR:-target}"/release/lvs-bench
+
+bench-failover: ## what clients notice of a director's death, beside keepalived; up to an hour
+	@tests/prepare.sh bench
+	@"$${CARGO_TARGET_DIR:-target}"/release/lvs-bench-failover
 
 crds: ## regenerate the chart's CRDs from the Rust types
 	@cargo run -q -p lvs-crds --bin crdgen

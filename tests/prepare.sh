@@ -29,7 +29,7 @@ esac
 case $what in
   bed) ;;
   test) cargo build --workspace --bins && cargo test --workspace --no-run ;;
-  bench) cargo build --release -p lvs-agent -p lvs-operator -p lvs-tests --bin lvs-agent --bin lvs-operator --bin lvs-bench ;;
+  bench) cargo build --release -p lvs-agent -p lvs-operator -p lvs-tests --bin lvs-agent --bin lvs-operator --bin lvs-bench --bin lvs-bench-failover ;;
   *) cargo build --workspace --bins ;;
 esac || touch "$log/workspace.failed"
 for pid in "${pids[@]}"; do wait "$pid" || true; done

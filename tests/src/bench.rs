@@ -3,6 +3,7 @@
 //! A guest overstates system calls by far, so what is compared runs in the same guest, in turns.
 
 mod audit;
+mod busy;
 mod cold;
 mod connections;
 mod failover;
@@ -10,6 +11,7 @@ mod survival;
 mod wide;
 
 pub use audit::{Audit, audit};
+pub use busy::{Busy, busy};
 pub use cold::{Cold, cold_programming};
 pub use connections::{Filled, Filling, Flows};
 pub use failover::{Crash, Outages, Pair, Rival};

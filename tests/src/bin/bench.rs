@@ -5,21 +5,10 @@ use std::time::Duration;
 
 use anyhow::bail;
 use lvs_tests::bed::{Guest, inside, show_command};
-use lvs_tests::bench::{self, Crash, Filling, Pair, Rival, Wide, cold_programming};
+use lvs_tests::bench::{self, Filling, Wide, cold_programming};
 
 /// Each in a guest of its own.
 const PARTS: [&str; 4] = ["cold", "change", "audit", "connections"];
-/// As those, by `make bench-failover`.
-const FAILOVER: &str = "failover";
-/// Who is measured.
-const RIVALS: [(&str, Rival); 4] = [
-    ("kube-lvs, Default", Rival::Ours("profile: Default")),
-    ("kube-lvs, Fast", Rival::Ours("profile: Fast")),
-    ("keepalived, advert_int 0.09", Rival::Keepalived("0.09")),
-    ("keepalived, advert_int 1", Rival::Keepalived("1")),
-];
-/// How often a director dies.
-const TRIALS: u32 = 1_000;
 /// How often the small table is programmed; the one in the middle is printed.
 const ROUNDS: usize = 5;
 /// How many changes are made through the API server.
@@ -36,9 +25,6 @@ fn main() -> anyhow::Result<()> {
         (true, ["change"]) => change(),
         (true, ["audit"]) => audit(),
         (true, ["connections"]) => connections(),
-        (true, [FAILOVER, index, trials]) => failover(index.parse()?, trials.parse()?),
-        (false, [FAILOVER]) => outside_failover(TRIALS),
-        (false, [FAILOVER, trials]) => outside_failover(trials.parse()?),
         (false, []) => PARTS.iter().try_for_each(|part| outside(part)),
         (false, [part]) if PARTS.contains(part) => outside(part),
         _ => bail!(
@@ -65,43 +51,6 @@ fn boot(guest: &Guest, part: &str) -> anyhow::Result<()> {
         0 => Ok(()),
         status => bail!("{part} failed with status {status}: its output is above"),
     }
-}
-
-/// A guest for each.
-fn outside_failover(trials: u32) -> anyhow::Result<()> {
-    println!(
-        "A director dies; from then to the first good answer of a client that connects every 5 ms, in virtual time"
-    );
-    println!("who carries the VIP         how it dies    trials     half   99 of 100     longest");
-    let guest = Guest::kernel().virtual_time().memory("3G").limit(Duration::from_secs(3600));
-    for index in 0..RIVALS.len() {
-        let (index, trials) = (index.to_string(), trials.to_string());
-        let program = std::env::current_exe()?.into();
-        let command = vec![program, FAILOVER.into(), index.into(), trials.into()];
-        match show_command(&guest, command)? {
-            0 => {}
-            status => bail!("{FAILOVER} failed with status {status}: its output is above"),
-        }
-    }
-    Ok(())
-}
-
-fn failover(index: usize, trials: u32) -> anyhow::Result<()> {
-    let Some((name, rival)) = RIVALS.get(index).copied() else { bail!("no such rival") };
-    // What others do is known sooner.
-    let trials = if matches!(rival, Rival::Ours(_)) { trials } else { trials.div_ceil(10) };
-    let mut pair = Pair::start(rival)?;
-    for (how, crash) in [("cables pulled", Crash::Cables), ("killed", Crash::Killed)] {
-        if crash == Crash::Killed && !matches!(rival, Rival::Ours(_)) {
-            // The addresses of a keepalived that is killed stay where they are.
-            continue;
-        }
-        let outages = pair.outages(crash, trials.max(1))?;
-        let [half, most] = [500, 990].map(|part| milliseconds(outages.quantile(part)));
-        let (count, longest) = (outages.0.len(), milliseconds(outages.max()));
-        println!("{name:<27} {how:<13} {count:>7} {half:>8} {most:>11} {longest:>11}");
-    }
-    Ok(())
 }
 
 fn cold() -> anyhow::Result<()> {
