@@ -11,6 +11,7 @@ mod io;
 mod link_address;
 mod links;
 mod neighbors;
+mod settled;
 mod socket;
 mod thread;
 
@@ -71,6 +72,8 @@ pub trait Carrier: Send {
     fn want(&mut self, wants: Wants);
     /// What became of it so far.
     fn report(&self) -> Report;
+    /// Tells the link where these addresses are, which the engine has put on an interface to stay.
+    fn announce(&mut self, _addresses: Vec<HeldAddress>) {}
 }
 
 /// Carries nothing.

@@ -84,6 +84,8 @@ pub struct Fragment {
     pub addresses: BTreeSet<HeldAddress>,
     /// Addresses that one of several directors has.
     pub floating: BTreeMap<HeldAddress, Floats>,
+    /// What floats and has no place on this node, and why: others come first then.
+    pub unplaced: Vec<(Floats, String)>,
     /// Sysctls.
     pub sysctls: BTreeMap<String, String>,
     /// Tunnels, marks and the like.
@@ -185,7 +187,9 @@ pub fn plan_group(
             Ok(address) => {
                 floating::place(address, part, name, Floating::NatGateway, &mut fragment)
             }
-            Err(problem) => fragment.problems.push(problem),
+            Err(problem) => {
+                floating::no_place(problem, part, name, Floating::NatGateway, &mut fragment)
+            }
         }
     }
     fragment
@@ -205,7 +209,10 @@ fn vips(
                 let with = floating::with(vip, program, group);
                 floating::place(address, part, program.group, with, fragment);
             }
-            Err(problem) => fragment.problems.push(problem),
+            Err(problem) => {
+                let with = floating::with(vip, program, group);
+                floating::no_place(problem, part, program.group, with, fragment);
+            }
         }
     }
 }

@@ -72,9 +72,10 @@ impl Carried {
         for (id, router) in &machine.routers {
             let wanted = self.want.routers.get(&id.get());
             let failed = wanted.and_then(|it| it.addresses.iter().find_map(|it| failed.get(it)));
+            let ill = || wanted.and_then(|it| it.ill.clone());
             let told = RouterReport {
                 active: router.state == State::Active,
-                problem: router.down.clone().or_else(|| failed.cloned()),
+                problem: router.down.clone().or_else(|| failed.cloned()).or_else(ill),
             };
             report.routers.insert((name.to_owned(), id.get()), told);
         }

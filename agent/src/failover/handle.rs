@@ -15,6 +15,8 @@ use std::thread::JoinHandle;
 pub(super) enum Command {
     /// All that is wanted.
     Want(Wants),
+    /// Addresses that have come to stay.
+    Announce(Vec<HeldAddress>),
     /// Hand over and end.
     Stop,
 }
@@ -117,6 +119,10 @@ impl Carrier for Handle {
 
     fn report(&self) -> Report {
         Self::report(self)
+    }
+
+    fn announce(&mut self, addresses: Vec<HeldAddress>) {
+        self.tell(Command::Announce(addresses));
     }
 }
 

@@ -52,7 +52,14 @@ impl Io {
             Some(socket) => socket,
             none => none.insert(VrrpSocket::open(path.own.is_ipv6())?),
         };
-        if path.multicast { socket.join(path.interface) } else { Ok(()) }
+        if path.multicast {
+            return socket.join(path.interface);
+        }
+        // Members speak to each other alone; who else uses their ids is heard all the same.
+        if let Err(error) = socket.join(path.near) {
+            tracing::debug!(interface = path.near, %error, "strangers with our ids are not heard");
+        }
+        Ok(())
     }
 
     /// Listens to ARP and neighbour discovery on these interfaces, where there is any, and on no other.
@@ -173,7 +180,21 @@ impl Io {
 
     fn announce(&self, addresses: &[Held]) {
         for (name, index, mac, addresses) in self.by_interface(addresses) {
-            let Some(neighbors) = self.neighbors.get(&index) else { continue };
+            let opened;
+            let neighbors = match self.neighbors.get(&index) {
+                Some(listening) => listening,
+                // Nothing floats on it.
+                None => match Neighbors::open(index) {
+                    Ok(new) => {
+                        opened = new;
+                        &opened
+                    }
+                    Err(error) => {
+                        tracing::warn!(interface = name, %error, "addresses are not announced");
+                        continue;
+                    }
+                },
+            };
             // A host that hears from a router that it is none forgets its routes through it: RFC 4861, 7.2.5.
             let ipv6 = addresses.iter().any(IpAddr::is_ipv6);
             let router = ipv6 && is_router(name);

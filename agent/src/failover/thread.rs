@@ -4,14 +4,16 @@ mod tell;
 mod want;
 
 use super::addresses::Addresses;
-use super::backlog::Backlog;
+use super::backlog::{Backlog, Task};
 use super::carried::{Carried, Running};
+use super::config;
 use super::figures::Figures;
 use super::handle::{Command, Published};
 use super::io::{Io, Outcome};
 use super::links::LinkWatch;
+use super::settled::Settled;
 use crate::state::HeldAddress;
-use lvs_vrrp::{Action, Event, neighbor};
+use lvs_vrrp::{Action, Event, Held, neighbor};
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::eventfd::EventFd;
 use nix::sys::time::TimeSpec;
@@ -48,6 +50,7 @@ pub(super) struct Thread {
     watch: LinkWatch,
     io: Io,
     groups: BTreeMap<String, Carried>,
+    settled: Settled,
     /// Of which wants.
     number: u64,
     /// Addresses that something is to be heard of: those that float, and those of peers.
@@ -106,6 +109,7 @@ impl Thread {
             watch,
             io,
             groups: BTreeMap::new(),
+            settled: Settled::default(),
             number: 0,
             interest: BTreeSet::new(),
             past: Figures::default(),
@@ -129,6 +133,7 @@ impl Thread {
                 }
             }
             self.ticks();
+            self.announce_settled();
             self.work();
             if now() >= self.look && self.io.backlog.is_empty() {
                 self.look_around();
@@ -143,6 +148,7 @@ impl Thread {
     /// What can be read from, once something can be or a deadline has come.
     fn wait(&mut self) -> Vec<Source> {
         let deadlines = self.running().map(|running| running.group.deadline());
+        let deadlines = deadlines.chain(self.settled.deadline());
         let next = deadlines.chain([self.look]).chain(self.parting).min().unwrap_or(self.look);
         let mut sources = vec![Source::Links];
         let mut polled = vec![PollFd::new(self.watch.as_fd(), PollFlags::POLLIN)];
@@ -310,6 +316,25 @@ impl Thread {
         }
     }
 
+    fn announce_settled(&mut self) {
+        let time = now();
+        if self.settled.deadline().is_none_or(|deadline| deadline > time) {
+            return;
+        }
+        match self.io.addresses.refresh(&self.io.links) {
+            Ok(standing) => {
+                let stands = |it: &Held| standing.contains_key(&config::held(it.clone()));
+                let due = self.settled.due(time, stands);
+                self.io.backlog.push(Task::Announce, due);
+            }
+            // At the next deadline again.
+            Err(error) => {
+                tracing::warn!(%error, "addresses cannot be listed, so they are not announced");
+                self.settled.due(time, |_| true);
+            }
+        }
+    }
+
     fn commands(&mut self) {
         // It fails only when there is nothing to read.
         let _ = self.wake.read();
@@ -317,6 +342,10 @@ impl Thread {
         loop {
             match self.inbox.try_recv() {
                 Ok(Command::Want(new)) => wants = Some(new),
+                Ok(Command::Announce(addresses)) => {
+                    let addresses = addresses.iter().map(config::told).collect();
+                    self.settled.add(addresses, now());
+                }
                 Ok(Command::Stop) | Err(TryRecvError::Disconnected) => {
                     self.part();
                     return;

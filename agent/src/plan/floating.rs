@@ -1,6 +1,6 @@
 //! Which addresses stand here, and which at one of several directors.
 
-use super::{Fragment, Program};
+use super::{Fragment, Problem, Program};
 use crate::director::Part;
 use crate::state::{Floats, HeldAddress};
 use lvs_crds::{DirectorGroup, Forwarding};
@@ -38,4 +38,19 @@ pub(super) fn place(
             fragment.floating.insert(address, Floats { group: group.to_owned(), with });
         }
     }
+}
+
+/// What has no place here. One of several directors stands back for all that floats with it.
+pub(super) fn no_place(
+    problem: Problem,
+    part: Part,
+    group: &str,
+    with: Floating,
+    fragment: &mut Fragment,
+) {
+    if part == Part::OneOfSeveral {
+        let floats = Floats { group: group.to_owned(), with };
+        fragment.unplaced.push((floats, problem.message.clone()));
+    }
+    fragment.problems.push(problem);
 }

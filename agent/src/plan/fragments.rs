@@ -255,6 +255,12 @@ impl Fragments {
         self.by_owner.get(owner).into_iter().flat_map(|fragment| fragment.floating.keys())
     }
 
+    /// What floats and has no place on this node, and why.
+    pub fn unplaced(&self) -> impl Iterator<Item = &(Floats, String)> {
+        let troubled = self.troubled.iter().filter_map(|owner| self.by_owner.get(owner));
+        troubled.flat_map(|fragment| &fragment.unplaced)
+    }
+
     /// What works, but not as it should, by owner.
     pub fn warnings(&self) -> impl Iterator<Item = (&Owner, &Problem)> {
         self.troubled.iter().flat_map(|owner| {

@@ -14,7 +14,7 @@ use crate::input::Update;
 use crate::journal::{Journal, Made};
 use crate::kernel::{About, Kernel, KernelError, Scope};
 use crate::metrics::Metrics;
-use crate::plan::{Fragments, Owner, Touched};
+use crate::plan::{Fragments, LOOPBACK, Owner, Touched};
 use crate::state::{Facts, Fixture, NodeState, Observed, Op};
 use lvs_crds::DriftReport;
 use std::collections::{BTreeMap, BTreeSet};
@@ -235,10 +235,18 @@ impl<K: Kernel> Engine<K> {
             return;
         }
         let results = self.kernel.execute(ops, &mut self.journal);
+        let mut settled = Vec::new();
         for (op, result) in ops.iter().zip(results) {
             self.metrics.operation(op, result.is_ok());
             match result {
-                Ok(done) => told(op, &done),
+                Ok(done) => {
+                    told(op, &done);
+                    if let Op::AddAddress(held) = op
+                        && held.interface != LOOPBACK
+                    {
+                        settled.push(held.clone());
+                    }
+                }
                 Err(error) => {
                     let Some(made) = subject(op) else { continue };
                     let fault = (error.reason().to_owned(), error.to_string());
@@ -246,6 +254,7 @@ impl<K: Kernel> Engine<K> {
                 }
             }
         }
+        self.floating.settled(settled);
     }
 
     fn read_back(&mut self, ops: &[Op], faults: &mut BTreeMap<Made, (String, String)>) {

@@ -7,7 +7,7 @@ use crate::failover::{Carrier, Report, Want, WantedRouter, Wants};
 use crate::journal::{Entry, Made};
 use crate::kernel::{Kernel, KernelError};
 use crate::plan::{Owner, Touched};
-use crate::state::{HeldAddress, Op};
+use crate::state::{Floats, HeldAddress, Op};
 use lvs_crds::{DirectorGroup, FailoverProfile, VrrpTransport};
 use lvs_resolve::spread::Spread;
 use std::collections::{BTreeMap, BTreeSet};
@@ -44,6 +44,13 @@ impl Floating {
     /// An owner is planned anew.
     pub(super) fn concerns(&mut self, _owner: &Owner) {
         self.due = true;
+    }
+
+    /// These have come to stay.
+    pub(super) fn settled(&mut self, addresses: Vec<HeldAddress>) {
+        if !addresses.is_empty() {
+            self.carrier.announce(addresses);
+        }
     }
 
     fn tell(&mut self, groups: BTreeMap<String, Want>, staying: BTreeSet<HeldAddress>) {
@@ -171,19 +178,23 @@ impl<K: Kernel> Engine<K> {
         let spreads: BTreeMap<_, _> = (self.world.groups().iter())
             .filter_map(|(name, group)| Some((name, Spread::new(group)?)))
             .collect();
+        let router_of = |floats: &Floats| {
+            let router = spreads.get(&floats.group)?.router_of(floats.with)?;
+            u8::try_from(router.id).ok()
+        };
         for (held, floats) in &self.fragments.union().floating {
-            let router = spreads.get(&floats.group).and_then(|it| it.router_of(floats.with));
-            let id = router.and_then(|router| u8::try_from(router.id).ok());
-            let want = wants.get_mut(&floats.group);
-            let Some(wanted) = id.zip(want).and_then(|(id, want)| want.routers.get_mut(&id)) else {
-                continue;
-            };
+            let Some(wanted) = wanted(&mut wants, floats, router_of) else { continue };
             if let Some(why) = ill.get(held) {
                 wanted.ill.get_or_insert_with(|| why.clone());
             }
             let ours = self.journal.ours().contains(&Made::Address(held.clone()));
             if ours && withhold.reason(&Op::AddAddress(held.clone())).is_none() {
                 wanted.addresses.insert(held.clone());
+            }
+        }
+        for (floats, why) in self.fragments.unplaced() {
+            if let Some(wanted) = wanted(&mut wants, floats, router_of) {
+                wanted.ill.get_or_insert_with(|| why.clone());
             }
         }
         wants
@@ -205,6 +216,15 @@ impl<K: Kernel> Engine<K> {
         }
         ill
     }
+}
+
+/// The virtual router that something floats with.
+fn wanted<'a>(
+    wants: &'a mut BTreeMap<String, Want>,
+    floats: &Floats,
+    router_of: impl Fn(&Floats) -> Option<u8>,
+) -> Option<&'a mut WantedRouter> {
+    wants.get_mut(&floats.group)?.routers.get_mut(&router_of(floats)?)
 }
 
 /// What a group wants before anything floats in it; `None` while it has no virtual routers.
