@@ -11,7 +11,7 @@ mod nat;
 mod standalone;
 
 pub use cluster::{AGENT, Cluster, metric};
-pub use directors::Directors;
+pub use directors::{Directors, holders};
 pub use dr::DrNet;
 pub use farm::Farm;
 pub use flat::Flat;

@@ -179,18 +179,9 @@ impl Directors {
         self.programs.extend(self.servers.iter().map(|node| start(node, address, node.name())));
     }
 
-    /// Who has an address on an interface other than `lo`, by index.
+    /// Who has an address; see [`holders`].
     pub fn holders(&self, address: &str) -> Vec<usize> {
-        let holds = |node: &Node| {
-            node.addresses().iter().any(|standing| {
-                let mut words = standing.split(' ');
-                let interface = words.next();
-                interface != Some("lo")
-                    && words.next().and_then(|it| it.split('/').next()) == Some(address)
-            })
-        };
-        let nodes = self.nodes.iter().enumerate();
-        nodes.filter(|(_, node)| holds(node)).map(|(index, _)| index).collect()
+        holders(&self.nodes, address)
     }
 
     /// Who has which of these addresses on an interface other than `lo`, by index: as [`Directors::holders`] of each, by one
@@ -231,4 +222,18 @@ impl Directors {
     fn cables(&self) -> impl Iterator<Item = &'static str> {
         ["eth1", "eth0"].into_iter().skip(if self.nat { 0 } else { 1 })
     }
+}
+
+/// Who of these has an address on an interface other than `lo`, by index.
+pub fn holders(nodes: &[Node], address: &str) -> Vec<usize> {
+    let holds = |node: &Node| {
+        node.addresses().iter().any(|standing| {
+            let mut words = standing.split(' ');
+            let interface = words.next();
+            interface != Some("lo")
+                && words.next().and_then(|it| it.split('/').next()) == Some(address)
+        })
+    };
+    let nodes = nodes.iter().enumerate();
+    nodes.filter(|(_, node)| holds(node)).map(|(index, _)| index).collect()
 }
