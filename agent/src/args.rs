@@ -12,7 +12,8 @@ use std::time::Duration;
 /// drops no packet. `lvs-agent cleanup` takes down what it made.
 ///
 /// It reads slices from the API server (with --kubeconfig, or as a pod), or manifests from a folder (--manifests), and
-/// needs CAP_NET_ADMIN in the host's network and user namespaces, and a writable /proc/sys.
+/// needs CAP_NET_ADMIN in the host's network and user namespaces (with several directors CAP_NET_RAW too), and a writable
+/// /proc/sys.
 #[derive(Debug, Parser)]
 #[command(
     name = "lvs-agent",

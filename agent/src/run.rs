@@ -323,7 +323,8 @@ async fn pass_on(mut changes: tokio::sync::mpsc::Receiver<()>, engine: mpsc::Sen
     }
 }
 
-/// Runs an agent until `stop` resolves. The data path stays as it is then: only `cleanup` takes it down.
+/// Runs an agent until `stop` resolves. The data path stays as it is then, but for addresses that another director takes
+/// over: only `cleanup` takes it down.
 ///
 /// # Errors
 /// As [`start`], and when the kernel's thread ends by itself.
