@@ -15,7 +15,7 @@ const VIP: &str = "192.168.0.10";
 const SERVICE: &str = "192.168.0.10:80";
 const HELD: usize = 20;
 /// Between two attempts of the client.
-const EVERY: Duration = Duration::from_millis(5);
+const EVERY: Duration = Duration::from_millis(10);
 /// After that a connection is known to the other director, whether or not anything is sent on it.
 const KNOWN: Duration = Duration::from_secs(4);
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -91,7 +91,7 @@ pub(crate) fn play(stage: Stage) -> anyhow::Result<()> {
     }
     sleep(KNOWN);
     let name = net.nodes[first].name();
-    stage.act("client", "a new connection each 5 ms");
+    stage.act("client", "a new connection each 10 ms");
     stage.act(name, "both cables are pulled");
     let attempts = under_load(&net, || {
         net.unplug(first);
