@@ -112,6 +112,7 @@ pub struct Failover {
     /// Milliseconds between advertisements, 10 to 40950, in steps of 10, instead of the profile's; a director counts as gone after
     /// three of them. keepalived's `advert_int`. Example: 1000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
     pub advertisement_interval_milliseconds: Option<i32>,
     /// Whether a director that comes back takes its VIPs back. keepalived's `nopreempt`, the other way round. Default: true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
