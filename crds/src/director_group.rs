@@ -159,10 +159,10 @@ pub enum VrrpTransport {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct VirtualRouterIds {
-    /// The first, 1 to 255.
+    /// The first id that may be used, 1 to 255. Example: 100.
     #[schemars(range(min = 1, max = 255))]
     pub first: i32,
-    /// The last, 1 to 255.
+    /// The last id that may be used, 1 to 255. Example: 199.
     #[schemars(range(min = 1, max = 255))]
     pub last: i32,
 }
