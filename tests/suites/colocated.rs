@@ -13,7 +13,8 @@ use std::thread::sleep;
 use std::time::Duration;
 
 const SOON: Duration = Duration::from_secs(20);
-/// A client takes no second word on a MAC address within a second (`locktime` of its neighbours).
+/// A client takes no second word on a MAC address within a second (`locktime` of its neighbours), and files are read after
+/// a moment of quiet.
 const SETTLED: Duration = Duration::from_secs(2);
 /// What comes back takes back at once.
 const GROUP: &str = "failover: {preemptDelaySeconds: 0}";
@@ -69,6 +70,8 @@ impl World {
     fn serve(&mut self, group: &str, tunnel: &str, serving: &[usize], six: bool) -> usize {
         let objects = objects(&self.directors, tunnel, serving, six);
         self.directors.apply(group, &objects);
+        // What was before may look the same, but for the tunnels.
+        sleep(SETTLED);
         let count = serving.len() + 1;
         for (index, node) in self.directors.nodes.iter().enumerate() {
             let complete = |services: &Vec<Service>| {
