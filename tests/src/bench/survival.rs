@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
 use crate::scenario::{Directors, virtual_service};
 use crate::traffic::{Client, Server};
 
@@ -45,6 +47,9 @@ pub struct Survivors {
 /// # Panics
 /// When not one director carries a VIP.
 pub fn survivors(mode: Mode, flows: usize) -> anyhow::Result<[Survivors; 2]> {
+    // Each connection has two ends, and both are this process's.
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, most, most)?;
     let mut net = match mode {
         Mode::NAT => Directors::nat(2, 2),
         Mode::DR | Mode::TUN => Directors::flat(2, 2),
