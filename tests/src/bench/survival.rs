@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::resource::{Resource, setrlimit};
 
 use crate::scenario::{Directors, virtual_service};
 use crate::traffic::{Client, Server};
@@ -15,6 +15,8 @@ const AGE: Duration = Duration::from_secs(4);
 const TAKEN_OVER: Duration = Duration::from_secs(1);
 /// A connection that does not answer for so long is lost.
 const PATIENCE: Duration = Duration::from_secs(8);
+/// Enough for 10,000 connections through each VIP, and the servers' poll.
+const DESCRIPTORS: u64 = 1 << 17;
 
 /// How directors send to real servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,8 +50,7 @@ pub struct Survivors {
 /// When not one director carries a VIP.
 pub fn survivors(mode: Mode, flows: usize) -> anyhow::Result<[Survivors; 2]> {
     // Each connection has two ends, and both are this process's.
-    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
-    setrlimit(Resource::RLIMIT_NOFILE, most, most)?;
+    setrlimit(Resource::RLIMIT_NOFILE, DESCRIPTORS, DESCRIPTORS)?;
     let mut net = match mode {
         Mode::NAT => Directors::nat(2, 2),
         Mode::DR | Mode::TUN => Directors::flat(2, 2),
