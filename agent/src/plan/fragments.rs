@@ -82,6 +82,17 @@ impl Fragments {
         touched.extend(changed);
     }
 
+    /// Whether an owner's new fragment has other addresses than the one it has, or other things that keep the node from
+    /// carrying them: what a real server's change has not.
+    pub fn moves(&self, owner: &Owner, new: &Fragment) -> bool {
+        let none = Fragment::default();
+        let old = self.by_owner.get(owner).unwrap_or(&none);
+        old.addresses != new.addresses
+            || old.floating != new.floating
+            || old.unplaced != new.unplaced
+            || old.problems != new.problems
+    }
+
     /// Brings who needs what up to date, and tells what differs between the two.
     fn index(&mut self, owner: &Owner, old: &Fragment, new: &Fragment) -> Touched {
         let mut changed = Touched::default();

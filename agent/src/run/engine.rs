@@ -125,8 +125,10 @@ impl<K: Kernel> Engine<K> {
     pub(super) fn step(&mut self, now: Duration) {
         self.note_leaving();
         for owner in std::mem::take(&mut self.dirty) {
-            self.floating.concerns(&owner);
             let fragment = self.world.plan(&owner, &self.facts);
+            if matches!(owner, Owner::Group(_)) || self.fragments.moves(&owner, &fragment) {
+                self.floating.is_due();
+            }
             self.fragments.set(&owner, fragment, &mut self.touched);
         }
         self.let_go();

@@ -6,7 +6,7 @@ use crate::director::{Part, part};
 use crate::failover::{Carrier, Report, Want, WantedRouter, Wants};
 use crate::journal::{Entry, Made};
 use crate::kernel::{Kernel, KernelError};
-use crate::plan::{Owner, Touched};
+use crate::plan::Touched;
 use crate::state::{Floats, HeldAddress, Op};
 use lvs_crds::{DirectorGroup, FailoverProfile, VrrpTransport};
 use lvs_resolve::spread::Spread;
@@ -38,11 +38,6 @@ impl Floating {
 
     /// What is told may have to be another.
     pub(super) fn is_due(&mut self) {
-        self.due = true;
-    }
-
-    /// An owner is planned anew.
-    pub(super) fn concerns(&mut self, _owner: &Owner) {
         self.due = true;
     }
 
