@@ -6,6 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 
 use anyhow::Context as _;
+use nix::ifaddrs::{InterfaceAddress, getifaddrs};
+use nix::sys::socket::SockaddrStorage;
 
 use crate::control_plane::programs::MANAGEMENT;
 use crate::net::Node;
@@ -80,13 +82,25 @@ impl Node {
     /// The addresses of all interfaces, each as `eth0 10.0.0.1/24`.
     #[track_caller]
     pub fn addresses(&self) -> BTreeSet<String> {
-        let text = self.sh("ip -o addr").unwrap_or_else(|e| panic!("{e}"));
-        let words = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
-        words
-            .filter(|words| words.len() > 3)
-            .map(|words| format!("{} {}", words[1], words[3]))
-            .collect()
+        // Suites ask this many times a second; a process each time would take most of their time.
+        let standing = self.run(|| getifaddrs().map(Iterator::collect::<Vec<_>>));
+        let standing = standing.unwrap_or_else(|e| panic!("addresses of {}: {e}", self.name()));
+        let told = |it: &InterfaceAddress| {
+            let (address, mask) = (ip(it.address.as_ref()?)?, ip(it.netmask.as_ref()?)?);
+            let bits = match mask {
+                IpAddr::V4(mask) => mask.to_bits().count_ones(),
+                IpAddr::V6(mask) => mask.to_bits().count_ones(),
+            };
+            Some(format!("{} {address}/{bits}", it.interface_name))
+        };
+        standing.iter().filter_map(told).collect()
     }
+}
+
+/// The address of a socket address, if it is of IP.
+pub(crate) fn ip(address: &SockaddrStorage) -> Option<IpAddr> {
+    let four = address.as_sockaddr_in().map(|it| IpAddr::from(it.ip()));
+    four.or_else(|| address.as_sockaddr_in6().map(|it| IpAddr::from(it.ip())))
 }
 
 /// All of a node that our programs may change, to be compared with itself at another time.

@@ -10,7 +10,7 @@ use lvs_tests::bench::Wide;
 
 #[test]
 fn one_weight_in_a_table_of_1000_x_10_costs_three_requests_to_the_kernel() {
-    let guest = Guest::control_plane().limit(Duration::from_secs(300));
+    let guest = Guest::control_plane().virtual_time().limit(Duration::from_secs(900));
     in_guest(guest, || -> anyhow::Result<()> {
         let mut wide = Wide::program(1_000, 10)?;
         for weight in [7, 0, 9] {

@@ -191,9 +191,9 @@ impl Directors {
         for (index, node) in self.nodes.iter().enumerate() {
             let standing = node.run(|| nix::ifaddrs::getifaddrs().map(Iterator::collect::<Vec<_>>));
             for one in standing.unwrap_or_else(|e| panic!("addresses of {}: {e}", node.name())) {
-                let found = one.address.and_then(|it| Some(it.as_sockaddr_in()?.ip()));
+                let found = one.address.as_ref().and_then(crate::table::ip);
                 for (address, holders) in addresses.iter().zip(&mut holders) {
-                    if one.interface_name != "lo" && found.map(IpAddr::from) == Some(*address) {
+                    if one.interface_name != "lo" && found == Some(*address) {
                         holders.push(index);
                     }
                 }
