@@ -9,7 +9,7 @@ help: ## this list
 # The demos need nothing that Debian's packaged kernel lacks: a first run spares the build of ours.
 DEMO_KERNEL = export BED_KERNEL=$${BED_KERNEL:-$$(tests/bed/kernel.sh --cached >/dev/null 2>&1 || echo debian)}
 
-.PHONY: demo demo-standalone demo-failover playground test lint bench bench-failover crds bed
+.PHONY: demo demo-standalone demo-failover playground test lint bench bench-failover crds images bed
 demo: ## both worked examples through a real API server and a real kernel, and a failover
 	@$(DEMO_KERNEL); tests/prepare.sh demo && "$${CARGO_TARGET_DIR:-target}"/debug/lvs-demo
 
@@ -40,6 +40,10 @@ bench-failover: ## what clients notice of a director's death, beside keepalived;
 
 crds: ## regenerate the chart's CRDs from the Rust types
 	@cargo run -q -p lvs-crds --bin crdgen
+
+images: ## the container images as OCI archives, without a daemon; with their size and digest
+	@tests/bed/packages.sh
+	@images/build.sh
 
 bed: ## only build what the test bed needs
 	@tests/prepare.sh bed

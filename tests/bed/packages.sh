@@ -9,6 +9,9 @@ packages=(
   gcc libc6-dev make         # the kernel, ring's C files
   flex bison bc xz-utils     # the kernel's own build
   linux-source-6.12          # the kernel: a tar in /usr/src
+  musl-tools                 # static programs for the images
+  libseccomp-dev pkgconf     # runc, which starts the containers of the cluster's nodes
+  iptables ipset conntrack   # kube-proxy's
   etcd-server                # under the kube-apiserver
   iproute2 util-linux        # namespaces, veth, nsenter, taskset
   procps busybox-static      # the guest's pid 1 and its power-off

@@ -1,0 +1,33 @@
+#!/bin/bash
+# Builds the container images as OCI archives, without a daemon, and prints the folder they are in as its last line:
+# agent.tar, operator.tar, and beside each its bill of materials (.spdx.json) and its digest (.digest).
+# The same commit gives the same digests, wherever it is built with the same Rust. IMAGE_REGISTRY and IMAGE_TAG name them.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+registry=${IMAGE_REGISTRY:-ghcr.io/kube-lvs}
+tag=${IMAGE_TAG:-$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)}
+builds=${CARGO_TARGET_DIR:-$PWD/target}
+machine=$(uname -m)
+
+# musl by choice: its static programs look names up without a plugin of the system's. Where there is no musl, glibc's
+# static programs will do, since what they talk to in a cluster has an address.
+target=$machine-unknown-linux-musl
+has_target() { [ -d "$(rustc --print target-libdir --target "$1" 2>/dev/null)" ]; }
+has_target "$target" || { command -v rustup >/dev/null && rustup target add "$target" >&2; } || true
+flags=()
+if ! has_target "$target" || ! command -v musl-gcc >/dev/null; then
+  echo "images: no Rust target $target or no musl-gcc (package musl-tools): building static programs with glibc" >&2
+  target=$machine-unknown-linux-gnu
+  flags+=(-C target-feature=+crt-static)
+fi
+
+# Nothing of this machine's paths may be in a program: a panic's message has the path of its source.
+flags+=("--remap-path-prefix=$PWD=/src" "--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo")
+flags+=("--remap-path-prefix=$(rustc --print sysroot)=/rust")
+export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 0)}
+# Flags that have spaces in them: separated by the byte 0x1f.
+CARGO_ENCODED_RUSTFLAGS=$(IFS=$'\x1f'; echo "${flags[*]}") \
+  cargo build --locked --release --target "$target" --target-dir "$builds" -p lvs-agent -p lvs-operator --bin lvs-agent --bin lvs-operator >&2
+cargo run --quiet --locked --target-dir "$builds" -p lvs-images -- --programs "$builds/$target/release" --target "$target" \
+  --registry "$registry" --tag "$tag" --out "$builds/images" >&2
+echo "$builds/images"
