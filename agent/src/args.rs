@@ -13,7 +13,7 @@ use std::time::Duration;
 ///
 /// It reads slices from the API server (with --kubeconfig, or as a pod), or manifests from a folder (--manifests), and
 /// needs CAP_NET_ADMIN in the host's network and user namespaces (with several directors CAP_NET_RAW too), and a writable
-/// /proc/sys.
+/// /proc/sys/net.
 #[derive(Debug, Parser)]
 #[command(
     name = "lvs-agent",
@@ -79,6 +79,21 @@ pub struct Shared {
         global = true
     )]
     pub state_dir: PathBuf,
+
+    /// Where the host's sysctls are: a folder as /proc/sys, of which only net is needed. In a container /proc/sys itself is
+    /// read-only; there the host's /proc/sys/net is mounted at another place.
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "LVS_SYSCTL_ROOT",
+        default_value = "/proc/sys",
+        global = true
+    )]
+    pub sysctl_root: PathBuf,
+
+    /// A file that is told why the agent could not go on: a pod's /dev/termination-log.
+    #[arg(long, value_name = "FILE", env = "LVS_TERMINATION_LOG", global = true)]
+    pub termination_log: Option<PathBuf>,
 
     /// How log lines look: text, json, or auto: text on a terminal and JSON otherwise.
     #[arg(

@@ -34,17 +34,17 @@ pub struct Cleaned {
     pub failed: usize,
 }
 
-/// Cleans up after the agent whose state is in `state_dir`, and tells on `out` each thing that it gives back.
+/// Cleans up after the agent whose state is in `state_dir`, with sysctls below `sysctls` (`/proc/sys`), and tells on `out` each thing that it gives back.
 ///
 /// # Errors
 /// When nothing could be tried, above all while the agent still runs. What failed by itself is counted in the result.
-pub fn run(state_dir: &Path, out: &mut dyn Write) -> Result<Cleaned, CleanupError> {
+pub fn run(state_dir: &Path, sysctls: &Path, out: &mut dyn Write) -> Result<Cleaned, CleanupError> {
     if !Journal::exists(state_dir) {
         writeln!(out, "no journal in {}: nothing to give back", state_dir.display())?;
         return Ok(Cleaned::default());
     }
     let mut journal = Journal::open(state_dir)?;
-    let mut kernel = Linux::open()?;
+    let mut kernel = Linux::open_with(sysctls)?;
     for problem in journal.problems() {
         writeln!(out, "journal: {problem}; see journal.damaged in {}", state_dir.display())?;
     }

@@ -10,6 +10,7 @@ pub mod diff;
 pub mod director;
 pub mod facts;
 pub mod failover;
+pub mod handback;
 pub mod input;
 pub mod journal;
 pub mod kernel;

@@ -2,13 +2,14 @@
 
 mod args;
 
-use args::{Cli, Command};
+use args::{Cli, Command, Shared};
 use clap::Parser;
 use lvs_agent::cleanup::CleanupError;
+use lvs_agent::handback::HandBack;
 use lvs_agent::kernel::{Linux, changes};
 use lvs_agent::standalone::watch::Places;
 use lvs_agent::{RunError, Settings, Source, telemetry};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -21,18 +22,24 @@ fn main() -> ExitCode {
     // Before anything can open a TLS connection: rustls has no default of its own.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let cli = Cli::parse();
+    let termination_log = cli.shared.termination_log.clone();
     if let Err(error) = telemetry::start(cli.shared.log_format, &cli.shared.log_level) {
         eprintln!("error: {error}");
         return ExitCode::from(BAD_USAGE);
     }
     let done = match cli.command {
-        Some(Command::Cleanup) => cleanup(&cli.shared.state_dir),
+        Some(Command::Cleanup) => cleanup(&cli.shared),
         None => serve(cli),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             tracing::error!("{:#}", failure.error);
+            if let Some(file) = termination_log
+                && let Err(error) = std::fs::write(&file, format!("{:#}\n", failure.error))
+            {
+                tracing::warn!(object = %file.display(), %error, "--termination-log not written");
+            }
             ExitCode::from(failure.code)
         }
     }
@@ -63,21 +70,72 @@ fn serve(cli: Cli) -> Result<(), Failure> {
         .build()
         .map_err(|error| Failure::new(error, FAILED))?;
     // The right to change the network first: nothing else makes sense without it.
-    let kernel = Linux::open().map_err(RunError::from)?;
+    let kernel = Linux::open_with(&cli.shared.sysctl_root).map_err(RunError::from)?;
+    let sysctls = sysctls(&cli.shared.sysctl_root)?;
     runtime.block_on(async {
         let settings = settings(cli).await?;
         // Asked for before anything is started, so that none is missed.
         let mut terminate = signal(SignalKind::terminate()).map_err(|e| Failure::new(e, FAILED))?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(|e| Failure::new(e, FAILED))?;
-        let stop = async {
+        let told = async {
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
             }
-            tracing::info!("told to stop; services and sysctls stay, and addresses that no other director takes over (lvs-agent cleanup removes them)");
         };
-        lvs_agent::run(settings, kernel, stop).await.map_err(Failure::from)
+        let Source::Api(client) = &settings.source else {
+            let stop = async {
+                told.await;
+                tracing::info!("{STAYS}");
+            };
+            return lvs_agent::run(settings, kernel, stop).await.map_err(Failure::from);
+        };
+        let handback = HandBack {
+            client: client.clone(),
+            node: settings.node.clone(),
+            state_dir: settings.state_dir.clone(),
+            sysctls,
+            listen: settings.listen,
+        };
+        tokio::pin!(told);
+        if handback.is_given_back() {
+            tokio::select! {
+                () = &mut told => return Ok(()),
+                ended = handback.idle(true) => ended.map_err(|e| Failure::new(e, FAILED))?,
+            }
+        }
+        let mut asked = false;
+        let stop = async {
+            tokio::select! {
+                () = &mut told => tracing::info!("{STAYS}"),
+                () = handback.asked() => asked = true,
+            }
+        };
+        lvs_agent::run(settings, kernel, stop).await.map_err(Failure::from)?;
+        if !asked {
+            return Ok(());
+        }
+        tokio::select! {
+            () = &mut told => Ok(()),
+            ended = handback.give_back() => ended.map_err(|e| Failure::new(e, FAILED)),
+        }
     })
+}
+
+/// What becomes of the kernel when the agent is told to stop.
+const STAYS: &str = "told to stop; services and sysctls stay, and addresses that no other director takes over (lvs-agent \
+                     cleanup removes them)";
+
+/// The folder of sysctls, if that is what it is: better no agent than one that fails at each sysctl.
+fn sysctls(root: &Path) -> Result<PathBuf, Failure> {
+    if root.join("net/ipv4").is_dir() {
+        return Ok(root.to_owned());
+    }
+    let error = anyhow::anyhow!(
+        "--sysctl-root {0}: there is no {0}/net/ipv4; in a pod mount the host's /proc/sys/net (hostPath) at {0}/net",
+        root.display()
+    );
+    Err(Failure { error, code: BAD_USAGE })
 }
 
 async fn settings(cli: Cli) -> Result<Settings, Failure> {
@@ -144,15 +202,14 @@ async fn client(kubeconfig: Option<&Path>) -> Result<kube::Client, Failure> {
     kube::Client::try_from(config).map_err(|error| Failure::new(error, BAD_USAGE))
 }
 
-fn cleanup(state_dir: &Path) -> Result<(), Failure> {
-    let cleaned =
-        lvs_agent::cleanup::run(state_dir, &mut std::io::stdout()).map_err(
-            |error| match error {
-                CleanupError::Journal(error) => RunError::from(error).into(),
-                CleanupError::Kernel(error) => RunError::from(error).into(),
-                error => Failure::new(error, FAILED),
-            },
-        )?;
+fn cleanup(shared: &Shared) -> Result<(), Failure> {
+    let sysctls = sysctls(&shared.sysctl_root)?;
+    let cleaned = lvs_agent::cleanup::run(&shared.state_dir, &sysctls, &mut std::io::stdout())
+        .map_err(|error| match error {
+            CleanupError::Journal(error) => RunError::from(error).into(),
+            CleanupError::Kernel(error) => RunError::from(error).into(),
+            error => Failure::new(error, FAILED),
+        })?;
     match cleaned.failed {
         0 => Ok(()),
         failed => {

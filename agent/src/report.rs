@@ -8,8 +8,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, Patch, PatchParams};
 use kube::{Client, Error};
-use lvs_crds::{LVSNode, LVSNodeSpec, LVSNodeStatus};
-use serde_json::json;
+use lvs_crds::{FailedRole, Failure, LVSNode, LVSNodeSpec, LVSNodeStatus, MAX_REPORTED};
+use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -32,16 +32,18 @@ pub struct Reporter {
     api: Api<LVSNode>,
     node: String,
     metrics: Arc<Metrics>,
+    /// What the API server has dropped of the last report.
+    dropped: Vec<String>,
 }
 
 impl Reporter {
     /// For the LVSNode named `node`.
     pub fn new(client: Client, node: &str, metrics: Arc<Metrics>) -> Self {
-        Self { api: Api::all(client), node: node.to_owned(), metrics }
+        Self { api: Api::all(client), node: node.to_owned(), metrics, dropped: Vec::new() }
     }
 
     /// Reports until the engine is gone.
-    pub async fn run(self, mut published: watch::Receiver<Published>) {
+    pub async fn run(mut self, mut published: watch::Receiver<Published>) {
         let settled = published.wait_for(|published| published.synced);
         // Not settled in time is reported as it is.
         let _ = timeout(SETTLE, settled).await;
@@ -51,7 +53,14 @@ impl Reporter {
             let status = published.borrow_and_update().status.clone();
             let result = timeout(PATIENCE, self.write(status)).await;
             let result = match result {
-                Ok(Ok(())) => None,
+                Ok(Ok(dropped)) if dropped != self.dropped => {
+                    self.dropped = dropped;
+                    if !self.dropped.is_empty() {
+                        tracing::warn!(object = self.node, "{}", outdated(&self.dropped));
+                    }
+                    continue;
+                }
+                Ok(Ok(_)) => None,
                 Ok(Err(error)) => Some(causes(&error)),
                 Err(_) => Some(format!("no answer within {} s", PATIENCE.as_secs())),
             };
@@ -70,29 +79,94 @@ impl Reporter {
         }
     }
 
-    async fn write(&self, mut status: LVSNodeStatus) -> Result<(), Error> {
+    /// Returns what the API server has dropped.
+    async fn write(&self, mut status: LVSNodeStatus) -> Result<Vec<String>, Error> {
         status.report_time = Some(Time(Timestamp::now()));
-        match self.write_status(&status).await {
+        if !self.dropped.is_empty() {
+            status.warnings.insert(
+                0,
+                Failure {
+                    namespace: None,
+                    virtual_service: None,
+                    role: FailedRole::Node,
+                    reason: "OutdatedCRD".to_owned(),
+                    message: outdated(&self.dropped),
+                },
+            );
+            status.warnings.truncate(MAX_REPORTED);
+        }
+        match write_status(&self.api, &self.node, &status).await {
             Err(Error::Api(response)) if response.code == 404 => {
                 let node = LVSNode::new(&self.node, LVSNodeSpec {});
                 self.api.patch(&self.node, &params(), &Patch::Apply(&node)).await?;
-                self.write_status(&status).await
+                write_status(&self.api, &self.node, &status).await
             }
             result => result,
         }
     }
+}
 
-    async fn write_status(&self, status: &LVSNodeStatus) -> Result<(), Error> {
-        let patch = json!({
-            "apiVersion": format!("{}/{}", lvs_crds::GROUP, lvs_crds::VERSION),
-            "kind": "LVSNode",
-            "metadata": { "name": self.node },
-            "status": status,
-        });
-        self.api.patch_status(&self.node, &params(), &Patch::Apply(&patch)).await.map(drop)
+/// Writes the status of an LVSNode that is there. Returns what the API server has dropped of it.
+pub(crate) async fn write_status(
+    api: &Api<LVSNode>,
+    node: &str,
+    status: &LVSNodeStatus,
+) -> Result<Vec<String>, Error> {
+    let patch = json!({
+        "apiVersion": format!("{}/{}", lvs_crds::GROUP, lvs_crds::VERSION),
+        "kind": "LVSNode",
+        "metadata": { "name": node },
+        "status": status,
+    });
+    let answer = api.patch_status(node, &params(), &Patch::Apply(&patch)).await?;
+    let kept = serde_json::to_value(answer.status).unwrap_or_default();
+    let mut dropped = Vec::new();
+    compare(&patch["status"], &kept, "status", &mut dropped);
+    Ok(dropped)
+}
+
+/// Fields that were sent and are not there: an API server drops what its CRD does not have.
+fn compare(sent: &Value, kept: &Value, path: &str, dropped: &mut Vec<String>) {
+    for (field, value) in sent.as_object().into_iter().flatten().filter(|(_, v)| !v.is_null()) {
+        let path = format!("{path}.{field}");
+        match kept.get(field) {
+            None if !dropped.contains(&path) => dropped.push(path),
+            None => {}
+            Some(kept) => compare(value, kept, &path, dropped),
+        }
     }
+    let items = sent.as_array().zip(kept.as_array());
+    for (sent, kept) in items.into_iter().flat_map(|(sent, kept)| sent.iter().zip(kept)) {
+        compare(sent, kept, path, dropped);
+    }
+}
+
+fn outdated(dropped: &[String]) -> String {
+    format!(
+        "the CRD lvsnodes.{} is older than this agent, and the API server drops {}: install the CRDs of version {}",
+        lvs_crds::GROUP,
+        dropped.join(", "),
+        env!("CARGO_PKG_VERSION")
+    )
 }
 
 fn params() -> PatchParams {
     PatchParams::apply(MANAGER).force()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_server_drops_is_named_once_and_nothing_else() {
+        let sent = json!({"a": 1, "gone": [1], "list": [{"x": 1, "y": 2}, {"x": 1, "y": 2}], "none": null});
+        let kept = json!({"a": 1, "list": [{"x": 1}, {"x": 1}], "more": 1});
+        let mut dropped = Vec::new();
+        compare(&sent, &kept, "status", &mut dropped);
+        assert_eq!(dropped, ["status.gone", "status.list.y"]);
+        dropped.clear();
+        compare(&sent, &sent, "status", &mut dropped);
+        assert!(dropped.is_empty(), "{dropped:?}");
+    }
 }

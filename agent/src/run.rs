@@ -7,6 +7,7 @@ mod fill;
 mod floating;
 mod marks;
 mod mirror;
+mod rival;
 mod status;
 #[cfg(test)]
 mod tests;

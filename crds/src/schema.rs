@@ -9,7 +9,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 use kube::CustomResourceExt;
 
 /// Where the chart keeps the CRDs, from the workspace's root.
-pub const CHART_FOLDER: &str = "charts/kube-lvs/crds";
+pub const CHART_FOLDER: &str = "charts/kube-lvs/files/crds";
 
 const HEADER: &str =
     "# Generated from crds/src by `cargo run -p lvs-crds --bin crdgen`; edit there.\n";

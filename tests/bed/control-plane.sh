@@ -1,5 +1,5 @@
 #!/bin/bash
-# Builds kube-apiserver and kubectl from their Go modules once and prints the folder they are in as its last line.
+# Builds kube-apiserver, kubectl and helm from their Go modules once and prints the folder they are in as its last line.
 # The result is cached by the lock file's content; an interrupted build goes on where it stopped (Go's build cache).
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -17,15 +17,14 @@ stamp="-s -w"
 for package in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
   stamp="$stamp -X $package.gitVersion=$version -X $package.gitMajor=1 -X $package.gitMinor=$minor -X $package.gitTreeState=clean"
 done
-for program in kube-apiserver kubectl; do
-  [ ! -x "$dir/$program" ] || continue
+build() { # PROGRAM VERSION MODULE_FOLDER PACKAGE
+  local program=$1 start=$SECONDS log=$dir/$1.log build
   command -v go >/dev/null || { echo "control plane: no go on the PATH. Install Go 1.26 or newer." >&2; exit 1; }
-  echo "control plane: building $program $version (about five minutes on two cores, once)" >&2
-  start=$SECONDS log=$dir/$program.log
-  (cd "$here/control-plane" && CGO_ENABLED=0 GOFLAGS= go build -v -mod=readonly -trimpath -buildvcs=false \
-    -ldflags "$stamp" -o "$dir/$program.new" "k8s.io/kubernetes/cmd/$program") >"$log" 2>&1 9>&- &
+  echo "control plane: building $program $2 (minutes on two cores, once)" >&2
+  (cd "$3" && CGO_ENABLED=0 GOFLAGS= go build -v -mod=readonly -trimpath -buildvcs=false \
+    -ldflags "$stamp" -o "$dir/$program.new" "$4") >"$log" 2>&1 9>&- &
   build=$!
-  trap 'kill $build 2>/dev/null' EXIT
+  trap "kill $build 2>/dev/null" EXIT
   while kill -0 $build 2>/dev/null; do
     for _ in $(seq 20); do kill -0 $build 2>/dev/null && sleep 0.5; done
     echo "control plane: $program, $(grep -vc downloading "$log" || true) packages after $((SECONDS - start)) s" >&2
@@ -37,5 +36,16 @@ for program in kube-apiserver kubectl; do
   }
   trap - EXIT
   mv "$dir/$program.new" "$dir/$program"
+}
+for program in kube-apiserver kubectl; do
+  [ -x "$dir/$program" ] || build "$program" "$version" "$here/control-plane" "k8s.io/kubernetes/cmd/$program"
 done
+helm=$(awk '$1 == "require" && $2 == "helm.sh/helm/v4" {print $3}' "$here/helm/go.mod")
+# Another helm needs no other API server.
+key=$helm-$(cat "$here/helm/go.mod" "$here/helm/go.sum" | sha256sum | cut -c1-12)
+[ -x "$dir/helm" ] && [ "$(cat "$dir/helm.key" 2>/dev/null)" = "$key" ] || {
+  stamp="-s -w -X helm.sh/helm/v4/internal/version.version=$helm"
+  build helm "$helm" "$here/helm" helm.sh/helm/v4/cmd/helm
+  echo "$key" >"$dir/helm.key"
+}
 echo "$dir"

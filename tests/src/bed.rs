@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 
+pub(crate) use guest::made_by;
 pub use guest::{Guest, Kernel};
 use launch::{End, Launch};
 

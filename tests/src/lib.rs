@@ -6,6 +6,7 @@
 
 pub mod bed;
 pub mod bench;
+pub mod chart;
 pub mod control_plane;
 pub mod net;
 pub mod scenario;

@@ -178,7 +178,7 @@ fn hint(address: &HeldAddress, errno: Errno) -> &'static str {
 fn writable(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
-            "; /proc/sys must be writable (in a pod: mount the host's /proc/sys)"
+            "; it must be writable (in a pod: mount the host's /proc/sys/net, and name its folder by --sysctl-root)"
         }
         _ => "",
     }

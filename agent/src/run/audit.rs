@@ -1,7 +1,7 @@
 //! The audit: has somebody else changed what is ours, or the node's interfaces and routes?
 
 use super::engine::Engine;
-use super::{faults, mirror};
+use super::{faults, mirror, rival};
 use crate::journal::Made;
 use crate::kernel::{Kernel, KernelError, Scope, Services};
 use crate::plan::Touched;
@@ -15,6 +15,7 @@ impl<K: Kernel> Engine<K> {
     /// Reads the kernel anew, repairs what drifted, and tries again what had failed.
     pub(super) fn audit(&mut self, now: Duration) {
         let start = Instant::now();
+        self.rival.tick(now);
         if let Err(error) = self.look() {
             tracing::warn!(%error, "audit failed; the next one tries again");
         }
@@ -102,6 +103,15 @@ impl<K: Kernel> Engine<K> {
             self.journal.ours().contains(made) && !self.faults.contains(made) && !floats(made)
         };
         let drifted: Vec<Made> = faults::things(changed).filter(ours).collect();
+        if self.facts.interfaces.contains_key(rival::INTERFACE) {
+            for made in &drifted {
+                if let Made::Service(key) = made
+                    && !read.services.as_ref().is_some_and(|all| all.contains_key(key))
+                {
+                    self.rival.took(key);
+                }
+            }
+        }
         let mut named: Vec<String> = drifted
             .iter()
             .take(NAMED)

@@ -5,6 +5,7 @@ use super::fill::Fill;
 use super::floating::Floating;
 use super::marks::Marks;
 use super::mirror;
+use super::rival::Rival;
 use super::withhold::{WITHHELD, Withhold};
 use super::wording::{describe, foreign, log, reading, subject, told, undoes};
 use super::world::World;
@@ -34,6 +35,7 @@ pub(super) struct Engine<K> {
     pub(super) drift: DriftReport,
     pub(super) fill: Fill,
     pub(super) marks: Marks,
+    pub(super) rival: Rival,
     pub(super) floating: Floating,
     pub(super) metrics: Arc<Metrics>,
     pub(super) dirty: BTreeSet<Owner>,
@@ -72,6 +74,7 @@ impl<K: Kernel> Engine<K> {
             drift: DriftReport::default(),
             fill: Fill::default(),
             marks: Marks::default(),
+            rival: Rival::default(),
             floating: Floating::new(carrier),
             metrics,
             dirty: BTreeSet::new(),

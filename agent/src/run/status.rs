@@ -206,8 +206,8 @@ impl<K: Kernel> Engine<K> {
             );
             failure(None, FailedRole::Director, "NoConnectionSync", message)
         });
-        let whole_node =
-            self.fill.warning().into_iter().chain(self.marks.warnings()).chain(unsynced);
+        let whole_node = self.fill.warning().into_iter().chain(self.marks.warnings());
+        let whole_node = whole_node.chain(self.rival.warning()).chain(unsynced);
         let carried = &self.floating.report;
         let groups = carried.problems.iter().map(|(group, (reason, message))| {
             let message = format!("DirectorGroup {group}: {message}");

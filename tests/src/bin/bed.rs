@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::{IsTerminal as _, stdin, stdout};
+use std::path::Path;
 use std::time::Duration;
 
 use lvs_tests::bed::{Guest, run_command, show_command};
@@ -24,7 +25,10 @@ fn main() -> anyhow::Result<()> {
     match arguments.next().as_ref().and_then(|argument| argument.to_str()) {
         Some("run") => run(arguments.collect()),
         // In the guest; see lvs_tests::control_plane.
-        Some("make-seed") => lvs_tests::control_plane::make_seed(),
+        Some("make-seed") => {
+            let manifest = arguments.next().unwrap_or_else(|| usage());
+            lvs_tests::control_plane::make_seed(Path::new(&manifest))
+        }
         Some("--help" | "-h") => {
             print!("{USAGE}");
             Ok(())

@@ -1,6 +1,6 @@
 //! The first start of an API server writes hundreds of objects, which takes most of its time. So it is done once: a
-//! guest starts a control plane on nothing, applies the chart's CRDs and RBAC, and leaves its data in the user's cache
-//! folder. Every other guest starts on a copy.
+//! guest starts a control plane on nothing, applies the chart's CRDs, RBAC and policies as helm renders them, and leaves its
+//! data in the user's cache folder. Every other guest starts on a copy.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -10,11 +10,13 @@ use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, bail, ensure};
+use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicy;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 
 use super::server::{DATA, Server};
 use super::{ControlPlane, NAMESPACE};
 use crate::bed::{self, Guest};
+use crate::chart;
 use crate::wait_for;
 
 /// Tells the command in a guest where the seed is; an empty folder for the guest that makes one.
@@ -41,7 +43,11 @@ pub(crate) fn ensure_made(programs: &Path) -> anyhow::Result<PathBuf> {
     );
     let maker = super::programs::program("lvs-bed");
     let guest = Guest::control_plane().making_seed().limit(Duration::from_secs(600));
-    let command: Vec<OsString> = vec![maker.into(), "make-seed".into()];
+    // A folder that the guest sees.
+    let manifest = programs.join("seed.yaml");
+    fs::write(&manifest, rendered(programs)?)
+        .with_context(|| format!("cannot write {}", manifest.display()))?;
+    let command: Vec<OsString> = vec![maker.into(), "make-seed".into(), manifest.into()];
     let kept = bed::target().join("bed/make-seed");
     let made = seeds.join("new");
     let _ = fs::remove_dir_all(&made);
@@ -74,47 +80,62 @@ fn forget_old(seeds: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Changes when the chart's objects, the programs or this very way of starting them change.
+/// Changes when the chart, the programs or this very way of starting them change.
 fn key(programs: &Path) -> anyhow::Result<String> {
     let mut hasher = DefaultHasher::new();
     programs.hash(&mut hasher);
     include_str!("server.rs").hash(&mut hasher);
     include_str!("seed.rs").hash(&mut hasher);
-    manifests()?.hash(&mut hasher);
+    let mut files = Vec::new();
+    collect(&chart::folder(), &mut files)?;
+    files.sort();
+    for file in files {
+        fs::read(&file).with_context(|| format!("no {}", file.display()))?.hash(&mut hasher);
+    }
     Ok(format!("{:016x}", hasher.finish()))
 }
 
-/// The chart's CRDs and RBAC, as they are applied.
-fn manifests() -> anyhow::Result<Vec<String>> {
-    let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/kube-lvs");
-    let crds = chart.join("crds");
-    let entries =
-        fs::read_dir(&crds).with_context(|| format!("no {}: make crds", crds.display()))?;
-    let mut files: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
-    files.sort();
-    files.push(chart.join("templates/rbac.yaml"));
-    let read = |file: &PathBuf| {
-        let text = fs::read_to_string(file).with_context(|| format!("no {}", file.display()))?;
-        let text = text.replace("{{ .Release.Namespace }}", NAMESPACE);
-        ensure!(
-            !text.contains("{{"),
-            "{} has a placeholder that the bed does not know",
-            file.display()
-        );
-        Ok(text)
-    };
-    files.iter().map(read).collect()
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
+    let entries = fs::read_dir(folder).with_context(|| format!("no {}", folder.display()))?;
+    for entry in entries {
+        let path = entry?.path();
+        if path.is_dir() { collect(&path, files)? } else { files.push(path) }
+    }
+    Ok(())
 }
 
-/// In the guest: makes the seed.
-pub fn make() -> anyhow::Result<()> {
+/// What is applied of the chart: what runs in pods runs as processes here, and there is nobody to run hooks.
+fn rendered(programs: &Path) -> anyhow::Result<String> {
+    let text = chart::template(&programs.join("helm"), &[])?;
+    let kept = chart::objects(&text)?.into_iter().filter(|object| {
+        let version = object["apiVersion"].as_str().unwrap_or_default();
+        let annotations = &object["metadata"]["annotations"];
+        APPLIED.contains(&version) && annotations.get("helm.sh/hook").is_none()
+    });
+    // JSON is YAML.
+    Ok(kept.map(|object| format!("---\n{object}\n")).collect())
+}
+
+/// The groups of CRDs, of ServiceAccounts, of RBAC and of policies.
+const APPLIED: &[&str] = &[
+    "apiextensions.k8s.io/v1",
+    "v1",
+    "rbac.authorization.k8s.io/v1",
+    "admissionregistration.k8s.io/v1",
+];
+
+/// In the guest: makes the seed, with the objects of a file.
+///
+/// # Errors
+/// When the server refuses one.
+pub fn make(manifest: &Path) -> anyhow::Result<()> {
     fs::create_dir_all("/tmp/nothing")?;
     let plane = ControlPlane::start_from(Path::new("/tmp/nothing"))?;
     plane
         .apply(&format!("{{apiVersion: v1, kind: Namespace, metadata: {{name: {NAMESPACE}}}}}"))?;
-    for manifest in manifests()? {
-        plane.apply(&manifest)?;
-    }
+    let manifest = fs::read_to_string(manifest)
+        .with_context(|| format!("cannot read {}", manifest.display()))?;
+    plane.apply(&manifest)?;
     wait_for("the CRDs are established", Duration::from_secs(60), || {
         for crd in plane.list::<CustomResourceDefinition>()? {
             let conditions = crd.status.unwrap_or_default().conditions.unwrap_or_default();
@@ -124,6 +145,10 @@ pub fn make() -> anyhow::Result<()> {
         }
         Ok::<(), anyhow::Error>(())
     });
+    ensure!(
+        !plane.list::<ValidatingAdmissionPolicy>()?.is_empty(),
+        "the chart brings a policy, and it is not there"
+    );
     let server: Server = plane.into_server();
     server.end()?;
     shorten_log()?;
