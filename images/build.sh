@@ -1,10 +1,10 @@
 #!/bin/bash
 # Builds the container images as OCI archives, without a daemon, and prints the folder they are in as its last line:
-# agent.tar, operator.tar, and beside each its bill of materials (.spdx.json) and its digest (.digest).
+# lvs-agent.tar, lvs-operator.tar, and beside each its bill of materials (.spdx.json) and its digest (.digest).
 # The same commit gives the same digests, wherever it is built with the same Rust. IMAGE_REGISTRY and IMAGE_TAG name them.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-registry=${IMAGE_REGISTRY:-ghcr.io/kube-lvs}
+registry=${IMAGE_REGISTRY:-docker.io/kube-lvs}
 tag=${IMAGE_TAG:-$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)}
 builds=${CARGO_TARGET_DIR:-$PWD/target}
 machine=$(uname -m)

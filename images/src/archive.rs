@@ -9,7 +9,7 @@ use crate::layer::{File, gzip, tar};
 /// What an image is made of.
 #[derive(Clone, Debug)]
 pub struct Image<'a> {
-    /// Its full name with registry and tag, such as `ghcr.io/kube-lvs/agent:0.1.0`.
+    /// Its full name with registry and tag, such as `registry.example/kube-lvs/lvs-agent:0.1.0`.
     pub name: &'a str,
     /// The file name of the program, which stands in the image's root folder and is what it starts.
     pub program: &'a str,

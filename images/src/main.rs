@@ -35,11 +35,10 @@ struct Arguments {
     out: PathBuf,
 }
 
-/// An image's name under the registry, its package, and its user.
+/// A package, which names its image and its program too, and the image's user.
 ///
 /// The agent is root, since capabilities that Kubernetes adds are of no effect for anybody else.
-const IMAGES: [(&str, &str, &str); 2] =
-    [("agent", "lvs-agent", "0:0"), ("operator", "lvs-operator", "65532:65532")];
+const IMAGES: [(&str, &str); 2] = [("lvs-agent", "0:0"), ("lvs-operator", "65532:65532")];
 
 fn main() -> ExitCode {
     match run(&Arguments::parse()) {
@@ -63,14 +62,14 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     );
     fs::create_dir_all(&arguments.out)
         .with_context(|| format!("cannot make {}", arguments.out.display()))?;
-    for (short, package, user) in IMAGES {
+    for (package, user) in IMAGES {
         let path = arguments.programs.join(package);
         let binary = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
         program::check(&binary, architecture)
             .map_err(|problem| Error::Program { path, problem })?;
         let packages = lock::packages(&tree(package, &arguments.target)?)?;
         let bill = bill::spdx(&packages, &checksums, arguments.created)?;
-        let name = format!("{}/{short}:{}", arguments.registry, arguments.tag);
+        let name = format!("{}/{package}:{}", arguments.registry, arguments.tag);
         let archive = pack(&Image {
             name: &name,
             program: package,
@@ -95,10 +94,10 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
             archive.digest
         );
         ensure!(archive.unpacked <= LIMIT, "{name} is larger than {:.0} MB", megabytes(LIMIT));
-        write(&arguments.out.join(format!("{short}.tar")), &archive.bytes)?;
-        write(&arguments.out.join(format!("{short}.spdx.json")), &bill)?;
+        write(&arguments.out.join(format!("{package}.tar")), &archive.bytes)?;
+        write(&arguments.out.join(format!("{package}.spdx.json")), &bill)?;
         write(
-            &arguments.out.join(format!("{short}.digest")),
+            &arguments.out.join(format!("{package}.digest")),
             format!("{}\n", archive.digest).as_bytes(),
         )?;
     }

@@ -37,12 +37,12 @@ use crate::net::{Link, Node};
 use crate::wait_for;
 pub use programs::{program, state_dir};
 pub use seed::make as make_seed;
-use server::Server;
+use server::{Groups, Server};
 
 /// The namespace that the chart is installed in.
 pub const NAMESPACE: &str = "kube-lvs";
 /// The API server's address, on the management network.
-const ADDRESS: &str = "10.70.0.1";
+pub(crate) const ADDRESS: &str = "10.70.0.1";
 const ADMIN_TOKEN: &str = "admin";
 
 /// A running control plane. Dropping it ends its processes.
@@ -69,22 +69,38 @@ impl ControlPlane {
     pub fn start() -> ControlPlane {
         let seed = std::env::var_os(seed::VARIABLE).map(PathBuf::from);
         let seed = seed.expect("a guest for it: in_guest(Guest::control_plane(), ..)");
-        ControlPlane::start_from(&seed).unwrap_or_else(|error| panic!("control plane: {error:#}"))
+        ControlPlane::start_from(Link::new("mgmt"), &seed, Groups::Ours, "")
+            .unwrap_or_else(|error| panic!("control plane: {error:#}"))
     }
 
-    fn start_from(seed: &Path) -> anyhow::Result<ControlPlane> {
+    /// Starts one with all API groups on nothing, for a cluster of these nodes.
+    pub(crate) fn start_whole(net: Link, nodes: &[String]) -> anyhow::Result<ControlPlane> {
+        let nothing = Path::new("/tmp/nothing");
+        std::fs::create_dir_all(nothing)?;
+        let line = |name: &String| {
+            format!("{},system:node:{name},{name},\"system:nodes\"\n", programs::node_token(name))
+        };
+        let tokens: String = nodes.iter().map(line).collect();
+        ControlPlane::start_from(net, nothing, Groups::All, &tokens)
+    }
+
+    fn start_from(
+        net: Link,
+        seed: &Path,
+        groups: Groups,
+        tokens: &str,
+    ) -> anyhow::Result<ControlPlane> {
         // A second one in a process: the first has installed it.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let programs = std::env::var_os(PROGRAMS).map(PathBuf::from);
         let programs = programs.with_context(|| format!("{PROGRAMS} is not set"))?;
-        let net = Link::new("mgmt");
         // The API server wants a default route, wherever it leads.
         let here = Node::here().on(&net, "mgmt0", &format!("{ADDRESS}/24"));
         here.ip("route add default via 10.70.0.254");
 
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-        let server = Server::start(&programs, seed)?;
+        let server = Server::start(&programs, seed, groups, tokens)?;
         let admin = PathBuf::from("/tmp/admin.kubeconfig");
         programs::write_kubeconfig(&admin, ADMIN_TOKEN)?;
         let client = runtime.block_on(objects::client(&admin))?;
@@ -132,6 +148,21 @@ impl ControlPlane {
     /// A kubeconfig file with all rights.
     pub fn kubeconfig(&self) -> &Path {
         &self.admin
+    }
+
+    /// The folder of kubectl, kube-apiserver and helm.
+    pub(crate) fn programs(&self) -> &Path {
+        &self.programs
+    }
+
+    /// The file of the key that signs the tokens of ServiceAccounts.
+    pub(crate) fn signing_key(&self) -> String {
+        format!("{}/sa.key", server::DATA)
+    }
+
+    /// The file of the authority that the API server's certificate is of.
+    pub(crate) fn certificate(&self) -> &'static str {
+        server::CERTIFICATE
     }
 
     /// Runs kubectl with all rights and returns what it prints.

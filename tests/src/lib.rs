@@ -8,6 +8,7 @@ pub mod bed;
 pub mod bench;
 pub mod chart;
 pub mod control_plane;
+pub mod kubernetes;
 pub mod net;
 pub mod scenario;
 pub mod table;

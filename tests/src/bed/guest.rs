@@ -23,6 +23,7 @@ pub struct Guest {
     pub(super) virtual_time: bool,
     pub(super) control_plane: bool,
     pub(super) making_seed: bool,
+    pub(super) cluster: bool,
     pub(super) without: Vec<String>,
     pub(super) parameters: Vec<String>,
 }
@@ -37,6 +38,7 @@ impl Guest {
             virtual_time: false,
             control_plane: false,
             making_seed: false,
+            cluster: false,
             without: Vec::new(),
             parameters: Vec::new(),
         }
@@ -55,6 +57,16 @@ impl Guest {
     /// The bed's own kernel with an etcd and a kube-apiserver at hand: see [`crate::control_plane`].
     pub fn control_plane() -> Guest {
         Guest { control_plane: true, memory: "3G".into(), ..Guest::kernel() }
+    }
+
+    /// The bed's own kernel with all that a Kubernetes cluster with nodes and pods takes: see [`crate::kubernetes`].
+    pub fn cluster() -> Guest {
+        Guest {
+            cluster: true,
+            memory: "6G".into(),
+            limit: Duration::from_secs(900),
+            ..Guest::control_plane()
+        }
     }
 
     /// The guest in which the data of every other control plane is made.

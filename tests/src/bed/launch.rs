@@ -20,6 +20,7 @@ use super::guest::made_by;
 use super::slot::Slot;
 use super::{Guest, Kernel};
 use crate::control_plane::{PROGRAMS, seed};
+use crate::kubernetes;
 
 /// Folders over which the guest mounts a tmpfs (see init.sh).
 const COVERED: [&str; 7] = ["/tmp", "/run", "/dev", "/var/lib", "/var/log", "/mnt", "/var/run"];
@@ -130,7 +131,14 @@ impl Launch<'_> {
         let mut environment = self.environment.clone();
         if self.guest.control_plane {
             let programs = made_by("control-plane.sh")?;
-            if !self.guest.making_seed {
+            if self.guest.cluster {
+                environment.push((kubernetes::PROGRAMS.into(), text(made_by("cluster.sh")?)?));
+                // Whoever has built them already says where.
+                if std::env::var_os(kubernetes::IMAGES).is_none() {
+                    let images = made_by("../../images/build.sh")?;
+                    environment.push((kubernetes::IMAGES.into(), text(images)?));
+                }
+            } else if !self.guest.making_seed {
                 let seed = seed::ensure_made(&programs)?;
                 environment.push((seed::VARIABLE.into(), text(seed)?));
             }
@@ -141,8 +149,8 @@ impl Launch<'_> {
         let workspace =
             Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ has a parent");
         let mut keep = vec![workspace.to_owned(), super::target(), std::env::current_dir()?];
-        let folders =
-            environment.iter().filter(|(name, _)| name == PROGRAMS || name == seed::VARIABLE);
+        let given = [PROGRAMS, seed::VARIABLE, kubernetes::PROGRAMS, kubernetes::IMAGES];
+        let folders = environment.iter().filter(|(name, _)| given.contains(&name.as_str()));
         keep.extend(folders.map(|(_, folder)| PathBuf::from(folder)));
         if !host && let Some(modules) = self.guest.modules()? {
             let left_out: String = self

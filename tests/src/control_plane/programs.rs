@@ -119,6 +119,13 @@ impl ControlPlane {
         file
     }
 
+    /// A kubeconfig file of a node's kubelet.
+    pub(crate) fn node_kubeconfig(&self, name: &str) -> anyhow::Result<PathBuf> {
+        let file = PathBuf::from(format!("/tmp/{name}.kubeconfig"));
+        write_kubeconfig(&file, &node_token(name))?;
+        Ok(file)
+    }
+
     fn token(&self, account: &str, node: Option<&Node>) -> anyhow::Result<String> {
         let mut spec = json!({ "audiences": [], "expirationSeconds": TOKEN_SECONDS });
         if let Some(node) = node {
@@ -149,6 +156,11 @@ impl ControlPlane {
         let status = self.block_on(made).map_err(plain)?.status;
         Ok(status.context("the server gave no token")?.token)
     }
+}
+
+/// The token of a node's kubelet.
+pub(super) fn node_token(name: &str) -> String {
+    format!("token-of-{name}")
 }
 
 /// Where the agent of a node keeps its journal.

@@ -13,10 +13,11 @@ use anyhow::{Context as _, bail, ensure};
 use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicy;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 
-use super::server::{DATA, Server};
+use super::server::{DATA, Groups, Server};
 use super::{ControlPlane, NAMESPACE};
 use crate::bed::{self, Guest};
 use crate::chart;
+use crate::net::Link;
 use crate::wait_for;
 
 /// Tells the command in a guest where the seed is; an empty folder for the guest that makes one.
@@ -130,7 +131,8 @@ const APPLIED: &[&str] = &[
 /// When the server refuses one.
 pub fn make(manifest: &Path) -> anyhow::Result<()> {
     fs::create_dir_all("/tmp/nothing")?;
-    let plane = ControlPlane::start_from(Path::new("/tmp/nothing"))?;
+    let plane =
+        ControlPlane::start_from(Link::new("mgmt"), Path::new("/tmp/nothing"), Groups::Ours, "")?;
     plane
         .apply(&format!("{{apiVersion: v1, kind: Namespace, metadata: {{name: {NAMESPACE}}}}}"))?;
     let manifest = fs::read_to_string(manifest)

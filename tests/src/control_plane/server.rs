@@ -30,15 +30,32 @@ pub(super) struct Server {
     programs: PathBuf,
     etcd: Daemon,
     api: Daemon,
+    groups: Groups,
+}
+
+/// What the API server serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Groups {
+    /// What our programs speak of.
+    Ours,
+    /// All, for a cluster with kubelets.
+    All,
 }
 
 impl Server {
     /// Starts both on a copy of `seed`; an empty folder gives an empty cluster.
-    pub(super) fn start(programs: &Path, seed: &Path) -> anyhow::Result<Server> {
+    ///
+    /// `tokens` are further lines for `--token-auth-file`.
+    pub(super) fn start(
+        programs: &Path,
+        seed: &Path,
+        groups: Groups,
+        tokens: &str,
+    ) -> anyhow::Result<Server> {
         let copied =
             Command::new("cp").arg("-r").arg(seed).arg(DATA).output().context("cannot run cp")?;
         ensure!(copied.status.success(), "cannot copy {}: {copied:?}", seed.display());
-        let tokens = format!("{ADMIN_TOKEN},admin,admin,\"system:masters\"\n");
+        let tokens = format!("{ADMIN_TOKEN},admin,admin,\"system:masters\"\n{tokens}");
         fs::write(format!("{DATA}/tokens.csv"), tokens)?;
         if !Path::new(DATA).join("sa.key").exists() {
             let key = ["ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out"];
@@ -57,12 +74,12 @@ impl Server {
         ]));
         // Without it the API server begins to back off.
         wait_for("etcd listens", Duration::from_secs(30), || TcpStream::connect("127.0.0.1:2379"));
-        let api = start_api(programs);
+        let api = start_api(programs, groups);
         // Made by the first start; a seed brings it.
         wait_for("kube-apiserver has a certificate", Duration::from_secs(60), || {
             fs::metadata(CERTIFICATE)
         });
-        Ok(Server { programs: programs.to_owned(), etcd, api })
+        Ok(Server { programs: programs.to_owned(), etcd, api, groups })
     }
 
     #[track_caller]
@@ -78,7 +95,7 @@ impl Server {
     }
 
     pub(super) fn start_api(&mut self) {
-        self.api = start_api(&self.programs);
+        self.api = start_api(&self.programs, self.groups);
     }
 
     /// Ends both in the order in which nothing is lost.
@@ -90,8 +107,9 @@ impl Server {
     }
 }
 
-fn start_api(programs: &Path) -> Daemon {
-    Node::here().spawn(Command::new(programs.join("kube-apiserver")).args([
+fn start_api(programs: &Path, groups: Groups) -> Daemon {
+    let mut command = Command::new(programs.join("kube-apiserver"));
+    command.args([
         "--etcd-servers=http://127.0.0.1:2379",
         &format!("--advertise-address={ADDRESS}"),
         &format!("--cert-dir={DATA}/pki"),
@@ -99,13 +117,20 @@ fn start_api(programs: &Path) -> Daemon {
         &format!("--service-account-key-file={DATA}/sa.key"),
         &format!("--service-account-signing-key-file={DATA}/sa.key"),
         "--service-cluster-ip-range=10.96.0.0/16",
-        "--authorization-mode=RBAC",
         &format!("--token-auth-file={DATA}/tokens.csv"),
         "--allow-privileged",
-        "--endpoint-reconciler-type=none",
         "--enable-priority-and-fairness=false",
         "--profiling=false",
-        SWITCHED_OFF,
-        WITHOUT_PLUGINS,
-    ]))
+    ]);
+    match groups {
+        Groups::Ours => command.args([
+            "--authorization-mode=RBAC",
+            "--endpoint-reconciler-type=none",
+            SWITCHED_OFF,
+            WITHOUT_PLUGINS,
+        ]),
+        Groups::All => command
+            .args(["--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction"]),
+    };
+    Node::here().spawn(&mut command)
 }

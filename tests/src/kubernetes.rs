@@ -1,0 +1,165 @@
+//! A whole Kubernetes cluster in one guest: the control plane with all its controllers, and nodes with kubelet,
+//! containerd, runc, a pod network and kube-proxy. In real time only: starting pods hangs in virtual time.
+//!
+//! ```no_run
+//! # use lvs_tests::bed::{Guest, in_guest};
+//! # use lvs_tests::kubernetes::Kubernetes;
+//! in_guest(Guest::cluster(), || -> anyhow::Result<()> {
+//!     let cluster = Kubernetes::start(3);
+//!     cluster.import("lvs-agent")?;
+//!     println!("{}", cluster.plane.kubectl(&["get", "nodes"])?);
+//!     Ok(())
+//! });
+//! ```
+//! Everybody is on one network, 10.70.0.0/24: the API server at .1, the nodes `node1` ... at .11 and up on `eth0`.
+
+mod machine;
+mod pods;
+pub mod shop;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+
+use crate::control_plane::{ADDRESS, ControlPlane};
+use crate::net::{Daemon, Node};
+use crate::wait_for;
+pub use machine::{Machine, ProxyMode};
+pub use pods::TEST_IMAGE;
+
+/// The folder of kubelet, containerd and the others, in a guest that has them.
+pub(crate) const PROGRAMS: &str = "BED_CLUSTER";
+/// The folder of the images' archives.
+pub(crate) const IMAGES: &str = "BED_IMAGES";
+/// What the nodes are given to start with.
+const FOLDER: &str = "/tmp/nodes";
+/// How long anything here may take on a machine that is busy with something else.
+pub const PATIENCE: Duration = Duration::from_secs(240);
+
+/// A running cluster.
+pub struct Kubernetes {
+    /// Its API server, and with it kubectl and all that handles objects.
+    pub plane: ControlPlane,
+    /// Its nodes.
+    pub machines: Vec<Machine>,
+    images: PathBuf,
+    _controllers: [Daemon; 2],
+}
+
+impl Kubernetes {
+    /// Starts it with so many nodes, and waits until all are ready. kube-proxy runs on each, with nftables.
+    ///
+    /// # Panics
+    /// When the guest is not a [`crate::bed::Guest::cluster`], or a part does not start.
+    #[track_caller]
+    pub fn start(count: usize) -> Kubernetes {
+        Kubernetes::try_start(count).unwrap_or_else(|error| panic!("cluster: {error:#}"))
+    }
+
+    fn try_start(count: usize) -> anyhow::Result<Kubernetes> {
+        let folder = |variable: &str| {
+            let set = std::env::var_os(variable).map(PathBuf::from);
+            set.with_context(|| format!("{variable} is not set: in_guest(Guest::cluster(), ..)"))
+        };
+        let (programs, images) = (folder(PROGRAMS)?, folder(IMAGES)?);
+        fs::create_dir_all(FOLDER)?;
+        pods::write_test_image(Path::new(FOLDER))?;
+        machine::write_files(Path::new(FOLDER), &programs, count)?;
+
+        let names: Vec<_> = (1..=count).map(|number| format!("node{number}")).collect();
+        // The containers' daemons start while the API server does.
+        let net = crate::net::Link::new("mgmt");
+        let mut machines = Vec::new();
+        for (number, name) in (1..).zip(&names) {
+            machines.push(Machine::start(name, number, &net, &programs)?);
+        }
+        let plane = ControlPlane::start_whole(net, &names)?;
+        // Pods of one node reach those of another, and the API server all of them.
+        let here = Node::here();
+        here.run(|| fs::write("/proc/sys/net/ipv4/ip_forward", "1"))?;
+        let route =
+            |machine: &Machine| format!("route add {} via {}", machine.pods, machine.address);
+        here.ip(&machines.iter().map(route).collect::<Vec<_>>().join("\n"));
+
+        let kubeconfig = plane.kubeconfig().to_owned();
+        let controller = |name: &str| {
+            let mut command = Command::new(programs.join(name));
+            command
+                .arg("--kubeconfig")
+                .arg(&kubeconfig)
+                .args(["--leader-elect=false", "--profiling=false"]);
+            command
+        };
+        let controllers = [
+            here.spawn(
+                controller("kube-controller-manager")
+                    .arg(format!("--service-account-private-key-file={}", plane.signing_key()))
+                    .arg(format!("--root-ca-file={}", plane.certificate())),
+            ),
+            here.spawn(&mut controller("kube-scheduler")),
+        ];
+        for machine in &mut machines {
+            machine.start_kubelet(&plane)?;
+            machine.start_proxy(&plane, ProxyMode::Nftables)?;
+        }
+        let cluster = Kubernetes { plane, machines, images, _controllers: controllers };
+        for machine in &cluster.machines {
+            cluster.wait_until_ready(machine);
+        }
+        Ok(cluster)
+    }
+
+    /// The node of this number, from 1.
+    #[track_caller]
+    pub fn machine(&self, number: usize) -> &Machine {
+        self.machines.get(number - 1).unwrap_or_else(|| panic!("no node {number}"))
+    }
+
+    /// Waits until kubelet says that a node takes pods.
+    #[track_caller]
+    pub fn wait_until_ready(&self, machine: &Machine) {
+        let name = machine.node.name();
+        wait_for(&format!("{name} is ready"), PATIENCE, || {
+            machine.assert_alive();
+            let node: k8s_openapi::api::core::v1::Node = self.plane.get_cluster(name)?;
+            let conditions = node.status.and_then(|status| status.conditions).unwrap_or_default();
+            let ready = conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True");
+            ensure!(ready, "{conditions:?}");
+            anyhow::Ok(())
+        });
+    }
+
+    /// Gives all nodes the image that `make images` has made, `lvs-agent` or `lvs-operator`.
+    pub fn import(&self, name: &str) -> anyhow::Result<()> {
+        let archive = self.images.join(format!("{name}.tar"));
+        self.machines.iter().try_for_each(|machine| machine.import(&archive))
+    }
+
+    /// Runs the real helm with all rights and returns what it prints; words as a shell would split them.
+    ///
+    /// # Errors
+    /// With what it says on stderr.
+    pub fn helm(&self, words: &str) -> anyhow::Result<String> {
+        let helm = self.plane.programs().join("helm");
+        let output = Command::new("/bin/sh")
+            .args(["-c", &format!("exec \"$HELM\" {words}")])
+            .env("HELM", &helm)
+            .env("KUBECONFIG", self.plane.kubeconfig())
+            .env("HELM_CACHE_HOME", "/tmp/helm")
+            .env("HELM_CONFIG_HOME", "/tmp/helm")
+            .env("HELM_DATA_HOME", "/tmp/helm")
+            .output()
+            .with_context(|| format!("cannot run {}", helm.display()))?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "helm {words}: {}", said.trim_end());
+        Ok(String::from_utf8(output.stdout)?)
+    }
+
+    /// The API server's URL, as pods and programs outside may reach it without kube-proxy.
+    pub fn server(&self) -> (&'static str, u16) {
+        (ADDRESS, 6443)
+    }
+}
