@@ -9,7 +9,7 @@ help: ## this list
 # The demos need nothing that Debian's packaged kernel lacks: a first run spares the build of ours.
 DEMO_KERNEL = export BED_KERNEL=$${BED_KERNEL:-$$(tests/bed/kernel.sh --cached >/dev/null 2>&1 || echo debian)}
 
-.PHONY: demo demo-standalone demo-failover playground test lint bench bench-failover crds images bed
+.PHONY: demo demo-standalone demo-failover demo-cluster playground test lint bench bench-failover crds images bed
 demo: ## both worked examples through a real API server and a real kernel, and a failover
 	@$(DEMO_KERNEL); tests/prepare.sh demo && "$${CARGO_TARGET_DIR:-target}"/debug/lvs-demo
 
@@ -18,6 +18,9 @@ demo-standalone: ## the same from files, without any cluster
 
 demo-failover: ## two directors, one of which loses its cables; from files
 	@$(DEMO_KERNEL); tests/prepare.sh demo-failover && "$${CARGO_TARGET_DIR:-target}"/debug/lvs-demo --failover
+
+demo-cluster: ## the chart on a cluster of three nodes with pods: helm install, direct routing, NAT, helm uninstall
+	@tests/prepare.sh demo-cluster && "$${CARGO_TARGET_DIR:-target}"/debug/lvs-demo --pods
 
 playground: ## a shell in a running bed, with kubectl, ipvsadm and curl
 	@tests/prepare.sh playground

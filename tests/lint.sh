@@ -4,10 +4,18 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 cache=${KUBE_LVS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kube-lvs}
 deny=0.20.2
+actionlint=1.7.12
 
 cargo fmt --all --check
 cargo clippy --workspace --all-targets --quiet -- -D warnings
-for script in tests/*.sh tests/bed/*.sh .ci/run; do bash -n "$script"; done
+for script in tests/*.sh tests/bed/*.sh tests/kind/*.sh images/*.sh .ci/run; do bash -n "$script"; done
+shellcheck tests/kind/run.sh images/build.sh tests/bed/cluster.sh tests/bed/node.sh
+# The workflow of a public forge runs there only: this is all that is known of it here.
+[ -x "$cache/tools/bin/actionlint" ] && "$cache/tools/bin/actionlint" --version | grep -q "^v\?$actionlint$" || {
+  echo "lint: building actionlint $actionlint (once)" >&2
+  GOFLAGS='' GOBIN="$cache/tools/bin" go install "github.com/rhysd/actionlint/cmd/actionlint@v$actionlint"
+}
+"$cache/tools/bin/actionlint" .github/workflows/*.yaml
 # cargo-deny's advisory check needs its database from the internet: not run here.
 [ -x "$cache/tools/bin/cargo-deny" ] && "$cache/tools/bin/cargo-deny" --version | grep -q " $deny$" || {
   echo "lint: building cargo-deny $deny (once)" >&2

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Makes everything that a run needs: packages, the test bed's kernel, the control plane, our programs. What is independent
 # is built side by side. Each part is cached; a second call takes seconds.
-# Usage: prepare.sh demo | demo-standalone | demo-failover | playground | test | bench | bed
+# Usage: prepare.sh demo | demo-standalone | demo-failover | demo-cluster | playground | test | bench | bed
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 what=$1
@@ -22,14 +22,16 @@ background() { # NAME COMMAND...: its progress (standard error) is shown, its re
 }
 case ${BED:-uml}:${BED_KERNEL:-}:$what in
   host:*) ;; # the host's own kernel
-  *:debian:demo*) ;; # the packaged kernel
+  *:debian:demo | *:debian:demo-standalone | *:debian:demo-failover) ;; # the packaged kernel
   *) background kernel tests/bed/kernel.sh ;;
 esac
 [[ $what = demo-standalone || $what = demo-failover ]] || background control-plane tests/bed/control-plane.sh
+[[ $what != test && $what != demo-cluster ]] || background cluster tests/bed/cluster.sh
 case $what in
   bed) ;;
-  test) cargo build --workspace --bins && cargo test --workspace --no-run ;;
+  test) cargo build --workspace --bins && cargo test --workspace --no-run && images/build.sh ;;
   bench) cargo build --release -p lvs-agent -p lvs-operator -p lvs-tests --bin lvs-agent --bin lvs-operator --bin lvs-bench --bin lvs-bench-failover ;;
+  demo-cluster) cargo build -p lvs-tests --bin lvs-demo && images/build.sh ;;
   *) cargo build --workspace --bins ;;
 esac || touch "$log/workspace.failed"
 for pid in "${pids[@]}"; do wait "$pid" || true; done

@@ -22,6 +22,7 @@ packages=(
   dnsmasq-base bind9-dnsutils  # a DNS server and client
   vsftpd                     # a real FTP server; curl is the client
   kmod user-mode-linux       # Debian's own modular kernel: what a node without IPVS, or without a scheduler, looks like
+  shellcheck                 # the linter of the scripts
   openssl curl ca-certificates
 )
 

@@ -23,6 +23,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use k8s_openapi::api::coordination::v1::Lease;
 
 use crate::control_plane::{ADDRESS, ControlPlane};
 use crate::net::{Daemon, Node};
@@ -130,6 +131,23 @@ impl Kubernetes {
             ensure!(ready, "{conditions:?}");
             anyhow::Ok(())
         });
+    }
+
+    /// Waits until a kubelet that has just been started has renewed its node's lease.
+    pub fn wait_until_renewed(&self, machine: &Machine) -> anyhow::Result<()> {
+        let name = machine.node.name();
+        let renewed = || -> anyhow::Result<_> {
+            let lease: Lease = self.plane.get("kube-node-lease", name)?;
+            lease.spec.and_then(|spec| spec.renew_time).context("no renewTime")
+        };
+        let last = renewed()?;
+        wait_for(&format!("kubelet of {name} renews its lease"), PATIENCE, || {
+            machine.assert_alive();
+            let now = renewed()?;
+            ensure!(now != last, "{now:?}");
+            anyhow::Ok(())
+        });
+        Ok(())
     }
 
     /// Gives all nodes the image that `make images` has made, `lvs-agent` or `lvs-operator`.

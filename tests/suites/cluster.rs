@@ -1,25 +1,205 @@
 //! The chart on a real cluster: kubelets, containers, kube-proxy, and clients outside.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::ensure;
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use lvs_crds::VirtualService;
 use lvs_tests::bed::{Guest, in_guest};
-use lvs_tests::eventually;
 use lvs_tests::kubernetes::shop::{DIRECT, NAT, Shop, services};
-use lvs_tests::kubernetes::{Kubernetes, PATIENCE};
+use lvs_tests::kubernetes::{Kubernetes, PATIENCE, ProxyMode};
 use lvs_tests::table::NodeState;
+use lvs_tests::{eventually, wait_for};
 
-/// Boots, and runs a pod on each node.
-#[test]
-fn a_cluster_of_three_nodes_runs_pods() {
-    in_guest(Guest::cluster(), || -> anyhow::Result<()> {
-        let cluster = Kubernetes::start(3);
-        let shop = Shop::open(&cluster, &["node1", "node2", "node3"])?;
-        for number in 1..=3 {
-            let shares = shop.shares(&format!("10.70.0.1{number}:80"), 1)?;
-            ensure!(shares.contains_key(&format!("node{number}")), "{shares:?}");
+const RELEASE: &str = "kube-lvs --namespace kube-lvs";
+/// The VIPs, as kube-proxy in ipvs mode has to be told of them.
+const EXCLUDED: &[&str] = &["--ipvs-exclude-cidrs", "10.70.0.100/31"];
+
+/// helm with the chart of this checkout.
+fn helm(cluster: &Kubernetes, words: &str) -> anyhow::Result<String> {
+    let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/kube-lvs");
+    cluster.helm(&words.replace("CHART", &format!("'{}'", chart.display())))
+}
+
+/// The pods of a component of ours.
+fn pods(cluster: &Kubernetes, component: &str) -> anyhow::Result<Vec<Pod>> {
+    let of_component = |pod: &Pod| {
+        let labels = pod.metadata.labels.as_ref();
+        labels.and_then(|labels| labels.get("app.kubernetes.io/component"))
+            == Some(&component.to_owned())
+    };
+    Ok(cluster.plane.list::<Pod>()?.into_iter().filter(of_component).collect())
+}
+
+/// How often the containers of a node's pods of ours have been started, by container.
+fn restarts(cluster: &Kubernetes, node: &str) -> anyhow::Result<Vec<(String, i32)>> {
+    let on_node = |pod: &Pod| {
+        pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()) == Some(node)
+    };
+    let mut all = Vec::new();
+    for pod in cluster.plane.list::<Pod>()?.into_iter().filter(on_node) {
+        for container in pod.status.unwrap_or_default().container_statuses.unwrap_or_default() {
+            all.push((container.container_id.unwrap_or_default(), container.restart_count));
         }
-        Ok(())
+    }
+    all.sort();
+    Ok(all)
+}
+
+#[test]
+fn what_helm_installs_serves_survives_and_leaves_nothing() {
+    in_guest(Guest::cluster(), || -> anyhow::Result<()> {
+        let mut cluster = Kubernetes::start(3);
+        cluster.plane.kubectl(&["label", "node", "node1", "node2", "kube-lvs.io/director=true"])?;
+        let shop = Shop::open(&cluster, &["node2", "node3"])?;
+        for image in ["lvs-agent", "lvs-operator"] {
+            cluster.import(image)?;
+        }
+        let before: Vec<_> =
+            cluster.machines.iter().map(|machine| NodeState::of(&machine.node)).collect();
+
+        serves(&cluster, &shop)?;
+        outlives_its_operator_and_kubelet(&cluster, &shop)?;
+        is_upgraded_and_rolled_back_under_load(&cluster, &shop)?;
+        stands_beside_kube_proxy(&mut cluster, &shop)?;
+        loses_a_node(&cluster, &shop)?;
+        leaves_nothing(&cluster, &before[..2])
     });
+}
+
+fn serves(cluster: &Kubernetes, shop: &Shop) -> anyhow::Result<()> {
+    helm(cluster, &format!("install {RELEASE} CHART --create-namespace --wait --timeout 10m"))?;
+    cluster.plane.apply(&services(&["node2", "node3"]))?;
+    shop.wait_for_servers(DIRECT, &["node2", "node3"]);
+    shop.wait_for_servers(NAT, &["out1", "out2"]);
+    for service in ["direct", "nat"] {
+        let name = format!("virtualservice/{service}");
+        cluster.plane.kubectl(&["wait", "--for=condition=Programmed", "--timeout=120s", &name])?;
+    }
+    // No more rights than it says, as the kernel sees it: NET_ADMIN and NET_RAW (capability.h, 12 and 13).
+    let agents = cluster.machine(1).sh("for p in /proc/[0-9]*; do grep -q '^Name:.lvs-agent' $p/status 2>/dev/null && grep -E '^(CapEff|CapPrm|CapBnd|NoNewPrivs|Seccomp):' $p/status; done")?;
+    ensure!(agents.contains("CapEff:\t0000000000003000"), "{agents}");
+    ensure!(agents.lines().filter(|line| line.starts_with("Cap")).all(|line| line.ends_with("3000")), "{agents}");
+    ensure!(agents.contains("NoNewPrivs:\t1") && agents.contains("Seccomp:\t2"), "{agents}");
+    Ok(())
+}
+
+fn outlives_its_operator_and_kubelet(cluster: &Kubernetes, shop: &Shop) -> anyhow::Result<()> {
+    let loads = [shop.load(DIRECT), shop.load(NAT)];
+    cluster.plane.kubectl(&[
+        "--namespace=kube-lvs", "delete", "pod", "--grace-period=0", "--force", "--wait=false",
+        "--selector=app.kubernetes.io/component=operator",
+    ])?;
+    // Whoever takes over has to do something that is seen.
+    cluster.plane.kubectl(&["patch", "realserver", "node3", "--type=merge", "-p", r#"{"spec":{"weight":0}}"#])?;
+    shop.wait_for_servers(DIRECT, &["node2"]);
+    cluster.plane.kubectl(&["patch", "realserver", "node3", "--type=merge", "-p", r#"{"spec":{"weight":1}}"#])?;
+    shop.wait_for_servers(DIRECT, &["node2", "node3"]);
+
+    let machine = cluster.machine(2);
+    let started = restarts(cluster, "node2")?;
+    machine.kill_kubelet();
+    machine.start_kubelet(&cluster.plane)?;
+    // Its lease is renewed by the kubelet of now only.
+    cluster.wait_until_renewed(machine)?;
+    ensure!(restarts(cluster, "node2")? == started, "containers were restarted with kubelet");
+    for load in loads {
+        load.end_without_a_failure("operator killed, kubelet restarted");
+    }
+    Ok(())
+}
+
+fn is_upgraded_and_rolled_back_under_load(cluster: &Kubernetes, shop: &Shop) -> anyhow::Result<()> {
+    let loads = [shop.load(DIRECT), shop.load(NAT)];
+    let names = |component: &str| -> anyhow::Result<Vec<_>> {
+        Ok(pods(cluster, component)?.into_iter().map(|pod| pod.metadata.uid).collect())
+    };
+    let old = names("agent")?;
+    let values = "--set agent.logLevel=debug,operator.logLevel=debug,agent.minReadySeconds=1";
+    helm(cluster, &format!("upgrade {RELEASE} CHART {values} --wait --timeout 10m"))?;
+    let new = names("agent")?;
+    ensure!(new.len() == 3 && new.iter().all(|uid| !old.contains(uid)), "{old:?}, then {new:?}");
+    helm(cluster, &format!("rollback kube-lvs 1 --namespace kube-lvs --wait --timeout 10m"))?;
+    shop.wait_for_servers(DIRECT, &["node2", "node3"]);
+    for load in loads {
+        load.end_without_a_failure("upgrade and rollback");
+    }
+    Ok(())
+}
+
+fn stands_beside_kube_proxy(cluster: &mut Kubernetes, shop: &Shop) -> anyhow::Result<()> {
+    for (mode, arguments) in [(ProxyMode::Iptables, &[][..]), (ProxyMode::Ipvs, EXCLUDED)] {
+        let loads = [shop.load(DIRECT), shop.load(NAT)];
+        for machine in &mut cluster.machines {
+            machine.start_proxy_with(&cluster.plane, mode, arguments)?;
+        }
+        // It serves too: the API server's Service answers on each node.
+        for machine in &cluster.machines {
+            wait_for(&format!("kube-proxy serves with {mode:?}"), PATIENCE, || {
+                machine.node.sh("curl -sk --max-time 2 https://10.96.0.1/livez")
+            });
+        }
+        for load in loads {
+            load.end_without_a_failure(&format!("kube-proxy with {mode:?}"));
+        }
+    }
+    // Not told of our addresses it deletes them, and we say so.
+    for machine in &mut cluster.machines {
+        machine.start_proxy_with(&cluster.plane, ProxyMode::Ipvs, &[])?;
+    }
+    wait_for("it is said that kube-proxy deletes our services", PATIENCE, || {
+        let seen = cluster.plane.kubectl(&["get", "lvsnode", "-o", "yaml"])?;
+        ensure!(seen.contains("KubeProxyIPVS") && seen.contains("10.70.0.100/32"), "{seen}");
+        anyhow::Ok(())
+    });
+    for machine in &mut cluster.machines {
+        machine.start_proxy(&cluster.plane, ProxyMode::Nftables)?;
+    }
+    shop.wait_for_servers(DIRECT, &["node2", "node3"]);
+    shop.wait_for_servers(NAT, &["out1", "out2"]);
+    Ok(())
+}
+
+fn loses_a_node(cluster: &Kubernetes, shop: &Shop) -> anyhow::Result<()> {
+    cluster.machine(3).kill_kubelet();
+    cluster.plane.kubectl(&["delete", "node", "node3"])?;
+    shop.wait_for_servers(DIRECT, &["node2"]);
+    shop.wait_for_servers(NAT, &["out1", "out2"]);
+    Ok(())
+}
+
+fn leaves_nothing(cluster: &Kubernetes, before: &[NodeState]) -> anyhow::Result<()> {
+    helm(cluster, &format!("uninstall {RELEASE} --wait --timeout 10m"))?;
+    for (machine, before) in cluster.machines.iter().zip(before) {
+        let name = machine.node.name();
+        eventually(
+            &format!("{name} is what it was before"),
+            Duration::from_secs(120),
+            || ours(NodeState::of(&machine.node).changes_since(before)),
+            |changes| changes.is_empty(),
+        );
+    }
+    let left = cluster.plane.kubectl(&[
+        "get", "--all-namespaces", "--selector=app.kubernetes.io/name=kube-lvs", "--output=name",
+        "deployments,daemonsets,pods,serviceaccounts,roles,rolebindings,clusterroles,clusterrolebindings,\
+         validatingadmissionpolicies,validatingadmissionpolicybindings,poddisruptionbudgets,jobs",
+    ])?;
+    ensure!(left.trim().is_empty(), "left in the cluster:\n{left}");
+    let crds: Vec<CustomResourceDefinition> = cluster.plane.list()?;
+    ensure!(crds.len() == 5, "the CRDs stay: {}", crds.len());
+    let services: Vec<VirtualService> = cluster.plane.list()?;
+    ensure!(services.len() == 2, "users' objects stay: {}", services.len());
+    Ok(())
+}
+
+/// Without what kube-proxy and the pod network change on their own: its rules follow each Service and pod.
+fn ours(changes: Vec<String>) -> Vec<String> {
+    let others = ["nftables:", "veth", "cni0", "kube-ipvs0", "nodelocal", "10.244."];
+    let rules = |line: &String| line.contains("nftables:") && line.contains("kube-lvs");
+    changes
+        .into_iter()
+        .filter(|line| rules(line) || !others.iter().any(|other| line.contains(other)))
+        .collect()
 }

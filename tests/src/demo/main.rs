@@ -9,6 +9,7 @@ mod failover;
 mod files;
 mod masquerading;
 mod playground;
+mod pods;
 mod stage;
 mod system;
 
@@ -33,11 +34,12 @@ const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const USAGE: &str = "\
 lvs-demo: Linux Virtual Server as a Kubernetes operator, shown on a real kernel
 
-Usage: lvs-demo [--standalone | --failover | --playground]
+Usage: lvs-demo [--standalone | --failover | --pods | --playground]
 
   (nothing)      both worked examples through a real API server, then two directors; ends by itself
   --standalone   the same from files, with no control plane
   --failover     two directors, one of which loses its cables; from files
+  --pods         the chart on a cluster of three nodes, with pods
   --playground   a shell in the running system: kubectl, ipvsadm, curl
 ";
 
@@ -46,6 +48,7 @@ enum Play {
     Cluster,
     Standalone,
     Failover,
+    Pods,
     Playground,
 }
 
@@ -67,6 +70,7 @@ fn arguments() -> anyhow::Result<Play> {
         [] | ["--cluster"] => Ok(Play::Cluster),
         ["--standalone"] => Ok(Play::Standalone),
         ["--failover"] => Ok(Play::Failover),
+        ["--pods"] => Ok(Play::Pods),
         ["--playground"] => Ok(Play::Playground),
         ["--help" | "-h"] => {
             print!("{USAGE}");
@@ -86,6 +90,7 @@ fn outside(play: Play) -> anyhow::Result<i32> {
         }
         Play::Standalone => show(&Guest::kernel(), "--standalone")?,
         Play::Failover => show(&failover_guest(), "--failover")?,
+        Play::Pods => bed::show_command(&Guest::cluster(), shown(ourselves("--pods")?))?,
         Play::Playground => {
             ensure!(
                 stdin().is_terminal() && stdout().is_terminal(),
@@ -150,6 +155,7 @@ fn inside(play: Play) -> anyhow::Result<i32> {
         Play::Cluster => cluster_play(stage)?,
         Play::Standalone => standalone_play(stage)?,
         Play::Failover => failover::play(stage)?,
+        Play::Pods => pods::play(stage)?,
         Play::Playground => return playground::play(),
     }
     Ok(0)

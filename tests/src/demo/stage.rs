@@ -33,9 +33,14 @@ impl Stage {
 
     /// What this is, and who plays.
     pub(crate) fn introduce(self, what: &str) {
+        self.introduce_with(what, PICTURE);
+    }
+
+    /// What this is, and who plays, with a picture of them.
+    pub(crate) fn introduce_with(self, what: &str, picture: &str) {
         println!("{}", self.in_style("1", "kube-lvs, live"));
         self.say(&format!("Real parts: {what}"));
-        self.say(PICTURE);
+        self.say(picture);
     }
 
     /// A part of the play.

@@ -224,7 +224,7 @@ impl Machine {
         *self.kubelet.lock().unwrap_or_else(|e| e.into_inner()) = None;
     }
 
-    /// Ends kube-proxy, takes down what it made, and starts it in another mode.
+    /// Ends kube-proxy and starts it in another mode, in which it takes down what it made before.
     pub fn start_proxy(&mut self, plane: &ControlPlane, mode: ProxyMode) -> anyhow::Result<()> {
         self.start_proxy_with(plane, mode, &[])
     }
@@ -236,21 +236,13 @@ impl Machine {
         mode: ProxyMode,
         arguments: &[&str],
     ) -> anyhow::Result<()> {
-        self.stop_proxy()?;
+        self.proxy = None;
         let mut command = self.command(&self.programs.join("kube-proxy"));
         command.arg("--kubeconfig").arg(plane.kubeconfig());
         command.args(["--proxy-mode", mode.name(), "--hostname-override", self.node.name()]);
         command.args(["--cluster-cidr", "10.244.0.0/16", "--conntrack-max-per-core", "0"]);
         command.args(arguments);
         self.proxy = Some(self.node.spawn(&mut command));
-        Ok(())
-    }
-
-    /// Ends kube-proxy and takes down what it made.
-    pub fn stop_proxy(&mut self) -> anyhow::Result<()> {
-        if self.proxy.take().is_some() {
-            self.sh(&format!("'{}/kube-proxy' --cleanup", self.programs.display()))?;
-        }
         Ok(())
     }
 
