@@ -10,7 +10,8 @@ if [ -z "$BED_NODE" ]; then
   # The node's cgroup has to be the process's own when the namespace is made: it becomes the root that is seen inside.
   mkdir -p "/sys/fs/cgroup/$name"
   echo $$ >"/sys/fs/cgroup/$name/cgroup.procs"
-  BED_NODE=1 exec unshare --mount --uts --cgroup /bin/busybox sh "$0" "$@"
+  # By its path: busybox prefers its own, which knows no cgroup namespaces.
+  BED_NODE=1 exec /usr/bin/unshare --mount --uts --cgroup /bin/busybox sh "$0" "$@"
 fi
 unset BED_NODE
 hostname "$name"

@@ -35,9 +35,8 @@ fn pods(cluster: &Kubernetes, component: &str) -> anyhow::Result<Vec<Pod>> {
 
 /// How often the containers of a node's pods of ours have been started, by container.
 fn restarts(cluster: &Kubernetes, node: &str) -> anyhow::Result<Vec<(String, i32)>> {
-    let on_node = |pod: &Pod| {
-        pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()) == Some(node)
-    };
+    let on_node =
+        |pod: &Pod| pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()) == Some(node);
     let mut all = Vec::new();
     for pod in cluster.plane.list::<Pod>()?.into_iter().filter(on_node) {
         for container in pod.status.unwrap_or_default().container_statuses.unwrap_or_default() {
@@ -81,7 +80,10 @@ fn serves(cluster: &Kubernetes, shop: &Shop) -> anyhow::Result<()> {
     // No more rights than it says, as the kernel sees it: NET_ADMIN and NET_RAW (capability.h, 12 and 13).
     let agents = cluster.machine(1).sh("for p in /proc/[0-9]*; do grep -q '^Name:.lvs-agent' $p/status 2>/dev/null && grep -E '^(CapEff|CapPrm|CapBnd|NoNewPrivs|Seccomp):' $p/status; done")?;
     ensure!(agents.contains("CapEff:\t0000000000003000"), "{agents}");
-    ensure!(agents.lines().filter(|line| line.starts_with("Cap")).all(|line| line.ends_with("3000")), "{agents}");
+    ensure!(
+        agents.lines().filter(|line| line.starts_with("Cap")).all(|line| line.ends_with("3000")),
+        "{agents}"
+    );
     ensure!(agents.contains("NoNewPrivs:\t1") && agents.contains("Seccomp:\t2"), "{agents}");
     Ok(())
 }
@@ -89,13 +91,32 @@ fn serves(cluster: &Kubernetes, shop: &Shop) -> anyhow::Result<()> {
 fn outlives_its_operator_and_kubelet(cluster: &Kubernetes, shop: &Shop) -> anyhow::Result<()> {
     let loads = [shop.load(DIRECT), shop.load(NAT)];
     cluster.plane.kubectl(&[
-        "--namespace=kube-lvs", "delete", "pod", "--grace-period=0", "--force", "--wait=false",
+        "--namespace=kube-lvs",
+        "delete",
+        "pod",
+        "--grace-period=0",
+        "--force",
+        "--wait=false",
         "--selector=app.kubernetes.io/component=operator",
     ])?;
     // Whoever takes over has to do something that is seen.
-    cluster.plane.kubectl(&["patch", "realserver", "node3", "--type=merge", "-p", r#"{"spec":{"weight":0}}"#])?;
+    cluster.plane.kubectl(&[
+        "patch",
+        "realserver",
+        "node3",
+        "--type=merge",
+        "-p",
+        r#"{"spec":{"weight":0}}"#,
+    ])?;
     shop.wait_for_servers(DIRECT, &["node2"]);
-    cluster.plane.kubectl(&["patch", "realserver", "node3", "--type=merge", "-p", r#"{"spec":{"weight":1}}"#])?;
+    cluster.plane.kubectl(&[
+        "patch",
+        "realserver",
+        "node3",
+        "--type=merge",
+        "-p",
+        r#"{"spec":{"weight":1}}"#,
+    ])?;
     shop.wait_for_servers(DIRECT, &["node2", "node3"]);
 
     let machine = cluster.machine(2);

@@ -30,8 +30,7 @@ pub(crate) fn play(stage: Stage) -> anyhow::Result<()> {
 
     stage.part("1. helm install");
     kubectl(stage, &cluster, "label node node1 node2 kube-lvs.io/director=true")?;
-    let install =
-        "install kube-lvs charts/kube-lvs --namespace kube-lvs --create-namespace --wait";
+    let install = "install kube-lvs charts/kube-lvs --namespace kube-lvs --create-namespace --wait";
     stage.command("", &format!("helm {install}"));
     stage.output(&cluster.helm(&format!("{install} --timeout 10m"))?);
     kubectl(stage, &cluster, "get pods --namespace kube-lvs -o wide")?;
@@ -72,7 +71,8 @@ pub(crate) fn play(stage: Stage) -> anyhow::Result<()> {
 /// Shows a kubectl command with all that it says.
 fn kubectl(stage: Stage, cluster: &Kubernetes, words: &str) -> anyhow::Result<()> {
     stage.command("", &format!("kubectl {words}"));
-    let kubectl = Path::new(&std::env::var_os("BED_CONTROL_PLANE").unwrap_or_default()).join("kubectl");
+    let kubectl =
+        Path::new(&std::env::var_os("BED_CONTROL_PLANE").unwrap_or_default()).join("kubectl");
     // Through a shell, so that the audience could type it.
     let output = Command::new("/bin/sh")
         .args(["-c", &format!("exec \"$KUBECTL\" {words} 2>&1")])

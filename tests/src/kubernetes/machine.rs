@@ -166,7 +166,7 @@ impl Machine {
         let mut command = Command::new("/bin/busybox");
         let join = format!(
             "echo $$ >/sys/fs/cgroup/{}/system/cgroup.procs && \
-             exec nsenter --target {} --mount --uts --cgroup -- \"$@\"",
+             exec /usr/bin/nsenter --target {} --mount --uts --cgroup -- \"$@\"",
             self.node.name(),
             self.containerd_pid()
         );
