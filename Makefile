@@ -9,7 +9,7 @@ help: ## this list
 # The demos need nothing that Debian's packaged kernel lacks: a first run spares the build of ours.
 DEMO_KERNEL = export BED_KERNEL=$${BED_KERNEL:-$$(tests/bed/kernel.sh --cached >/dev/null 2>&1 || echo debian)}
 
-.PHONY: demo demo-standalone demo-failover demo-cluster playground test lint bench bench-failover crds images bed
+.PHONY: values demo demo-standalone demo-failover demo-cluster playground test lint bench bench-failover crds images bed
 demo: ## both worked examples through a real API server and a real kernel, and a failover
 	@$(DEMO_KERNEL); tests/prepare.sh demo && "$${CARGO_TARGET_DIR:-target}"/debug/lvs-demo
 
@@ -50,3 +50,6 @@ images: ## the container images as OCI archives, without a daemon; with their si
 
 bed: ## only build what the test bed needs
 	@tests/prepare.sh bed
+
+values: ## docs/values.md from the chart's schema
+	@UPDATE=1 cargo test -q -p lvs-tests --test chart every_value_is_described

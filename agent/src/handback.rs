@@ -1,5 +1,5 @@
 //! Gives the node back while the agent's pod stays: before the chart is uninstalled, or when a node is taken out for good.
-//! Whoever may change the node's LVSNode asks for it, by the annotation [`ANNOTATION`].
+//! Whoever may change the node's LVSNode asks for it, by the annotation [`CLEAN_UP`].
 
 use crate::cleanup::{self, CleanupError};
 use crate::report;
@@ -12,7 +12,7 @@ use k8s_openapi::jiff::Timestamp;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{Config, Event, watcher};
 use kube::{Api, Client, ResourceExt};
-use lvs_crds::{FailedRole, Failure, LVSNode, LVSNodeStatus};
+use lvs_crds::{CLEAN_UP, FailedRole, Failure, LVSNode, LVSNodeStatus};
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
@@ -20,8 +20,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 use tokio::net::TcpListener;
 
-/// On an LVSNode: its node is to be given back. Without it, the agent begins again.
-pub const ANNOTATION: &str = "kube-lvs.io/clean-up";
 /// The reason by which an LVSNode tells that nothing of ours is left on its node.
 pub const CLEANED_UP: &str = "CleanedUp";
 /// As [`CLEANED_UP`], but for what the message names.
@@ -104,7 +102,7 @@ impl HandBack {
         })?;
         let failure = if cleaned.failed == 0 {
             let message = format!(
-                "the node was given back, as the annotation {ANNOTATION} of its LVSNode asks; remove the annotation to use it again"
+                "the node was given back, as the annotation {CLEAN_UP} of its LVSNode asks; remove the annotation to use it again"
             );
             failure(CLEANED_UP, message)
         } else {
@@ -171,7 +169,7 @@ impl HandBack {
             match event {
                 Ok(Event::Apply(node) | Event::InitApply(node)) => {
                     known = true;
-                    if node.annotations().contains_key(ANNOTATION) == wanted {
+                    if node.annotations().contains_key(CLEAN_UP) == wanted {
                         return;
                     }
                 }

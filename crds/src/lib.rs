@@ -7,6 +7,7 @@
 pub mod cases;
 mod condition;
 mod director_group;
+pub mod installed;
 mod lvs_node;
 pub mod manifest;
 mod real_server;
@@ -31,3 +32,5 @@ pub use virtual_service::*;
 pub const GROUP: &str = "kube-lvs.io";
 /// API version of every kind here.
 pub const VERSION: &str = "v1alpha1";
+/// Annotation of an LVSNode: its agent gives the node back, as it was, and does nothing until the annotation is gone.
+pub const CLEAN_UP: &str = "kube-lvs.io/clean-up";

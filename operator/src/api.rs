@@ -2,14 +2,16 @@
 //! of the object it was computed from: one that comes late, from a replica that has lost the lease without knowing,
 //! is answered 409 and changes nothing.
 
+use crate::default_group;
 use crate::lease::gate::Gate;
 use crate::metrics::Metrics;
 use k8s_openapi::api::core::v1::Node;
 use k8s_openapi::api::events::v1::Event;
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions, ValidationDirective};
 use kube::{Api, Client, ResourceExt};
 use lvs_crds::{DirectorGroup, LVSNode, RealServer, VirtualService, VirtualServiceSlice};
 use lvs_resolve::Key;
+use serde_json::Value;
 use std::future::Future;
 use std::time::Duration;
 use thiserror::Error;
@@ -37,6 +39,8 @@ pub enum Write {
     DirectorGroupStatus(Box<DirectorGroup>),
     /// The LVSNode of a node that is gone, if it is gone.
     DeleteLvsNode(Doomed),
+    /// The DirectorGroup of the chart's values, whole. Fields that somebody else has changed make it fail as stale.
+    DefaultGroup(Box<Value>),
     /// An event.
     Event(Box<Event>),
 }
@@ -196,6 +200,16 @@ impl Writer {
                 Ok(Written::DirectorGroup(Box::new(object)))
             }
             Write::DeleteLvsNode(doomed) => self.delete_lvs_node(doomed).await,
+            Write::DefaultGroup(group) => {
+                let api = Api::<DirectorGroup>::all(self.client.clone());
+                let mut params = PatchParams::apply(default_group::MANAGER);
+                params.field_validation = Some(ValidationDirective::Strict);
+                let patch = Patch::Apply(&group);
+                let call = async { api.patch(default_group::NAME, &params, &patch).await };
+                let key = Key::new(String::new(), default_group::NAME.to_owned());
+                self.send("DirectorGroup", "apply", key, call).await?;
+                Ok(Written::Other)
+            }
             Write::Event(event) => {
                 let namespace = event.namespace().unwrap_or_default();
                 let api = Api::<Event>::namespaced(self.client.clone(), &namespace);

@@ -1,7 +1,7 @@
 //! The command line.
 
 use crate::logging::LogFormat;
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,12 +12,22 @@ use std::time::Duration;
 #[derive(Clone, Debug, Parser)]
 #[command(version, name = "lvs-operator")]
 pub struct Args {
+    /// What to do instead.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
     /// Kubeconfig file; without it, $KUBECONFIG, ~/.kube/config or the service account of the pod.
-    #[arg(long, env = "LVS_KUBECONFIG", value_name = "FILE")]
+    #[arg(long, env = "LVS_KUBECONFIG", value_name = "FILE", global = true)]
     pub kubeconfig: Option<PathBuf>,
 
     /// Namespace of the Lease.
-    #[arg(long, env = "POD_NAMESPACE", default_value = "kube-lvs", value_name = "NAME")]
+    #[arg(
+        long,
+        env = "POD_NAMESPACE",
+        default_value = "kube-lvs",
+        value_name = "NAME",
+        global = true
+    )]
     pub namespace: String,
 
     /// Name of this replica in the Lease; without it, the host's name and a random number.
@@ -40,6 +50,15 @@ pub struct Args {
     #[arg(long, env = "LVS_RETRY_PERIOD", default_value = "2s", value_parser = duration)]
     pub retry_period: Duration,
 
+    /// A file with the spec of the DirectorGroup "default", as JSON: the active replica makes it, and keeps it so, but for
+    /// fields that somebody else has changed.
+    #[arg(long, env = "LVS_DEFAULT_GROUP", value_name = "FILE")]
+    pub default_group: Option<PathBuf>,
+
+    /// A file that is told why the operator could not go on: a pod's /dev/termination-log.
+    #[arg(long, env = "LVS_TERMINATION_LOG", value_name = "FILE", global = true)]
+    pub termination_log: Option<PathBuf>,
+
     /// Form of the log: text, json, or auto: text on a terminal, else json.
     #[arg(long, env = "LVS_LOG_FORMAT", default_value = "auto", value_enum)]
     pub log_format: LogFormat,
@@ -47,6 +66,23 @@ pub struct Args {
     /// What is logged, e.g. debug, or warn,lvs_operator=debug.
     #[arg(long, env = "RUST_LOG", default_value = "info", value_name = "FILTER")]
     pub log_level: String,
+}
+
+/// What the program does besides being an operator.
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub enum Command {
+    /// See whether agents report and the operator answers, then end.
+    Check {
+        /// How long that may take.
+        #[arg(long, default_value = "60s", value_parser = duration, value_name = "TIME")]
+        wait: Duration,
+    },
+    /// Stop the operator, have agents give their nodes back, and delete what both have written, then end.
+    Uninstall {
+        /// How long agents may take.
+        #[arg(long, default_value = "60s", value_parser = duration, value_name = "TIME")]
+        wait: Duration,
+    },
 }
 
 impl Args {

@@ -7,12 +7,16 @@ pub mod admin;
 pub mod api;
 pub mod args;
 mod backoff;
+mod check;
+pub mod default_group;
 pub mod engine;
+pub mod installed;
 pub mod lease;
 pub mod logging;
 pub mod metrics;
 mod run;
 pub mod state;
+mod uninstall;
 pub mod watch;
 
 pub use run::run;

@@ -17,5 +17,12 @@ fn main() -> anyhow::Result<()> {
     logging::start(args.log_format, &args.log_level)
         .map_err(|error| anyhow!("--log-level {:?}: {error}", args.log_level))?;
     let runtime = tokio::runtime::Runtime::new().context("start the runtime")?;
-    runtime.block_on(lvs_operator::run(args))
+    let termination_log = args.termination_log.clone();
+    let ended = runtime.block_on(lvs_operator::run(args));
+    if let (Err(error), Some(file)) = (&ended, termination_log)
+        && let Err(error) = std::fs::write(&file, format!("{error:#}\n"))
+    {
+        tracing::warn!(object = %file.display(), %error, "--termination-log not written");
+    }
+    ended
 }

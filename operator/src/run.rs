@@ -2,13 +2,17 @@
 
 use crate::admin;
 use crate::api::{Count, Writer};
-use crate::args::Args;
+use crate::args::{Args, Command};
+use crate::check::check;
+use crate::default_group;
 use crate::engine::Engine;
+use crate::installed;
 use crate::lease::driver::compete;
 use crate::lease::gate::Gate;
 use crate::lease::machine::Settings;
 use crate::metrics::Metrics;
 use crate::state::Change;
+use crate::uninstall::uninstall;
 use crate::watch::watch as follow;
 use anyhow::Context;
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -23,11 +27,21 @@ use tracing::info;
 /// Changes between the watches and the loop.
 const CHANGES: usize = 4096;
 
-/// Runs the operator until SIGTERM or SIGINT.
+/// Does what the command line says: runs the operator until SIGTERM or SIGINT, or a subcommand.
 ///
 /// # Errors
 /// What keeps it from starting.
 pub async fn run(args: Args) -> anyhow::Result<()> {
+    let Some(command) = args.command else { return serve(args).await };
+    let client = Client::try_from(config(&args).await?).context("set up the API client")?;
+    match command {
+        Command::Check { wait } => check(&client, wait).await,
+        Command::Uninstall { wait } => uninstall(&client, &args.namespace, wait).await,
+    }
+}
+
+async fn serve(args: Args) -> anyhow::Result<()> {
+    let default_group = args.default_group.as_deref().map(default_group::read).transpose()?;
     let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
     let mut config = config(&args).await?;
@@ -51,10 +65,15 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let (stop, stopped) = watch::channel(false);
     let (stop_lease, lease_stopped) = watch::channel(false);
 
-    let mut watches = JoinSet::new();
-    let changes = watch_all(&mut watches, &client, &metrics);
     let server =
         tokio::spawn(admin::serve(listener, metrics.clone(), is_ready, lease_stopped.clone()));
+    tokio::select! {
+        good = installed::check(&client) => good?,
+        _ = terminate.recv() => return Ok(()),
+        _ = interrupt.recv() => return Ok(()),
+    }
+    let mut watches = JoinSet::new();
+    let changes = watch_all(&mut watches, &client, &metrics);
     let settings = Settings {
         identity,
         lease_duration: args.lease_duration,
@@ -72,6 +91,9 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         lease_stopped,
     ));
     let writer = Writer::new(client, gate.clone(), metrics.clone());
+    if let Some(group) = default_group {
+        watches.spawn(default_group::keep(writer.clone(), group, leads.clone()));
+    }
     let engine = Engine { writer, gate, metrics, changes, leading: leads, ready, stop: stopped };
     let engine = tokio::spawn(engine.run());
 

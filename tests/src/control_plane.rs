@@ -73,6 +73,15 @@ impl ControlPlane {
             .unwrap_or_else(|error| panic!("control plane: {error:#}"))
     }
 
+    /// As [`ControlPlane::start`], with every API group that a cluster has: for what a user installs. Takes longer.
+    #[track_caller]
+    pub fn start_complete() -> ControlPlane {
+        let seed = std::env::var_os(seed::VARIABLE).map(PathBuf::from);
+        let seed = seed.expect("a guest for it: in_guest(Guest::control_plane(), ..)");
+        ControlPlane::start_from(Link::new("mgmt"), &seed, Groups::All, "")
+            .unwrap_or_else(|error| panic!("control plane: {error:#}"))
+    }
+
     /// Starts one with all API groups on nothing, for a cluster of these nodes.
     pub(crate) fn start_whole(net: Link, nodes: &[String]) -> anyhow::Result<ControlPlane> {
         let nothing = Path::new("/tmp/nothing");

@@ -22,9 +22,21 @@ impl ControlPlane {
     /// # Errors
     /// With the server's message, at the first document that it refuses.
     pub fn apply(&self, manifest: &str) -> anyhow::Result<()> {
+        self.send(manifest, false)
+    }
+
+    /// As [`ControlPlane::apply`], but the server only says what it would do.
+    ///
+    /// # Errors
+    /// With the server's message, at the first document that it refuses.
+    pub fn dry_run(&self, manifest: &str) -> anyhow::Result<()> {
+        self.send(manifest, true)
+    }
+
+    fn send(&self, manifest: &str, dry_run: bool) -> anyhow::Result<()> {
         for object in documents(manifest)? {
             let name = object.metadata.name.clone().context("metadata.name is missing")?;
-            let mut params = PatchParams::apply("test").force();
+            let mut params = PatchParams { dry_run, ..PatchParams::apply("test").force() };
             params.field_validation = Some(ValidationDirective::Strict);
             self.block_on(async {
                 let api = self.api_of(&object).await?;
