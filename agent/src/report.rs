@@ -32,14 +32,14 @@ pub struct Reporter {
     api: Api<LVSNode>,
     node: String,
     metrics: Arc<Metrics>,
-    /// What the API server has dropped of the last report.
-    dropped: Vec<String>,
+    /// What was left out of the last report, since the CRD does not have it.
+    left_out: Vec<String>,
 }
 
 impl Reporter {
     /// For the LVSNode named `node`.
     pub fn new(client: Client, node: &str, metrics: Arc<Metrics>) -> Self {
-        Self { api: Api::all(client), node: node.to_owned(), metrics, dropped: Vec::new() }
+        Self { api: Api::all(client), node: node.to_owned(), metrics, left_out: Vec::new() }
     }
 
     /// Reports until the engine is gone.
@@ -53,14 +53,13 @@ impl Reporter {
             let status = published.borrow_and_update().status.clone();
             let result = timeout(PATIENCE, self.write(status)).await;
             let result = match result {
-                Ok(Ok(dropped)) if dropped != self.dropped => {
-                    self.dropped = dropped;
-                    if !self.dropped.is_empty() {
-                        tracing::warn!(object = self.node, "{}", outdated(&self.dropped));
+                Ok(Ok(left_out)) => {
+                    if left_out != self.left_out && !left_out.is_empty() {
+                        tracing::warn!(object = self.node, "{}", outdated(&left_out));
                     }
-                    continue;
+                    self.left_out = left_out;
+                    None
                 }
-                Ok(Ok(_)) => None,
                 Ok(Err(error)) => Some(causes(&error)),
                 Err(_) => Some(format!("no answer within {} s", PATIENCE.as_secs())),
             };
@@ -79,73 +78,75 @@ impl Reporter {
         }
     }
 
-    /// Returns what the API server has dropped.
+    /// Returns the fields that the API server's CRD does not have, and that were left out.
     async fn write(&self, mut status: LVSNodeStatus) -> Result<Vec<String>, Error> {
         status.report_time = Some(Time(Timestamp::now()));
-        if !self.dropped.is_empty() {
-            status.warnings.insert(
-                0,
-                Failure {
-                    namespace: None,
-                    virtual_service: None,
-                    role: FailedRole::Node,
-                    reason: "OutdatedCRD".to_owned(),
-                    message: outdated(&self.dropped),
-                },
-            );
-            status.warnings.truncate(MAX_REPORTED);
-        }
-        match write_status(&self.api, &self.node, &status).await {
-            Err(Error::Api(response)) if response.code == 404 => {
+        let mut left_out = Vec::new();
+        loop {
+            let mut written = write_status(&self.api, &self.node, &status, &left_out).await;
+            if matches!(&written, Err(Error::Api(response)) if response.code == 404) {
                 let node = LVSNode::new(&self.node, LVSNodeSpec {});
                 self.api.patch(&self.node, &params(), &Patch::Apply(&node)).await?;
-                write_status(&self.api, &self.node, &status).await
+                written = write_status(&self.api, &self.node, &status, &left_out).await;
             }
-            result => result,
+            let known = left_out.len();
+            if let Err(Error::Api(response)) = &written {
+                let new = undeclared(&response.message);
+                left_out.extend(
+                    new.into_iter().filter(|it| !left_out.contains(it)).collect::<Vec<_>>(),
+                );
+            }
+            if left_out.len() == known {
+                return written.map(|()| left_out);
+            }
         }
     }
 }
 
-/// Writes the status of an LVSNode that is there. Returns what the API server has dropped of it.
+/// Writes the status of an LVSNode that is there, but for fields that its CRD does not have.
 pub(crate) async fn write_status(
     api: &Api<LVSNode>,
     node: &str,
     status: &LVSNodeStatus,
-) -> Result<Vec<String>, Error> {
-    let patch = json!({
+    left_out: &[String],
+) -> Result<(), Error> {
+    let mut status = status.clone();
+    if !left_out.is_empty() {
+        let reason = "OutdatedCRD".to_owned();
+        let (role, message) = (FailedRole::Node, outdated(left_out));
+        let warning = Failure { namespace: None, virtual_service: None, role, reason, message };
+        status.warnings.insert(0, warning);
+        status.warnings.truncate(MAX_REPORTED);
+    }
+    let mut patch = json!({
         "apiVersion": format!("{}/{}", lvs_crds::GROUP, lvs_crds::VERSION),
         "kind": "LVSNode",
         "metadata": { "name": node },
         "status": status,
     });
-    let answer = api.patch_status(node, &params(), &Patch::Apply(&patch)).await?;
-    let kept = serde_json::to_value(answer.status).unwrap_or_default();
-    let mut dropped = Vec::new();
-    compare(&patch["status"], &kept, "status", &mut dropped);
-    Ok(dropped)
+    if let Some(fields) = patch.get_mut("status").and_then(Value::as_object_mut) {
+        fields.retain(|field, _| !left_out.contains(field));
+    }
+    api.patch_status(node, &params(), &Patch::Apply(&patch)).await.map(drop)
 }
 
-/// Fields that were sent and are not there: an API server drops what its CRD does not have.
-fn compare(sent: &Value, kept: &Value, path: &str, dropped: &mut Vec<String>) {
-    for (field, value) in sent.as_object().into_iter().flatten().filter(|(_, v)| !v.is_null()) {
-        let path = format!("{path}.{field}");
-        match kept.get(field) {
-            None if !dropped.contains(&path) => dropped.push(path),
-            None => {}
-            Some(kept) => compare(value, kept, &path, dropped),
-        }
-    }
-    let items = sent.as_array().zip(kept.as_array());
-    for (sent, kept) in items.into_iter().flat_map(|(sent, kept)| sent.iter().zip(kept)) {
-        compare(sent, kept, path, dropped);
+/// The fields of the status that an API server refuses since its CRD does not have them, or something in them: server-side
+/// apply answers 500 with `.status.FIELD...: field not declared in schema` for each (structured-merge-diff, typed/validate.go).
+fn undeclared(message: &str) -> Vec<String> {
+    let words = message.split_whitespace().filter_map(|word| word.strip_prefix(".status."));
+    let fields = words.filter_map(|word| word.split(['.', '[', ':']).next());
+    if message.contains("field not declared in schema") {
+        fields.map(str::to_owned).collect()
+    } else {
+        Vec::new()
     }
 }
 
-fn outdated(dropped: &[String]) -> String {
+fn outdated(fields: &[String]) -> String {
     format!(
-        "the CRD lvsnodes.{} is older than this agent, and the API server drops {}: install the CRDs of version {}",
+        "the CRD lvsnodes.{} is older than this agent, and has not all of status.{}: install the CRDs of version {}",
         lvs_crds::GROUP,
-        dropped.join(", "),
+        fields.join(", status."),
         env!("CARGO_PKG_VERSION")
     )
 }
@@ -159,14 +160,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_server_drops_is_named_once_and_nothing_else() {
-        let sent = json!({"a": 1, "gone": [1], "list": [{"x": 1, "y": 2}, {"x": 1, "y": 2}], "none": null});
-        let kept = json!({"a": 1, "list": [{"x": 1}, {"x": 1}], "more": 1});
-        let mut dropped = Vec::new();
-        compare(&sent, &kept, "status", &mut dropped);
-        assert_eq!(dropped, ["status.gone", "status.list.y"]);
-        dropped.clear();
-        compare(&sent, &sent, "status", &mut dropped);
-        assert!(dropped.is_empty(), "{dropped:?}");
+    fn fields_that_a_crd_lacks_are_taken_out_of_the_refusal() {
+        let one = "failed to create typed patch object (/n; kube-lvs.io/v1alpha1, Kind=LVSNode): .status.table: field not \
+                   declared in schema";
+        assert_eq!(undeclared(one), ["table"]);
+        let two = "failed: errors:\n  .status.strangers: field not declared in schema\n  .status.failures[0].role: field not \
+                   declared in schema";
+        assert_eq!(undeclared(two), ["strangers", "failures"]);
+        assert!(undeclared("Apply failed with 1 conflict: .status.table").is_empty());
     }
 }

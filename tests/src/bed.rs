@@ -200,7 +200,7 @@ fn suite() -> String {
 }
 
 /// Cargo's target folder: this binary is `target/PROFILE/deps/NAME-HASH` or `target/PROFILE/NAME`.
-pub(crate) fn target() -> PathBuf {
+pub fn target() -> PathBuf {
     let binary = std::env::current_exe().expect("the binary has a path");
     let folders: Vec<_> = binary.ancestors().skip(1).collect();
     let up = if folders[0].ends_with("deps") { 2 } else { 1 };

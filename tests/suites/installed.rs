@@ -158,7 +158,7 @@ fn a_node_is_given_back_and_taken_again(
     assert!(!director.services().is_empty());
     cluster.kubectl(&format!("annotate lvsnode director {CLEAN_UP}=please"))?;
     wait_for("the node is given back", PATIENCE, || given_back(cluster));
-    director.assert_same_as(before);
+    NodeState::of(director).assert_same_as(before);
     assert!(cluster.agent(director).log().contains("annotation") || director.services().is_empty());
     wait_for("the status says whose doing it is", PATIENCE, || {
         let said = cluster.condition("virtualservice/web", "Programmed");
@@ -169,7 +169,7 @@ fn a_node_is_given_back_and_taken_again(
     cluster.kill_agent(director);
     cluster.start_agent(director);
     cluster.wait_until_ready(director);
-    director.assert_same_as(before);
+    NodeState::of(director).assert_same_as(before);
     cluster.kubectl(&format!("annotate lvsnode director {CLEAN_UP}-"))?;
     cluster.wait_for("virtualservice/web", "Programmed");
     assert!(director.service(VIP).is_some());
@@ -187,7 +187,7 @@ fn nothing_is_left_but_what_users_wrote(
         .map_err(anyhow::Error::msg)?;
     assert!(said.contains("deleted 1 slices and 1 LVSNodes"), "{said}");
     assert!(said.contains("deleted DirectorGroup default"), "{said}");
-    director.assert_same_as(before);
+    NodeState::of(director).assert_same_as(before);
     assert!(cluster.plane.list::<VirtualServiceSlice>()?.is_empty());
     assert!(cluster.plane.list::<Lease>()?.is_empty());
     assert_eq!(cluster.plane.list::<VirtualService>()?.len(), 1, "it is the user's");
@@ -208,7 +208,7 @@ fn an_agent_that_cannot_work_says_why_where_the_kubelet_looks() {
         let told = Path::new("/tmp/termination-log");
         let agent = program("lvs-agent");
         fs::create_dir_all("/tmp/manifests")?;
-        let mut try_to = |before: &[&str], arguments: &[&str]| -> anyhow::Result<(i32, String)> {
+        let try_to = |before: &[&str], arguments: &[&str]| -> anyhow::Result<(i32, String)> {
             let mut words: Vec<&str> = before.to_vec();
             words.push(agent.to_str().context("UTF-8")?);
             let mut command = Command::new(words[0]);

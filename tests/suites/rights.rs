@@ -173,8 +173,10 @@ impl<'a> Account<'a> {
             Some(namespace) => Api::namespaced_with(client, namespace, resource),
             None => Api::all_with(client, resource),
         };
+        // Valid, where admission is what refuses it: that comes after validation.
         let object: DynamicObject = serde_json::from_value(json!({
             "apiVersion": resource.api_version, "kind": resource.kind, "metadata": { "name": name },
+            "spec": {},
         }))
         .expect("an object");
         let merge: Value = json!({ "metadata": { "labels": { "a": "b" } } });
