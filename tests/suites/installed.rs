@@ -23,7 +23,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 #[test]
 fn an_installation_is_checked_given_back_and_taken_away() {
-    in_guest(Guest::control_plane().virtual_time(), || -> anyhow::Result<()> {
+    let guest = Guest::control_plane().virtual_time().limit(Duration::from_secs(300));
+    in_guest(guest, || -> anyhow::Result<()> {
         let lan = Link::new("lan");
         let director = Node::new("director").on(&lan, "eth0", "10.0.0.1/24");
         let mut cluster = Cluster::start();
@@ -232,7 +233,8 @@ fn an_agent_that_cannot_work_says_why_where_the_kubelet_looks() {
 
 #[test]
 fn the_host_s_sysctls_are_changed_where_they_are_mounted() {
-    in_guest(Guest::control_plane().virtual_time(), || -> anyhow::Result<()> {
+    let guest = Guest::control_plane().virtual_time().limit(Duration::from_secs(300));
+    in_guest(guest, || -> anyhow::Result<()> {
         let lan = Link::new("lan");
         let director = Node::new("director").on(&lan, "eth0", "10.0.0.1/24");
         let mut cluster = Cluster::start_with(&["--sysctl-root", "/tmp/host/proc/sys"]);

@@ -27,7 +27,8 @@ const OPERATOR: &str = "kube-lvs-operator";
 
 #[test]
 fn tokens_can_do_what_they_are_for_and_nothing_else() {
-    in_guest(Guest::control_plane().virtual_time(), || -> anyhow::Result<()> {
+    let guest = Guest::control_plane().virtual_time().limit(Duration::from_secs(300));
+    in_guest(guest, || -> anyhow::Result<()> {
         let lan = Link::new("lan");
         let (first, second) = (node(&lan, "first", 1), node(&lan, "second", 2));
         let plane = ControlPlane::start();
