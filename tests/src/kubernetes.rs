@@ -38,7 +38,7 @@ pub(crate) const IMAGES: &str = "BED_IMAGES";
 /// What the nodes are given to start with.
 const FOLDER: &str = "/tmp/nodes";
 /// How long anything here may take on a machine that is busy with something else.
-pub const PATIENCE: Duration = Duration::from_secs(240);
+pub const PATIENCE: Duration = Duration::from_secs(400);
 
 /// A running cluster.
 pub struct Kubernetes {

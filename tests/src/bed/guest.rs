@@ -64,7 +64,7 @@ impl Guest {
         Guest {
             cluster: true,
             memory: "6G".into(),
-            limit: Duration::from_secs(900),
+            limit: Duration::from_secs(1800),
             ..Guest::control_plane()
         }
     }
