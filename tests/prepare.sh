@@ -26,10 +26,10 @@ case ${BED:-uml}:${BED_KERNEL:-}:$what in
   *) background kernel tests/bed/kernel.sh ;;
 esac
 [[ $what = demo-standalone || $what = demo-failover ]] || background control-plane tests/bed/control-plane.sh
-[[ $what != test && $what != demo-cluster ]] || background cluster tests/bed/cluster.sh
+[ $what != demo-cluster ] || background cluster tests/bed/cluster.sh
 case $what in
   bed) ;;
-  test) cargo build --workspace --bins && cargo test --workspace --no-run && images/build.sh ;;
+  test) cargo build --workspace --bins && cargo test --workspace --no-run ;;
   bench) cargo build --release -p lvs-agent -p lvs-operator -p lvs-tests --bin lvs-agent --bin lvs-operator --bin lvs-bench --bin lvs-bench-failover ;;
   demo-cluster) cargo build -p lvs-tests --bin lvs-demo && images/build.sh ;;
   *) cargo build --workspace --bins ;;

@@ -48,6 +48,7 @@ fn restarts(cluster: &Kubernetes, node: &str) -> anyhow::Result<Vec<(String, i32
 }
 
 #[test]
+#[ignore = "not yet seen to pass: cargo test -p lvs-tests --test cluster -- --ignored"]
 fn what_helm_installs_serves_survives_and_leaves_nothing() {
     in_guest(Guest::cluster(), || -> anyhow::Result<()> {
         let mut cluster = Kubernetes::start(3);
