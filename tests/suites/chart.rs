@@ -214,8 +214,11 @@ fn render() -> anyhow::Result<()> {
                 .with_context(|| format!("values {name}"))?;
         ensure!(said.contains("0 chart(s) failed"), "{name}: {said}");
         let rendered = chart::template(&helm, &["-f", file])?;
-        // Hooks are not part of a manifest, but of what is applied.
-        fs::write(files().join(format!("{name}.yaml")), rendered)?;
+        // The CRDs are the same in all, and most of the text: no need to parse them ten times in a guest.
+        let again =
+            |part: &&str| *name == "defaults" || !part.contains("\nkind: CustomResourceDefinition");
+        let parts: Vec<&str> = rendered.split("\n---\n").filter(again).collect();
+        fs::write(files().join(format!("{name}.yaml")), parts.join("\n---\n"))?;
     }
     Ok(())
 }
