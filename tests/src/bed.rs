@@ -109,7 +109,7 @@ fn run_inside<R: Outcome>(test: impl FnOnce() -> R) -> ! {
         .map_err(|panic| message(&*panic))
         .and_then(Outcome::into_result);
     let status = match verdict {
-        Ok(()) => std::fs::write(Path::new(RESULTS).join("passed"), "").map_or(102, |()| 0),
+        Ok(()) => std::fs::write(Path::new(RESULTS).join("passed"), spent()).map_or(102, |()| 0),
         Err(error) => {
             // Not {:?}: its backtrace, if any, is of this function.
             let causes: Vec<_> = error.chain().map(ToString::to_string).collect();
@@ -118,6 +118,17 @@ fn run_inside<R: Outcome>(test: impl FnOnce() -> R) -> ! {
         }
     };
     std::process::exit(status)
+}
+
+/// What this kernel has spent since its start, for those who look for why a test takes long: its own time, which may be
+/// virtual, and how many processes and threads were started.
+fn spent() -> String {
+    let read = |file: &str| std::fs::read_to_string(file).unwrap_or_default();
+    let uptime = read("/proc/uptime");
+    let stat = read("/proc/stat");
+    let started = stat.lines().find_map(|line| line.strip_prefix("processes "));
+    let uptime = uptime.split('.').next().unwrap_or_default();
+    format!("{uptime} s of its own time, {} processes and threads", started.unwrap_or_default())
 }
 
 fn message(panic: &(dyn Any + Send)) -> anyhow::Error {
@@ -153,9 +164,10 @@ fn run_outside(guest: &Guest, call: usize) -> Result<(), Failure> {
         logs: String::new(),
         output: String::new(),
     })?;
-    note_duration(&format!("{suite}::{test}"), run.took);
+    let spent = run.passed.as_deref().unwrap_or("did not pass");
+    note_duration(&format!("{suite}::{test} ({spent})"), run.took);
     let reason = match run.end {
-        End::Exited(0) if run.passed => return Ok(()),
+        End::Exited(0) if run.passed.is_some() => return Ok(()),
         End::Exited(0) => "the test did not run in the guest".to_owned(),
         End::Exited(status) => format!("failed in the guest (status {status})"),
         End::Died(how) => format!("the guest died: {how}"),
