@@ -140,8 +140,7 @@ fn run_outside(guest: &Guest, call: usize) -> Result<(), Failure> {
     let thread = std::thread::current();
     let test = thread.name().filter(|name| *name != "main");
     let test = test.expect("in_guest runs in a #[test], on the test's own thread");
-    let suite = suite();
-    let kept = target().join("bed").join(&suite).join(test.replace("::", "."));
+    let kept = target().join("bed").join(test.replace("::", "/"));
     let binary = std::env::current_exe().expect("the test binary has a path");
     let launch = Launch {
         guest,
@@ -165,7 +164,7 @@ fn run_outside(guest: &Guest, call: usize) -> Result<(), Failure> {
         output: String::new(),
     })?;
     let spent = run.passed.as_deref().unwrap_or("did not pass");
-    note_duration(&format!("{suite}::{test} ({spent})"), run.took);
+    note_duration(&format!("{test} ({spent})"), run.took);
     let reason = match run.end {
         End::Exited(0) if run.passed.is_some() => return Ok(()),
         End::Exited(0) => "the test did not run in the guest".to_owned(),
@@ -201,13 +200,6 @@ fn tail(path: &Path, lines: usize) -> String {
     }
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     format!("--- {name}, its last {} lines\n{}\n", last.len(), last.join("\n"))
-}
-
-/// The suite's name: the test binary's file name without cargo's hash.
-fn suite() -> String {
-    let binary = std::env::current_exe().expect("the test binary has a path");
-    let name = binary.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    name.rsplit_once('-').map_or(name.clone(), |(suite, _)| suite.to_owned())
 }
 
 /// Cargo's target folder: this binary is `target/PROFILE/deps/NAME-HASH` or `target/PROFILE/NAME`.
