@@ -72,7 +72,9 @@ impl Good {
 
     #[track_caller]
     fn serves_as_before(&self, table: &[Service]) {
-        assert_eq!(self.table(), table);
+        // What was deleted a moment ago is on its way out.
+        let settled = |seen: &Vec<Service>| seen == table;
+        eventually("the table is as it was", Duration::from_secs(20), || self.table(), settled);
         assert_eq!(self.client.get(GOOD).expect("the good service").server, "director");
         assert_eq!(self.cluster.condition("virtualservice/good", "Available").status, "True");
     }
