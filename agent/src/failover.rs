@@ -47,6 +47,8 @@ pub struct Want {
 /// One virtual router.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WantedRouter {
+    /// What all members call it, whatever its id is.
+    pub name: String,
     /// The members' names in the order in which they carry it.
     pub order: Vec<String>,
     /// What whoever carries it holds. The journal names it already.

@@ -260,12 +260,12 @@ impl Thread {
         self.buffer = buffer;
     }
 
-    /// The group whose virtual router it is about and whose member it is from, or else the nearest to that.
+    /// The group whose virtual router it is, or was, about and whose member it is from, or else the nearest to that.
     fn addressee(&self, source: IpAddr, bytes: &[u8]) -> Option<String> {
         let id = bytes.get(1).copied().unwrap_or_default();
         let rank = |running: &Running| {
             let peer = running.path.peers.contains(&source) || running.path.own == source;
-            u8::from(running.knows(id)) + u8::from(peer)
+            2 * u8::from(running.knows(id)) + u8::from(running.knew(id)) + 2 * u8::from(peer)
         };
         let all = self.groups.iter().filter_map(|(name, it)| Some((name, it.running.as_ref()?)));
         all.max_by_key(|(_, running)| rank(running)).map(|(name, _)| name.clone())

@@ -74,7 +74,10 @@ fn router(text: &str) -> anyhow::Result<(u8, WantedRouter)> {
         bail!("{text}: ID:NAME,NAME:ADDRESS@INTERFACE,..");
     };
     let order = order.split(',').map(str::to_owned).collect();
-    Ok((id.parse()?, WantedRouter { order, addresses: addresses(held)?, ill: None }))
+    Ok((
+        id.parse()?,
+        WantedRouter { name: id.to_owned(), order, addresses: addresses(held)?, ill: None },
+    ))
 }
 
 fn addresses(text: &str) -> anyhow::Result<BTreeSet<HeldAddress>> {

@@ -23,6 +23,7 @@ fn wants(own: &str) -> Wants {
         address: std::net::IpAddr::from(Ipv4Addr::from(0x0a01_0000 + number)).into(),
     };
     let router = WantedRouter {
+        name: "a/0".to_owned(),
         order: vec!["a".to_owned(), "b".to_owned()],
         addresses: (1..=MANY).map(held).collect(),
         ill: None,

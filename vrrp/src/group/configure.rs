@@ -1,6 +1,7 @@
 //! A new configuration: what is the same stays as it is.
 
 use super::peers::PeerState;
+use super::renumber;
 use super::{Action, Config, Entry, Group, RouterConfig, RouterReport, Timer, centiseconds};
 use crate::packet::{Vrid, advertised};
 use crate::router::{Outcome, Router, Settings, State};
@@ -23,10 +24,11 @@ impl Group {
             || before.routers.iter().any(|(vrid, old)| {
                 self.config.routers.get(vrid).is_none_or(|new| new.addresses != old.addresses)
             });
-        let gone = before.routers.keys().filter(|vrid| !self.config.routers.contains_key(vrid));
-        for vrid in gone.copied().collect::<Vec<_>>() {
+        let (gone, moves) = renumber::changes(&before, &self.config);
+        for vrid in gone {
             self.remove_router(vrid, actions);
         }
+        self.renumber(&moves);
         let routers = self.config.routers.clone();
         for (vrid, router) in routers {
             self.set_router(vrid, router, moved, actions);
@@ -95,6 +97,7 @@ impl Group {
             heard: false,
             unsettled: false,
             leaving: None,
+            former: Vec::new(),
         });
         if moved {
             let addresses = config.addresses.iter().map(|held| held.address.addr());
