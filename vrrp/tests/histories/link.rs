@@ -394,13 +394,15 @@ impl Link {
     }
 
     /// A client whose packets get no answer asks again after some seconds, whoever it last heard of. It is spared that
-    /// where somebody announces, but of a director that is gone from its part of the link nobody may know.
+    /// where somebody announces, but of a director that is gone from its part of the link nobody may know, nor of one that
+    /// died in another part than whoever has the address.
     pub fn doubt(&mut self) {
         let directors = &self.directors;
         self.cache.retain(|address, at| {
             let has = |held: &Held| held.address.addr() == *address;
-            let there =
-                |one: &&Director| mac(one.number) == *at && one.up && one.kernel.keys().any(has);
+            let there = |one: &&Director| {
+                mac(one.number) == *at && one.up && one.works() && one.kernel.keys().any(has)
+            };
             directors.iter().any(|one| there(&one))
         });
     }
