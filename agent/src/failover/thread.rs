@@ -7,6 +7,7 @@ use super::addresses::Addresses;
 use super::backlog::{Backlog, Task};
 use super::carried::{Carried, Running};
 use super::config;
+use super::failed::Failed;
 use super::figures::Figures;
 use super::handle::{Command, Published};
 use super::io::{Io, Outcome};
@@ -75,7 +76,7 @@ enum Source {
 }
 
 /// Time since boot, that in which the machine slept too: one that was suspended must notice.
-fn now() -> Duration {
+pub(super) fn now() -> Duration {
     // It fails for clocks only that the kernel does not have; this one is as old as 2.6.39.
     clock_gettime(ClockId::CLOCK_BOOTTIME).map(Duration::from).unwrap_or_default()
 }
@@ -98,7 +99,7 @@ impl Thread {
             v6: None,
             neighbors: BTreeMap::new(),
             staying: BTreeSet::new(),
-            failed: BTreeMap::new(),
+            failed: Failed::default(),
             backlog: Backlog::default(),
         };
         Ok(Self {

@@ -217,3 +217,19 @@ fn what_is_carried_is_reported() {
     assert_eq!(warning.virtual_service.as_deref(), Some("web"));
     assert!(warning.message.contains("02:00:00:00:00:99"), "{}", warning.message);
 }
+
+#[test]
+fn a_vip_that_somebody_else_has_put_there_serves_and_is_told_of() {
+    let (mut engine, recorder, _dir) = start(several(&["d", "e"]));
+    let report = Report { number: 1, foreign: [address()].into(), ..Report::default() };
+    recorder.reports(report);
+    assert!(engine.carried());
+    let status = engine.status();
+    assert_eq!(status.vips[0].address, "192.168.0.10/32");
+    assert_eq!(status.table.unwrap().vips, 1);
+    let warning = &status.warnings[0];
+    assert_eq!(warning.reason, "ForeignVIP");
+    assert_eq!(warning.virtual_service.as_deref(), Some("web"));
+    assert!(warning.message.contains("ip address del 192.168.0.10/32 dev eth0"), "{warning:?}");
+    assert_eq!(status.failures, []);
+}
