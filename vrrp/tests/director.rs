@@ -290,6 +290,30 @@ fn a_stranger_who_answers_for_long_for_what_is_held_is_told_of_and_changes_nothi
     assert!(scene.holds(1));
     let conflict = &scene.group.report().conflicts[&vip(1).address.addr()];
     assert_eq!((conflict.mac, conflict.peer.as_deref()), (mac(99), None));
+    // Nor is he remembered for ever.
+    scene.hear_for(s(32), 3, 2, 254);
+    assert!(scene.group.report().conflicts.is_empty());
+}
+
+#[test]
+fn one_who_turns_out_to_be_a_member_is_asked_again_at_once() {
+    let mut scene = Scene::new(config(), Vec::new());
+    for _ in 0..300 {
+        scene.neighbor(1, mac(99));
+        scene.wait(ms(100));
+    }
+    assert!(!scene.holds(1));
+    scene.take();
+    scene.wait(ms(100));
+    assert!(!scene.short().contains(&"probe 1".to_owned()), "he is asked every 10 s");
+    let mut told = config();
+    told.peers.get_mut("node3").unwrap().macs.insert(mac(99));
+    scene.tell(Event::Configure(told));
+    scene.wait(ms(100));
+    assert!(scene.short().contains(&"probe 1".to_owned()));
+    scene.neighbor(1, mac(99));
+    scene.wait(ms(200));
+    assert!(scene.holds(1));
 }
 
 #[test]

@@ -69,6 +69,20 @@ fn whoever_knows_the_new_id_hears_the_carrier_under_the_old_one() {
 }
 
 #[test]
+fn an_address_that_somebody_else_has_is_not_claimed_because_its_router_has_another_id() {
+    let mut scene = Scene::new(config(), Vec::new());
+    scene.wait(scene::ms(1));
+    scene.neighbor(1, scene::mac(99));
+    scene.until(scene::ms(400));
+    assert!(!scene.holds(1) && scene.holds(2));
+    scene.tell(Event::Configure(with_ids(&[(1, 11)])));
+    scene.until(scene::ms(1000));
+    assert!(!scene.holds(1), "he is asked again a second after his answer");
+    scene.until(scene::ms(1300));
+    assert!(scene.holds(1));
+}
+
+#[test]
 fn routers_may_change_places() {
     let mut scene = active();
     scene.tell(Event::Configure(with_ids(&[(1, 2), (2, 1)])));

@@ -89,6 +89,7 @@ pub fn move_all(vips: u16, trials: u32) -> anyhow::Result<Vec<Duration>> {
         let node = Node::new(name).on(&lan, "eth0", &format!("10.1.0.{host}/16"));
         let mut handle = node.run(|| Handle::start(&BTreeSet::new(), || ()))?;
         let all = WantedRouter {
+            name: "a/0".to_owned(),
             order: vec!["a".into(), "b".into()],
             addresses: (0..vips).map(held).collect(),
             ill: None,
@@ -191,7 +192,9 @@ fn wants(
     for router in spread.routers() {
         let order = spread.order(router).into_iter().map(str::to_owned).collect();
         let addresses = BTreeSet::new();
-        routers.insert(u8::try_from(router.id)?, WantedRouter { order, addresses, ill: None });
+        let name = format!("{}/{}", router.home, router.number);
+        routers
+            .insert(u8::try_from(router.id)?, WantedRouter { name, order, addresses, ill: None });
     }
     for number in 0..vips {
         let found = spread.router_of(Floating::Vip(vip(number).into()));
