@@ -59,7 +59,6 @@ fn reported(handle: &Handle, what: &str, is: impl Fn(&Report) -> bool) {
 }
 
 struct Lan {
-    link: Link,
     a: Node,
     b: Node,
 }
@@ -68,13 +67,13 @@ fn lan() -> Lan {
     let link = Link::new("lan");
     let a = Node::new("a").on(&link, "eth0", "10.0.0.1/24");
     let b = Node::new("b").on(&link, "eth0", "10.0.0.2/24");
-    Lan { link, a, b }
+    Lan { a, b }
 }
 
 #[test]
 fn groups_of_the_same_directors_do_not_mix() {
     in_guest(Guest::kernel().virtual_time(), || {
-        let Lan { a, b, .. } = lan();
+        let Lan { a, b } = lan();
         let one = |own| ("one", group(own, 10, &["a", "b"], held(VIP, "eth0")));
         let two = |own| ("two", group(own, 11, &["b", "a"], held(SECOND, "eth0")));
         let (mut at_a, mut at_b) = (start(&a), start(&b));
@@ -113,7 +112,7 @@ fn groups_of_the_same_directors_do_not_mix() {
 #[test]
 fn an_interface_that_is_deleted_takes_its_routers_out_until_it_is_there_again() {
     in_guest(Guest::kernel().virtual_time(), || {
-        let Lan { a, b, .. } = lan();
+        let Lan { a, b } = lan();
         let side = Link::new("side");
         let a = a.on(&side, "eth1", "10.1.0.1/24");
         let b = b.on(&side, "eth1", "10.1.0.2/24");
@@ -143,7 +142,7 @@ fn an_interface_that_is_deleted_takes_its_routers_out_until_it_is_there_again() 
 #[test]
 fn what_stood_on_a_single_director_floats_as_its_own_when_others_come() {
     in_guest(Guest::kernel().virtual_time(), || {
-        let Lan { a, b, link: _ } = lan();
+        let Lan { a, b } = lan();
         let mut at_a = start(&a);
         // The engine's.
         a.ip("addr add 10.0.0.100/24 dev eth0");
