@@ -9,8 +9,6 @@ mod ill;
 mod net;
 #[path = "directors_api/planned.rs"]
 mod planned;
-#[path = "directors_api/sync.rs"]
-mod sync;
 #[path = "directors_api/unplanned.rs"]
 mod unplanned;
 
@@ -62,8 +60,6 @@ fn what_is_wrong_with_a_director_or_a_group_is_told_and_disturbs_nobody_else() {
         bad_input::groups_do_not_share_a_vip(&mut net);
         bad_input::groups_do_not_share_ids(&mut net);
         net.all_is_well();
-        sync::what_cannot_be_had_is_told(&mut net);
-        sync::the_older_of_two_groups_has_the_say(&mut net);
         Ok(())
     });
 }

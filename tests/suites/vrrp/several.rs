@@ -1,4 +1,4 @@
-//! What the thread is told changes: groups come and go, interfaces vanish, what stood floats.
+//! Several groups on one node, and interfaces that vanish.
 
 use super::{LIFETIME, TAKE_OVER, VIP, has, time_until};
 use lvs_agent::failover::{Carrier as _, Handle, Report, Want, WantedRouter, Wants};
@@ -136,43 +136,5 @@ fn an_interface_that_is_deleted_takes_its_routers_out_until_it_is_there_again() 
             has(&a, "10.1.0.100") && !has(&b, "10.1.0.100")
         });
         reported(&at_a, "all is well", |it| problem(it).is_none() && it.held.len() == 1);
-    });
-}
-
-#[test]
-fn what_stood_on_a_single_director_floats_as_its_own_when_others_come() {
-    in_guest(Guest::kernel().virtual_time(), || {
-        let Lan { a, b } = lan();
-        let mut at_a = start(&a);
-        // The engine's.
-        a.ip("addr add 10.0.0.100/24 dev eth0");
-        let staying = BTreeSet::from([held(VIP, "eth0")]);
-        at_a.want(Wants { number: 1, groups: BTreeMap::new(), staying });
-        reported(&at_a, "it has heard of it", |it| it.number == 1);
-        let wanted = |own| vec![("one", group(own, 10, &["a", "b"], held(VIP, "eth0")))];
-        at_a.want(wants(2, wanted("a")));
-        for _ in 0..1000 {
-            assert!(has(&a, VIP), "it never goes");
-            sleep(Duration::from_millis(1));
-        }
-        let report = at_a.report();
-        assert_eq!((report.held.len(), report.foreign.len()), (1, 0), "{report:?}");
-        let mut at_b = start(&b);
-        at_b.want(wants(1, wanted("b")));
-        sleep(Duration::from_secs(2));
-        let finite = a.sh("ip -o address show to 10.0.0.100").expect("a list");
-        assert!(!finite.contains("valid_lft forever"), "it has a lifetime now: {finite}");
-        at_a.stop();
-        time_until("it moves", Duration::from_secs(1), || !has(&a, VIP) && has(&b, VIP));
-
-        // What somebody else has put there stays his.
-        b.ip("addr add 10.0.0.101/24 dev eth0");
-        let two = ("two", group("b", 11, &["b", "a"], held(SECOND, "eth0")));
-        at_b.want(wants(2, [wanted("b"), vec![two]].concat()));
-        let foreign = BTreeSet::from([held(SECOND, "eth0")]);
-        reported(&at_b, "it is told of", |it| it.foreign == foreign);
-        at_b.want(wants(3, wanted("b")));
-        reported(&at_b, "it is let go", |it| it.foreign.is_empty());
-        assert!(has(&b, SECOND));
     });
 }
