@@ -348,3 +348,18 @@ fn packets_from_no_peer_are_counted_and_their_routers_remembered_for_a_minute() 
     scene.wait(s(62));
     assert!(scene.group.report().strangers.is_empty());
 }
+
+/// Until it was told of the new one, it did not understand him; he may have announced VIP 1, and let go of it since.
+#[test]
+fn whoever_carries_announces_again_when_there_is_another_director() {
+    let mut scene = active();
+    scene.hear_for(s(10), 3, 2, 254);
+    scene.take();
+    let mut changed = config();
+    let peer = lvs_vrrp::Peer { address: own(4), macs: [mac(4)].into() };
+    changed.peers.insert("node4".to_owned(), peer);
+    scene.tell(Event::Configure(changed));
+    scene.wait(ms(150));
+    let announced = scene.short().into_iter().filter(|it| it.starts_with("announce"));
+    assert_eq!(announced.collect::<Vec<_>>(), ["announce 1 2", "announce 1 2"]);
+}

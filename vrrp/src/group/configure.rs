@@ -43,6 +43,12 @@ impl Group {
             }
             for vrid in self.config.routers.keys().copied().collect::<Vec<_>>() {
                 self.unblock(vrid);
+                // A new one, which was told of itself before we were told of it, may have announced what we hold; it has let
+                // go since without a word that we would have understood.
+                if !before.peers.is_empty() && self.routers.get(&vrid).is_some_and(Entry::is_active)
+                {
+                    self.announce_all(vrid, actions);
+                }
             }
         }
         if before.lifetime != self.config.lifetime {
