@@ -78,7 +78,8 @@ pub fn crowd(directors: u8, vips: u16, time: Duration) -> anyhow::Result<Talk> {
     })
 }
 
-/// How long VIPs were silent, from the moment in which their director's cable was pulled, of one trial after the other.
+/// How long VIPs were silent when their director's cable was pulled, from the last answer to the next, of one trial after the
+/// other.
 ///
 /// # Errors
 /// When one does not answer any more.
@@ -115,15 +116,14 @@ pub fn move_all(vips: u16, trials: u32) -> anyhow::Result<Vec<Duration>> {
         sleep(SETTLED);
         let pinger = Pinger::start(&client, &asked, EVERY)?;
         sleep(Duration::from_millis(500) + INTERVAL * trial / trials);
-        let cut = Instant::now();
         pair[holder].0.unplug("eth0");
         sleep(Duration::from_secs(2));
         let answers = pinger.end();
         for address in &asked {
-            // Asked after the cut: what was on its way is no sign of life.
-            let first = answers.iter().filter(|it| it.address == *address && it.asked > cut);
-            let first = first.map(|it| it.answered).min();
-            silences.push(first.with_context(|| format!("{address} is silent"))? - cut);
+            let heard = answers.iter().filter(|it| it.address == *address);
+            let heard: Vec<Instant> = heard.map(|it| it.answered).collect();
+            let gaps = heard.windows(2).map(|two| two[1].saturating_duration_since(two[0]));
+            silences.push(gaps.max().with_context(|| format!("{address} is silent"))?);
         }
         holder = 1 - holder;
         sleep(SETTLED);
