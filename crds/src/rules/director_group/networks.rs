@@ -6,17 +6,19 @@ use crate::DirectorGroupSpec;
 use std::collections::HashSet;
 
 pub(super) const RULES: &[Rule<DirectorGroupSpec>] = &[
-    is_cidr("networks[].cidr", "not a network; write one such as 192.168.0.0/24", |spec| {
+    text("networks[].cidr", CIDR, "not a network; write one such as 192.168.0.0/24", |spec| {
         networks(spec, is_no_cidr)
     }),
-    is_network(
+    text(
         "networks[].cidr",
+        NETWORK,
         "bits are set beyond the prefix length; write the network's first address, such as \
                   192.168.0.0/24 for 192.168.0.10/24",
         |spec| networks(spec, has_host_bits),
     ),
-    has_length(
+    text(
         "networks[].cidr",
+        HAS_LENGTH,
         "a VIP with prefix length 0 would make every address a neighbour; name the network that VIPs \
                   stand in, or leave the entry out for host addresses",
         |spec| networks(spec, is_everything),
@@ -32,8 +34,9 @@ pub(super) const RULES: &[Rule<DirectorGroupSpec>] = &[
             blame_if(!parsed.all(|c| seen.insert((c.address, c.prefix_length))), "networks")
         },
     },
-    is_cidr(
+    text(
         "natGateways[].address",
+        CIDR,
         "write address and prefix length, such as 10.0.0.234/24",
         |spec| gateways(spec, is_no_cidr),
     ),
@@ -45,8 +48,9 @@ pub(super) const RULES: &[Rule<DirectorGroupSpec>] = &[
                   give a unicast address of the inside network",
         broken: |spec| gateways(spec, |a| cidr(a).is_some_and(|c| !is_global_unicast(c.address))),
     },
-    has_length(
+    text(
         "natGateways[].address",
+        HAS_LENGTH,
         "a gateway with prefix length 0 would make every address a neighbour; write the inside \
                   network's prefix length",
         |spec| gateways(spec, is_everything),
@@ -75,45 +79,30 @@ pub(super) const RULES: &[Rule<DirectorGroupSpec>] = &[
             blame_if(!parsed.all(|c| seen.insert(c.address)), "natGateways")
         },
     },
-    is_cidr("realServerCIDRs[]", "not a network; write one such as 10.0.0.0/24", |spec| {
+    text("realServerCIDRs[]", CIDR, "not a network; write one such as 10.0.0.0/24", |spec| {
         real_servers(spec, is_no_cidr)
     }),
-    is_network(
+    text(
         "realServerCIDRs[]",
+        NETWORK,
         "bits are set beyond the prefix length; write the network's first address, such as \
                   10.0.0.0/24 for 10.0.0.101/24",
         |spec| real_servers(spec, has_host_bits),
     ),
 ];
 
-type Broken = fn(&DirectorGroupSpec) -> Vec<String>;
-
-/// As [`is_no_cidr`] says.
-const fn is_cidr(
+/// What is wrong with one text.
+const fn text(
     at: &'static str,
+    cel: &'static str,
     message: &'static str,
-    broken: Broken,
+    broken: fn(&DirectorGroupSpec) -> Vec<String>,
 ) -> Rule<DirectorGroupSpec> {
-    Rule { at, blames: "", cel: CIDR, message, broken }
-}
-
-/// As [`has_host_bits`] says.
-const fn is_network(
-    at: &'static str,
-    message: &'static str,
-    broken: Broken,
-) -> Rule<DirectorGroupSpec> {
-    Rule { at, blames: "", cel: NETWORK, message, broken }
+    Rule { at, blames: "", cel, message, broken }
 }
 
 /// As [`is_everything`] says.
-const fn has_length(
-    at: &'static str,
-    message: &'static str,
-    broken: Broken,
-) -> Rule<DirectorGroupSpec> {
-    Rule { at, blames: "", cel: "!isCIDR(self) || cidr(self).prefixLength() > 0", message, broken }
-}
+const HAS_LENGTH: &str = "!isCIDR(self) || cidr(self).prefixLength() > 0";
 
 fn is_everything(text: &str) -> bool {
     cidr(text).is_some_and(|cidr| cidr.prefix_length == 0)
