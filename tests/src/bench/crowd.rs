@@ -7,12 +7,13 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
-use lvs_agent::failover::{Carrier as _, Handle, Want, WantedRouter, Wants};
+use lvs_agent::failover::{Carrier as _, Handle, WantedRouter, Wants};
 use lvs_agent::state::HeldAddress;
-use lvs_crds::{DirectorGroup, DirectorGroupSpec, DirectorGroupStatus, Member, VirtualRouter};
+use lvs_crds::{DirectorGroup, DirectorGroupSpec, DirectorGroupStatus, VirtualRouter};
 use lvs_resolve::spread::{Floating, Spread, wanted};
 
 use crate::net::{Link, Node};
+use crate::scenario::carrying::{self, member, want};
 use crate::traffic::Pinger;
 
 /// The default profile's.
@@ -95,8 +96,8 @@ pub fn move_all(vips: u16, trials: u32) -> anyhow::Result<Vec<Duration>> {
             addresses: (0..vips).map(held).collect(),
             ill: None,
         };
-        let members = vec![member("a", 1), member("b", 2)];
-        handle.want(told(want(name, members, BTreeMap::from([(10, all)]))));
+        let members = vec![member("a", "10.1.0.1"), member("b", "10.1.0.2")];
+        handle.want(carrying::wants(1, vec![("group", want(name, members, [(10, all)].into()))]));
         Ok((node, handle))
     };
     let pair = [start("a", 1)?, start("b", 2)?];
@@ -141,40 +142,20 @@ fn held(number: u16) -> HeldAddress {
     HeldAddress { interface: "eth0".to_owned(), address: IpAddr::from(vip(number)).into() }
 }
 
-fn member(name: &str, host: u8) -> Member {
-    let addresses = vec![format!("10.1.0.{host}")];
-    Member { node: name.to_owned(), addresses, macs: Vec::new() }
-}
-
-fn want(own: &str, members: Vec<Member>, routers: BTreeMap<u8, WantedRouter>) -> Want {
-    Want {
-        own: own.to_owned(),
-        members,
-        interval: INTERVAL,
-        preempt: None,
-        multicast: false,
-        interface: None,
-        presence: 255,
-        routers,
-    }
-}
-
-fn told(want: Want) -> Wants {
-    let groups = BTreeMap::from([("group".to_owned(), want)]);
-    Wants { number: 1, groups, staying: BTreeSet::new() }
-}
-
 /// A group with all the virtual routers that so many directors have.
 fn group(names: &[String]) -> anyhow::Result<DirectorGroup> {
     let borrowed: Vec<&str> = names.iter().map(String::as_str).collect();
     let routers = wanted(&borrowed).into_iter().zip(1..);
     let routers =
         routers.map(|((home, number), id)| VirtualRouter { id, home: home.to_owned(), number });
-    let members = names.iter().zip(1..).map(|(name, host)| member(name, host));
+    let members = names
+        .iter()
+        .zip(1..)
+        .map(|(name, host): (&String, u8)| member(name, &format!("10.1.0.{host}")));
     let status = DirectorGroupStatus {
         members: members.collect(),
         virtual_routers: routers.collect(),
-        presence_id: Some(255),
+        presence_id: Some(250),
         ..DirectorGroupStatus::default()
     };
     let mut group = DirectorGroup::new("group", DirectorGroupSpec::default());
@@ -202,5 +183,5 @@ fn wants(
         routers.entry(id).or_default().addresses.insert(held(number));
     }
     let members = group.status.iter().flat_map(|status| status.members.clone()).collect();
-    Ok(told(want(own, members, routers)))
+    Ok(carrying::wants(1, vec![("group", want(own, members, routers))]))
 }

@@ -1,11 +1,11 @@
 //! Several groups on one node, and interfaces that vanish.
 
 use super::{LIFETIME, TAKE_OVER, VIP, has, time_until};
-use lvs_agent::failover::{Carrier as _, Handle, Report, Want, WantedRouter, Wants};
+use lvs_agent::failover::{Carrier as _, Handle, Report, Want, WantedRouter};
 use lvs_agent::state::HeldAddress;
-use lvs_crds::Member;
 use lvs_tests::bed::{Guest, in_guest};
 use lvs_tests::net::{Link, Node};
+use lvs_tests::scenario::carrying::{member, want, wants};
 use std::collections::{BTreeMap, BTreeSet};
 use std::thread::sleep;
 use std::time::Duration;
@@ -21,32 +21,18 @@ fn held(address: &str, interface: &str) -> HeldAddress {
 
 /// A group of `a` and `b` with one virtual router, carried in this order.
 fn group(own: &str, id: u8, order: &[&str], address: HeldAddress) -> Want {
-    let member = |(name, address): (&str, &str)| Member {
-        node: name.to_owned(),
-        addresses: vec![address.to_owned()],
-        macs: Vec::new(),
-    };
     let router = WantedRouter {
         name: format!("{}/0", order[0]),
         order: order.iter().map(|&name| name.to_owned()).collect(),
         addresses: [address].into(),
         ill: None,
     };
+    let members = vec![member("a", "10.0.0.1"), member("b", "10.0.0.2")];
     Want {
-        own: own.to_owned(),
-        members: [("a", "10.0.0.1"), ("b", "10.0.0.2")].map(member).into(),
-        interval: Duration::from_millis(90),
         preempt: Some(Duration::from_secs(1)),
-        multicast: false,
-        interface: None,
         presence: id + 100,
-        routers: BTreeMap::from([(id, router)]),
+        ..want(own, members, [(id, router)].into())
     }
-}
-
-fn wants(number: u64, groups: Vec<(&str, Want)>) -> Wants {
-    let groups = groups.into_iter().map(|(name, want)| (name.to_owned(), want)).collect();
-    Wants { number, groups, staying: BTreeSet::new() }
 }
 
 fn start(node: &Node) -> Handle {
