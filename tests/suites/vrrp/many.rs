@@ -3,6 +3,7 @@
 use lvs_agent::failover::{Carrier as _, Handle, WantedRouter, Wants};
 use lvs_agent::state::HeldAddress;
 use lvs_tests::bed::{Guest, in_guest};
+use lvs_tests::eventually;
 use lvs_tests::net::{Link, Node};
 use lvs_tests::scenario::carrying::{self, member, want};
 use lvs_tests::wire::{Capture, Packet};
@@ -11,6 +12,7 @@ use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 const MANY: u32 = 1000;
+const PATIENCE: Duration = Duration::from_secs(10);
 
 fn wants(own: &str) -> Wants {
     let held = |number: u32| HeldAddress {
@@ -37,10 +39,7 @@ fn a_thousand_addresses_are_held_in_few_requests_and_announced() {
         let mut handle = a.run(|| Handle::start(&BTreeSet::new(), || ()))?;
         let start = Instant::now();
         handle.want(wants("a"));
-        while handle.report().held.len() < 1000 {
-            anyhow::ensure!(start.elapsed() < Duration::from_secs(10), "{:?}", handle.report());
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        eventually("all are held", PATIENCE, || handle.report().held.len(), |held| *held == 1000);
         let took = start.elapsed();
         let figures = handle.figures();
         println!("{MANY} addresses {took:?} after they were wanted, {} requests", figures.requests);
@@ -68,10 +67,12 @@ fn a_thousand_addresses_are_held_in_few_requests_and_announced() {
         println!("{:?}\n{:?}", handle.figures(), other.figures());
         a.unplug("eth0");
         let start = Instant::now();
-        while other.report().held.len() < 1000 {
-            anyhow::ensure!(start.elapsed() < Duration::from_secs(10), "{:?}", other.report());
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        eventually(
+            "all are taken over",
+            PATIENCE,
+            || other.report().held.len(),
+            |held| *held == 1000,
+        );
         println!("taken over after {:?}", start.elapsed());
         handle.stop();
         let start = Instant::now();
