@@ -52,4 +52,4 @@ bed: ## only build what the test bed needs
 	@tests/prepare.sh bed
 
 values: ## docs/values.md from the chart's schema
-	@UPDATE=1 cargo test -q -p lvs-tests --test chart every_value_is_described
+	@UPDATE=1 cargo test -q -p lvs-tests --test suites chart::every_value_is_described

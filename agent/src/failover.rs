@@ -5,6 +5,7 @@ mod addresses;
 mod backlog;
 mod carried;
 mod config;
+mod failed;
 mod figures;
 mod handle;
 mod io;
@@ -47,6 +48,8 @@ pub struct Want {
 /// One virtual router.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WantedRouter {
+    /// What all members call it, whatever its id is.
+    pub name: String,
     /// The members' names in the order in which they carry it.
     pub order: Vec<String>,
     /// What whoever carries it holds. The journal names it already.
@@ -94,8 +97,10 @@ pub struct Report {
     pub number: u64,
     /// By DirectorGroup and virtual router id. A group that is not wanted any more stays until it is handed over.
     pub routers: BTreeMap<(String, u8), RouterReport>,
-    /// What this node holds now.
+    /// What this node holds now, made by us.
     pub held: BTreeSet<HeldAddress>,
+    /// What it is to hold and somebody else has put there: it serves, and does not move.
+    pub foreign: BTreeSet<HeldAddress>,
     /// Virtual router ids under which others than members were heard, and from where.
     pub strangers: BTreeMap<u8, String>,
     /// Addresses for which somebody else answers: the MAC address.

@@ -41,7 +41,8 @@ pub enum Place {
     /// At a VIP.
     Vip(IpAddr),
     /// At whatever is in a network and passes through the directors of a group. It takes no VIP's ports: those do not
-    /// pass through. Of two networks that overlap, neither can come first: the kernel's set holds only one.
+    /// pass through. Of two networks that overlap, neither can come first: the kernel's set holds only one, whichever
+    /// group it is for.
     Passing {
         /// The DirectorGroup.
         group: String,
@@ -59,7 +60,8 @@ impl Claim {
         }
     }
 
-    /// Whether two services cannot have both.
+    /// Whether two services cannot have both, as far as what passes through is on common directors
+    /// ([`Snapshot::meet`](crate::Snapshot::meet)).
     pub fn overlaps(&self, other: &Self) -> bool {
         match (self.grounds(), other.grounds()) {
             (Some((own, (first, last))), Some((theirs, (from, to)))) => {
@@ -77,6 +79,14 @@ impl Claim {
         }
     }
 
+    /// Of what passes through, through whose directors.
+    pub fn passes(&self) -> Option<&str> {
+        match self {
+            Self::Ports { place: Place::Passing { group, .. }, .. } => Some(group),
+            _ => None,
+        }
+    }
+
     fn network(&self) -> Option<&IpNet> {
         match self {
             Self::Ports { place: Place::Passing { network, .. }, .. } => Some(network),
@@ -89,7 +99,7 @@ impl Claim {
             Self::Ports { place, protocol, first, last } => {
                 let ground = match place {
                     Place::Vip(address) => Ground::Vip(*address, *protocol),
-                    Place::Passing { group, .. } => Ground::Passing(group.clone(), *protocol),
+                    Place::Passing { .. } => Ground::Passing(*protocol),
                 };
                 Some((ground, (*first, *last)))
             }
@@ -208,12 +218,12 @@ fn marked_claims(
 #[derive(Clone, Debug)]
 pub(crate) struct Claims<V>(Ranges<Ground, (Claim, V)>);
 
-/// Claims of one ground overlap if their ranges do, and their networks. Of a group's networks that few services have,
-/// each is looked at.
+/// Claims of one ground overlap if their ranges do, and their networks. Of networks that few services have, each is
+/// looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Ground {
     Vip(IpAddr, Protocol),
-    Passing(String, Protocol),
+    Passing(Protocol),
     Mark(i64),
 }
 

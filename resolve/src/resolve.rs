@@ -70,9 +70,9 @@ impl Refusal {
         match self {
             Self::Own(reason, _) => *reason == reason::NAMESPACE_NOT_ALLOWED,
             // Two have slices with one claim: a successor that had not seen the last writes of its predecessor.
-            Self::Conflict(conflict) => {
-                snapshot.slices_of(key).any(|(_, slice)| conflict.hits(&held(&slice.spec)))
-            }
+            Self::Conflict(conflict) => snapshot
+                .slices_of(key)
+                .any(|(_, slice)| conflict.hits(&held(&slice.spec), snapshot)),
         }
     }
 

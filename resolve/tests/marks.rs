@@ -167,7 +167,7 @@ fn a_vip_of_external_rules_still_belongs_to_one_namespace() {
 #[test]
 fn what_passes_through_one_groups_directors_is_one_services() {
     let mut cluster = cluster();
-    cluster.group("edge", json!({}));
+    cluster.group_of("edge", &["d2"], json!({}));
     let cache = |group: &str, port: i32, network: &str| {
         let mut spec = marked(&[], json!([{"port": port}]), json!({"destinations": [network]}));
         spec["directorGroup"] = json!(group);
@@ -195,6 +195,51 @@ fn what_passes_through_one_groups_directors_is_one_services() {
     assert_eq!(says(&cluster, "web").0, "Accepted", "a VIP does not pass through");
     cluster.service("two", json!({"addresses": []}));
     assert_eq!(says(&cluster, "two").0, "Invalid", "neither VIP nor destinations");
+}
+
+#[test]
+fn what_passes_through_a_director_of_two_groups_is_one_services() {
+    let mut cluster = cluster();
+    cluster.node("d2", &["10.0.0.102"]);
+    cluster.group_of("edge", &["d2"], json!({}));
+    let cache = |group: &str| {
+        let mut spec = marked(&[], json!([{"port": 80}]), json!({"destinations": ["0.0.0.0/0"]}));
+        spec["directorGroup"] = json!(group);
+        spec
+    };
+    cluster.service_in(NS, "young", "2026-02-01T00:00:00Z", cache("default"));
+    cluster.service_in(NS, "old", "2026-01-02T00:00:00Z", cache("edge"));
+    for name in ["young", "old"] {
+        assert_eq!(says(&cluster, name).0, "Accepted", "{name}: no director of both");
+    }
+    cluster.group_of("edge", &["d2", "d1"], json!({}));
+    assert_eq!(says(&cluster, "old").0, "Accepted");
+    let (reason, message) = says(&cluster, "young");
+    assert_eq!(reason, "AddressConflict");
+    for told in [
+        "spec.firewallMark.destinations",
+        "0.0.0.0/0 TCP/80",
+        "node d1",
+        "VirtualService shop/old",
+        "DirectorGroup edge",
+    ] {
+        assert!(message.contains(told), "{told}: {message}");
+    }
+    assert_eq!(cluster.resolve("young").slices.len(), 0);
+    // Whoever has it already keeps it, whatever his age.
+    cluster.group_of("edge", &["d2"], json!({}));
+    cluster.write(NS, "young");
+    cluster.group_of("edge", &["d2", "d1"], json!({}));
+    assert_eq!(says(&cluster, "young").0, "Accepted");
+    assert_eq!(says(&cluster, "old").0, "AddressConflict");
+    // Both have it: that of the younger one goes, or the directors' tables would be whoever's came first.
+    cluster.group_of("edge", &["d2"], json!({}));
+    cluster.write(NS, "old");
+    assert_eq!(cluster.resolve("young").slices.len(), 1);
+    cluster.group_of("edge", &["d2", "d1"], json!({}));
+    assert_eq!(says(&cluster, "old").0, "Accepted");
+    assert_eq!(says(&cluster, "young").0, "AddressConflict");
+    assert_eq!(cluster.resolve("young").slices.len(), 0);
 }
 
 #[test]

@@ -110,7 +110,7 @@ fn run_inside<R: Outcome>(test: impl FnOnce() -> R) -> ! {
         .map_err(|panic| message(&*panic))
         .and_then(Outcome::into_result);
     let status = match verdict {
-        Ok(()) => std::fs::write(Path::new(RESULTS).join("passed"), "").map_or(102, |()| 0),
+        Ok(()) => std::fs::write(Path::new(RESULTS).join("passed"), spent()).map_or(102, |()| 0),
         Err(error) => {
             // Not {:?}: its backtrace, if any, is of this function.
             let causes: Vec<_> = error.chain().map(ToString::to_string).collect();
@@ -119,6 +119,17 @@ fn run_inside<R: Outcome>(test: impl FnOnce() -> R) -> ! {
         }
     };
     std::process::exit(status)
+}
+
+/// What this kernel has spent since its start, for those who look for why a test takes long: its own time, which may be
+/// virtual, and how many processes and threads were started.
+fn spent() -> String {
+    let read = |file: &str| std::fs::read_to_string(file).unwrap_or_default();
+    let uptime = read("/proc/uptime");
+    let stat = read("/proc/stat");
+    let started = stat.lines().find_map(|line| line.strip_prefix("processes "));
+    let uptime = uptime.split('.').next().unwrap_or_default();
+    format!("{uptime} s of its own time, {} processes and threads", started.unwrap_or_default())
 }
 
 fn message(panic: &(dyn Any + Send)) -> anyhow::Error {
@@ -130,8 +141,7 @@ fn run_outside(guest: &Guest, call: usize) -> Result<(), Failure> {
     let thread = std::thread::current();
     let test = thread.name().filter(|name| *name != "main");
     let test = test.expect("in_guest runs in a #[test], on the test's own thread");
-    let suite = suite();
-    let kept = target().join("bed").join(&suite).join(test.replace("::", "."));
+    let kept = target().join("bed").join(test.replace("::", "/"));
     let binary = std::env::current_exe().expect("the test binary has a path");
     let launch = Launch {
         guest,
@@ -154,9 +164,10 @@ fn run_outside(guest: &Guest, call: usize) -> Result<(), Failure> {
         logs: String::new(),
         output: String::new(),
     })?;
-    note_duration(&format!("{suite}::{test}"), run.took);
+    let spent = run.passed.as_deref().unwrap_or("did not pass");
+    note_duration(&format!("{test} ({spent})"), run.took);
     let reason = match run.end {
-        End::Exited(0) if run.passed => return Ok(()),
+        End::Exited(0) if run.passed.is_some() => return Ok(()),
         End::Exited(0) => "the test did not run in the guest".to_owned(),
         End::Exited(status) => format!("failed in the guest (status {status})"),
         End::Died(how) => format!("the guest died: {how}"),
@@ -190,13 +201,6 @@ fn tail(path: &Path, lines: usize) -> String {
     }
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     format!("--- {name}, its last {} lines\n{}\n", last.len(), last.join("\n"))
-}
-
-/// The suite's name: the test binary's file name without cargo's hash.
-fn suite() -> String {
-    let binary = std::env::current_exe().expect("the test binary has a path");
-    let name = binary.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    name.rsplit_once('-').map_or(name.clone(), |(suite, _)| suite.to_owned())
 }
 
 /// Cargo's target folder: this binary is `target/PROFILE/deps/NAME-HASH` or `target/PROFILE/NAME`.

@@ -18,6 +18,7 @@
 //! });
 //! ```
 
+mod named;
 mod objects;
 pub(crate) mod programs;
 pub(crate) mod seed;

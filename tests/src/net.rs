@@ -17,7 +17,8 @@
 mod daemon;
 
 use std::fs::{self, File};
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::os::fd::AsFd as _;
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
@@ -26,6 +27,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
 
+use anyhow::Context as _;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, setns, unshare};
 
@@ -194,7 +196,9 @@ impl Node {
     /// # Errors
     /// When it cannot start or exits with another status than 0, with what it said on stderr.
     pub fn sh(&self, words: &str) -> anyhow::Result<String> {
-        let output = self.command("/bin/sh").arg("-c").arg(words).stdin(Stdio::null()).output()?;
+        let mut shell = Command::new("/bin/sh");
+        shell.arg("-c").arg(words).stdin(Stdio::null());
+        let output = self.run(|| shell.output())?;
         let said = String::from_utf8_lossy(&output.stderr);
         anyhow::ensure!(
             output.status.success(),
@@ -203,6 +207,25 @@ impl Node {
             output.status
         );
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// GETs a page of a server at `ADDRESS:PORT`, from the node: its body.
+    ///
+    /// # Errors
+    /// When there is none, or its status is not 200.
+    pub fn http_get(&self, server: &str, path: &str) -> anyhow::Result<String> {
+        let mut answer = String::new();
+        self.run(|| -> std::io::Result<()> {
+            let mut stream = TcpStream::connect(server)?;
+            // With 1.0 the answer ends with the connection.
+            write!(stream, "GET {path} HTTP/1.0\r\nHost: {server}\r\n\r\n")?;
+            stream.read_to_string(&mut answer).map(drop)
+        })
+        .with_context(|| format!("{server}{path}"))?;
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+        let status = head.lines().next().unwrap_or_default();
+        anyhow::ensure!(status.contains(" 200 "), "{server}{path}: {status}: {body}");
+        Ok(body.to_owned())
     }
 
     /// Starts a daemon in the node. What it prints goes to a log that is shown if the test fails.

@@ -1,5 +1,6 @@
 //! What several suites begin with: the machines of the guide's two examples, manifests in one line, a steady load.
 
+pub mod carrying;
 mod cluster;
 mod directors;
 mod dr;

@@ -103,6 +103,23 @@ pub(crate) fn ip(address: &SockaddrStorage) -> Option<IpAddr> {
     four.or_else(|| address.as_sockaddr_in6().map(|it| IpAddr::from(it.ip())))
 }
 
+/// What [`NodeState::of`] asks, each part after a line with its name.
+const LOOKS: &str = r"
+if [ -e /proc/net/ip_vs ]; then
+  echo '## ipvs'; ipvsadm -S -n
+  echo '## ipvs timeout'; ipvsadm -L --timeout
+  echo '## ipvs daemon'; ipvsadm -L --daemon
+fi
+echo '## nftables'; nft list ruleset 2>/dev/null
+{
+  echo '## link'; ip -o link
+  echo '## address'; ip -o addr
+} | sed 's/^[0-9]*: //; s/ qlen [0-9]*//; s/_lft [0-9]*sec/_lft limited/g'
+echo '## route and rule'; printf 'route show table all\nrule\n' | ip -4 -batch - ; printf 'route show table all\nrule\n' | ip -6 -batch -
+echo '## fou'; ip fou show 2>/dev/null; ip -6 fou show 2>/dev/null
+true
+";
+
 /// All of a node that our programs may change, to be compared with itself at another time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeState(BTreeSet<String>);
@@ -112,21 +129,18 @@ impl NodeState {
     /// the forwarding switches). Connection counts, remaining lifetimes and the interface `mgmt0` are left out.
     #[track_caller]
     pub fn of(node: &Node) -> NodeState {
+        // One shell, and as few processes in it as can be: suites wait for a node to be as it was.
+        let text = node.sh(LOOKS).unwrap_or_else(|e| panic!("{e}"));
         let mut lines = BTreeSet::new();
-        for (what, command) in [
-            ("ipvs", "! [ -e /proc/net/ip_vs ] || ipvsadm -S -n"),
-            ("ipvs timeout", "! [ -e /proc/net/ip_vs ] || ipvsadm -L --timeout"),
-            ("nftables", "nft list ruleset 2>/dev/null || true"),
-            ("fou", "ip fou show 2>/dev/null || true; ip -6 fou show 2>/dev/null || true"),
-            ("ipvs daemon", "! [ -e /proc/net/ip_vs ] || ipvsadm -L --daemon"),
-            ("link", "ip -o link | sed 's/^[0-9]*: //; s/ qlen [0-9]*//'"),
-            ("address", "ip -o addr | sed 's/^[0-9]*: //; s/_lft [0-9]*sec/_lft limited/g'"),
-            ("route", "ip route show table all; ip -6 route show table all"),
-            ("rule", "ip rule; ip -6 rule"),
-        ] {
-            let text = node.sh(command).unwrap_or_else(|e| panic!("{e}"));
-            let squeezed = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
-            lines.extend(text.lines().map(|line| format!("{what}: {}", squeezed(line))));
+        let mut what = "";
+        for line in text.lines() {
+            match line.strip_prefix("## ") {
+                Some(name) => what = name,
+                None => {
+                    let squeezed = line.split_whitespace().collect::<Vec<_>>().join(" ");
+                    lines.insert(format!("{what}: {squeezed}"));
+                }
+            }
         }
         node.run(|| {
             for folder in ["net/ipv4/conf", "net/ipv4/vs"] {

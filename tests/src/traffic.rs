@@ -17,6 +17,7 @@
 mod bulk;
 mod client;
 mod many;
+mod pinger;
 mod probe;
 mod server;
 
@@ -26,6 +27,7 @@ use anyhow::{Context as _, ensure};
 
 pub use client::{Client, Held};
 pub use many::{Connections, Met, by_server, shares};
+pub use pinger::{Echo, Pinger};
 pub use probe::{Attempt, Probe, longest_silence};
 pub use server::Server;
 

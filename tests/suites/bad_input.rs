@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use lvs_tests::bed::{Guest, in_guest};
 use lvs_tests::control_plane::program;
+use lvs_tests::eventually;
 use lvs_tests::net::{Link, Node};
 use lvs_tests::scenario::{Cluster, director_group, real_server, virtual_service};
 use lvs_tests::table::Service;
@@ -72,7 +73,9 @@ impl Good {
 
     #[track_caller]
     fn serves_as_before(&self, table: &[Service]) {
-        assert_eq!(self.table(), table);
+        // What was deleted a moment ago is on its way out.
+        let settled = |seen: &Vec<Service>| seen == table;
+        eventually("the table is as it was", Duration::from_secs(20), || self.table(), settled);
         assert_eq!(self.client.get(GOOD).expect("the good service").server, "director");
         assert_eq!(self.cluster.condition("virtualservice/good", "Available").status, "True");
     }
@@ -245,7 +248,8 @@ fn what_a_newer_version_wrote_stops_nobody_else(good: &Good) -> anyhow::Result<(
     ] {
         let patch =
             format!(r#"[{{"op": "add", "path": "{spec}/{field}/enum/-", "value": "psychic"}}]"#);
-        cluster.patch(&format!("crd/{kind}.kube-lvs.io"), &patch);
+        let crd = format!("crd/{kind}.kube-lvs.io");
+        cluster.plane.kubectl(&["patch", &crd, "--type=json", "-p", &patch])?;
     }
     let slices = cluster.kubectl("get lvsslice -o name")?;
     let slice = slices.lines().find(|name| name.contains("/odd")).expect("a slice");

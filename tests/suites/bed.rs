@@ -67,7 +67,7 @@ fn a_kernel_without_a_module_refuses_what_it_would_bring() {
 #[test]
 fn on_a_host_with_ipvs_the_same_test_needs_no_guest() {
     in_guest(Guest::kernel(), || -> anyhow::Result<()> {
-        let example = "the_example_of_the_readme_balances_and_its_replies_bypass_the_director";
+        let example = "bed::the_example_of_the_readme_balances_and_its_replies_bypass_the_director";
         let mut again = Command::new(std::env::current_exe()?);
         again.args(["--exact", example, "--nocapture"]);
         again.env_remove("BED_INSIDE").env("BED", "host").env("BED_DURATIONS", "/tmp/durations");
@@ -88,7 +88,7 @@ fn on_a_host_with_ipvs_the_same_test_needs_no_guest() {
 fn a_host_without_ipvs_says_so() {
     in_guest(Guest::debian().without_module("ip_vs"), || -> anyhow::Result<()> {
         let mut again = Command::new(std::env::current_exe()?);
-        again.args(["--exact", "nodes_talk_and_servers_say_who_asked", "--nocapture"]);
+        again.args(["--exact", "bed::nodes_talk_and_servers_say_who_asked", "--nocapture"]);
         again.env_remove("BED_INSIDE").env("BED", "host").env("BED_DURATIONS", "/tmp/durations");
         let output = again.output()?;
         let said = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -48,7 +48,7 @@ fn restarts(cluster: &Kubernetes, node: &str) -> anyhow::Result<Vec<(String, i32
 }
 
 #[test]
-#[ignore = "not yet seen to pass: cargo test -p lvs-tests --test cluster -- --ignored"]
+#[ignore = "not yet seen to pass: cargo test -p lvs-tests --test suites cluster:: -- --ignored"]
 fn what_helm_installs_serves_survives_and_leaves_nothing() {
     in_guest(Guest::cluster(), || -> anyhow::Result<()> {
         let mut cluster = Kubernetes::start(3);
@@ -143,7 +143,7 @@ fn is_upgraded_and_rolled_back_under_load(cluster: &Kubernetes, shop: &Shop) -> 
     helm(cluster, &format!("upgrade {RELEASE} CHART {values} --wait --timeout 10m"))?;
     let new = names("agent")?;
     ensure!(new.len() == 3 && new.iter().all(|uid| !old.contains(uid)), "{old:?}, then {new:?}");
-    helm(cluster, &format!("rollback kube-lvs 1 --namespace kube-lvs --wait --timeout 10m"))?;
+    helm(cluster, "rollback kube-lvs 1 --namespace kube-lvs --wait --timeout 10m")?;
     shop.wait_for_servers(DIRECT, &["node2", "node3"]);
     for load in loads {
         load.end_without_a_failure("upgrade and rollback");

@@ -32,8 +32,8 @@ fn the_agent_tells_connections_and_long_chains_and_does_not_report_for_the_numbe
         cluster.wait_for("virtualservice/web", "Programmed");
 
         let status = || -> Value {
-            let text = cluster.kubectl("get lvsnode director -o json").expect("the LVSNode");
-            serde_json::from_str::<Value>(&text).expect("JSON")["status"].take()
+            let found = cluster.plane.read("lvsnode/director").expect("an answer");
+            found.expect("the LVSNode").data["status"].take()
         };
         let counted = || metric(&director, "lvs_agent_connections");
         assert_eq!(status()["kernel"]["connectionTableSize"], 4096);

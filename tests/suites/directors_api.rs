@@ -9,6 +9,8 @@ mod ill;
 mod net;
 #[path = "directors_api/planned.rs"]
 mod planned;
+#[path = "directors_api/sync.rs"]
+mod sync;
 #[path = "directors_api/unplanned.rs"]
 mod unplanned;
 
@@ -70,6 +72,17 @@ fn a_virtual_router_moves_to_another_id_when_a_stranger_uses_its_own() {
         let mut net = Net::start("failover: {preemptDelaySeconds: 2}");
         net.all_is_well();
         bad_input::a_strangers_id_is_told_and_avoided(&mut net);
+        Ok(())
+    });
+}
+
+#[test]
+fn connection_sync_that_cannot_be_had_is_told_and_moves_nothing() {
+    in_guest(guest(), || -> anyhow::Result<()> {
+        let mut net = Net::start("failover: {preemptDelaySeconds: 2}");
+        net.all_is_well();
+        sync::what_cannot_be_had_is_told(&mut net);
+        sync::the_older_of_two_groups_has_the_say(&mut net);
         Ok(())
     });
 }

@@ -1,7 +1,7 @@
 //! Real agents on a real kernel over minutes of virtual time, under faults by chance. The rules alone are walked through
 //! many more of them in `vrrp/tests/histories.rs`.
 //!
-//! One history again: `KUBE_LVS_SEED=7 cargo test -p lvs-tests --test histories`; more than usual: `KUBE_LVS_HISTORIES=1000`.
+//! One history again: `KUBE_LVS_SEED=7 cargo test -p lvs-tests --test suites histories::`; more than usual: `KUBE_LVS_HISTORIES=1000`.
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};

@@ -33,7 +33,7 @@ fn marks_are_chosen_once_and_groups_that_disagree_are_told() {
         a_mark_stays_over_edits_and_a_restart(&mut cluster, &director, &marks)?;
         a_fixed_mark_is_whose_it_was_first(&cluster, &director)?;
         the_older_group_has_the_say(&cluster, &director)?;
-        cluster.kubectl("delete virtualservice,realserver,directorgroup --all")?;
+        cluster.plane.delete_all()?;
         wait_until_it_was_as(&director, &before);
         cluster.clean_up(&director);
         NodeState::of(&director).assert_same_as(&before);
@@ -229,22 +229,20 @@ fn each_example_is_programmed_alone_and_leaves_nothing_behind() {
             let label = text.split("matchLabels: {kube-lvs.io/director: ").nth(1);
             let label = label.and_then(|rest| rest.split('}').next()).unwrap_or("true");
             let label = label.trim_matches('"');
-            cluster.kubectl(&format!(
-                "label node director --overwrite kube-lvs.io/director={label}"
-            ))?;
+            cluster.plane.label_node(&director, &[("kube-lvs.io/director", label)]);
             if !text.contains("kind: DirectorGroup") {
                 cluster.apply(&director_group("default", "networks: []"));
             }
             cluster.apply(&text);
             for name in services(&text) {
                 let object = format!("virtualservice/{name}");
-                let wait = format!("wait --for=condition=Programmed --timeout=20s {object}");
-                if cluster.kubectl(&wait).is_err() {
+                let waited = cluster.plane.wait_for_condition(&object, "Programmed", PATIENCE);
+                if waited.is_err() {
                     let told = cluster.condition(&object, "Programmed");
                     left.push(format!("{file}: {object}: {}: {}", told.reason, told.message));
                 }
             }
-            cluster.kubectl("delete virtualservice,realserver,directorgroup --all")?;
+            cluster.plane.delete_all()?;
             for (node, before) in [&director, &worker].into_iter().zip(&before) {
                 let mut changes = Vec::new();
                 for _ in 0..100 {

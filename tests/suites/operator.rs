@@ -344,11 +344,14 @@ fn what_vanished_while_nobody_watched_is_noticed() {
         world.wait_for_placed("two", &[]);
         assert!(!world.slices().contains_key("two-0"));
         // A service that was made anew takes the slice over: its table stays as it is meanwhile.
-        let slice = &world.slices()["one-0"];
-        assert_eq!(slice.metadata.uid, old.metadata.uid);
         let service: VirtualService = world.plane.get("default", "one")?;
-        let mut owners = slice.metadata.owner_references.iter().flatten();
-        assert!(owners.any(|owner| Some(&owner.uid) == service.metadata.uid.as_ref()));
+        wait_for("the new service owns the slice", PATIENCE, || {
+            let slice = world.slices()["one-0"].clone();
+            assert_eq!(slice.metadata.uid, old.metadata.uid);
+            let mut owners = slice.metadata.owner_references.iter().flatten();
+            let owned = owners.any(|owner| Some(&owner.uid) == service.metadata.uid.as_ref());
+            if owned { Ok(()) } else { Err(slice.metadata.owner_references) }
+        });
         // The report of a node that is gone goes too, once its agent has been silent for long.
         let reported = || world.plane.get_cluster::<LVSNode>("old").is_ok();
         wait_for("the report of the vanished node is gone", seconds(120), || {

@@ -243,7 +243,9 @@ fn every_other_request_of_an_agent_is_refused(
     let read = vec!["get", "list", "watch"];
     // "first" is its own: created already (409), patched.
     let report = vec!["get", "list", "watch", "create", "patch"];
-    let cases: &[(&str, &str, Option<&str>, &str, Vec<&str>)] = &[
+    // What, where, and which verbs pass.
+    type Case<'a> = (&'a str, &'a str, Option<&'a str>, &'a str, Vec<&'a str>);
+    let cases: &[Case<'_>] = &[
         ("kube-lvs.io/v1alpha1", "LVSNode", None, "first", report),
         ("kube-lvs.io/v1alpha1", "LVSNode", None, "second", read.clone()),
         ("kube-lvs.io/v1alpha1", "DirectorGroup", None, "default", read.clone()),

@@ -5,6 +5,8 @@
 mod keepalived;
 #[path = "vrrp/many.rs"]
 mod many;
+#[path = "vrrp/several.rs"]
+mod several;
 
 use lvs_tests::bed::{Guest, in_guest};
 use lvs_tests::net::{Daemon, Link, Node};

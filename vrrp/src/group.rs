@@ -10,6 +10,7 @@ mod configure;
 mod election;
 mod leave;
 mod peers;
+mod renumber;
 mod report;
 mod timers;
 
@@ -49,6 +50,8 @@ pub struct Peer {
 /// One virtual router's part in the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RouterConfig {
+    /// What it is called by all members whatever its id is, which may change. No two have one name.
+    pub name: String,
     /// 1 to 254, as things are: lower where this member cannot serve all of the router's addresses.
     pub priority: u8,
     /// What its Active member holds. One that is in two virtual routers belongs to that of the lower id.

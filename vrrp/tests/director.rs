@@ -290,6 +290,30 @@ fn a_stranger_who_answers_for_long_for_what_is_held_is_told_of_and_changes_nothi
     assert!(scene.holds(1));
     let conflict = &scene.group.report().conflicts[&vip(1).address.addr()];
     assert_eq!((conflict.mac, conflict.peer.as_deref()), (mac(99), None));
+    // Nor is he remembered for ever.
+    scene.hear_for(s(32), 3, 2, 254);
+    assert!(scene.group.report().conflicts.is_empty());
+}
+
+#[test]
+fn one_who_turns_out_to_be_a_member_is_asked_again_at_once() {
+    let mut scene = Scene::new(config(), Vec::new());
+    for _ in 0..300 {
+        scene.neighbor(1, mac(99));
+        scene.wait(ms(100));
+    }
+    assert!(!scene.holds(1));
+    scene.take();
+    scene.wait(ms(100));
+    assert!(!scene.short().contains(&"probe 1".to_owned()), "he is asked every 10 s");
+    let mut told = config();
+    told.peers.get_mut("node3").unwrap().macs.insert(mac(99));
+    scene.tell(Event::Configure(told));
+    scene.wait(ms(100));
+    assert!(scene.short().contains(&"probe 1".to_owned()));
+    scene.neighbor(1, mac(99));
+    scene.wait(ms(200));
+    assert!(scene.holds(1));
 }
 
 #[test]
@@ -323,4 +347,19 @@ fn packets_from_no_peer_are_counted_and_their_routers_remembered_for_a_minute() 
     assert_eq!(*scene.group.held(), before);
     scene.wait(s(62));
     assert!(scene.group.report().strangers.is_empty());
+}
+
+/// Until it was told of the new one, it did not understand him; he may have announced VIP 1, and let go of it since.
+#[test]
+fn whoever_carries_announces_again_when_there_is_another_director() {
+    let mut scene = active();
+    scene.hear_for(s(10), 3, 2, 254);
+    scene.take();
+    let mut changed = config();
+    let peer = lvs_vrrp::Peer { address: own(4), macs: [mac(4)].into() };
+    changed.peers.insert("node4".to_owned(), peer);
+    scene.tell(Event::Configure(changed));
+    scene.wait(ms(150));
+    let announced = scene.short().into_iter().filter(|it| it.starts_with("announce"));
+    assert_eq!(announced.collect::<Vec<_>>(), ["announce 1 2", "announce 1 2"]);
 }

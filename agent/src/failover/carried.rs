@@ -127,6 +127,11 @@ impl Running {
             || lvs_vrrp::Vrid::new(id).is_some_and(|id| self.config.routers.contains_key(&id))
     }
 
+    /// Whether it has a virtual router that had this id.
+    pub(super) fn knew(&self, id: u8) -> bool {
+        lvs_vrrp::Vrid::new(id).is_some_and(|id| self.group.had(id))
+    }
+
     /// Whether something is to be told that was not told yet.
     pub(super) fn has_news(&mut self) -> bool {
         let report = self.group.report();

@@ -162,6 +162,7 @@ fn router(own: &str, router: &WantedRouter, node: Node<'_>, down: Option<&String
     });
     let outside = || format!("{own} is not among those who carry it");
     RouterConfig {
+        name: router.name.clone(),
         priority: priority(rank.unwrap_or(usize::MAX), well),
         addresses: router.addresses.iter().map(told).collect(),
         down: down.cloned().or(broken).or_else(|| rank.is_none().then(outside)),

@@ -3,9 +3,11 @@
 use super::addresses::Addresses;
 use super::backlog::{Backlog, Task};
 use super::config::{Path, held};
+use super::failed::Failed;
 use super::links::Links;
 use super::neighbors::Neighbors;
 use super::socket::VrrpSocket;
+use super::thread::now;
 use crate::state::HeldAddress;
 use lvs_vrrp::packet::{MULTICAST_V4, MULTICAST_V6};
 use lvs_vrrp::{Action, Advertisement, Held, Mac, neighbor};
@@ -25,7 +27,7 @@ pub(super) struct Io {
     /// Addresses that do not float: never touched, whatever a machine says of them.
     pub(super) staying: BTreeSet<HeldAddress>,
     /// Addresses that could not be added, and why.
-    pub(super) failed: BTreeMap<HeldAddress, String>,
+    pub(super) failed: Failed,
     pub(super) backlog: Backlog,
 }
 
@@ -124,16 +126,35 @@ impl Io {
 
     fn hold(&mut self, addresses: Vec<Held>, lifetime: Option<Duration>, outcome: &mut Outcome) {
         let (before, foreign) = (self.addresses.ours().len(), self.addresses.foreign().len());
-        let wanted: Vec<HeldAddress> = addresses.into_iter().map(held).collect();
-        let wanted = wanted.iter().filter(|held| !self.staying.contains(*held));
-        let failures = self.addresses.hold(&self.links, wanted, lifetime);
-        for (held, error) in failures {
-            let text = format!("cannot add {} on {}: {error}", held.address, held.interface);
-            outcome.notes.push((held.clone(), text.clone()));
-            outcome.moved |= self.failed.insert(held, text).is_none();
-        }
+        let wanted = addresses.into_iter().map(held).filter(|held| !self.staying.contains(held));
+        let wanted: Vec<HeldAddress> = wanted.collect();
+        let known = self.failed.all().len();
+        outcome.notes = self.put(&wanted, lifetime);
+        // One that is well again is to be told of too.
+        outcome.moved |= known != self.failed.all().len();
         outcome.moved |= before != self.addresses.ours().len();
         outcome.moved |= foreign != self.addresses.foreign().len();
+    }
+
+    /// Adds them. What could not be added, and why, is remembered; what is new of that is returned.
+    pub(super) fn put(
+        &mut self,
+        wanted: &[HeldAddress],
+        lifetime: Option<Duration>,
+    ) -> Vec<(HeldAddress, String)> {
+        let failures = self.addresses.hold(&self.links, wanted, lifetime);
+        let told = failures.into_iter().map(|(held, error)| {
+            let text = format!("cannot add {} on {}: {error}", held.address, held.interface);
+            (held, text)
+        });
+        let told: BTreeMap<HeldAddress, String> = told.collect();
+        for held in wanted.iter().filter(|held| !told.contains_key(*held)) {
+            self.failed.remove(held);
+        }
+        let new = |(held, text): &(HeldAddress, String)| {
+            self.failed.add(held.clone(), text.clone(), now())
+        };
+        told.into_iter().filter(new).collect()
     }
 
     fn release(&mut self, addresses: Vec<Held>, outcome: &mut Outcome) {

@@ -7,6 +7,7 @@ use super::addresses::Addresses;
 use super::backlog::{Backlog, Task};
 use super::carried::{Carried, Running};
 use super::config;
+use super::failed::Failed;
 use super::figures::Figures;
 use super::handle::{Command, Published};
 use super::io::{Io, Outcome};
@@ -75,7 +76,7 @@ enum Source {
 }
 
 /// Time since boot, that in which the machine slept too: one that was suspended must notice.
-fn now() -> Duration {
+pub(super) fn now() -> Duration {
     // It fails for clocks only that the kernel does not have; this one is as old as 2.6.39.
     clock_gettime(ClockId::CLOCK_BOOTTIME).map(Duration::from).unwrap_or_default()
 }
@@ -98,7 +99,7 @@ impl Thread {
             v6: None,
             neighbors: BTreeMap::new(),
             staying: BTreeSet::new(),
-            failed: BTreeMap::new(),
+            failed: Failed::default(),
             backlog: Backlog::default(),
         };
         Ok(Self {
@@ -260,12 +261,12 @@ impl Thread {
         self.buffer = buffer;
     }
 
-    /// The group whose virtual router it is about and whose member it is from, or else the nearest to that.
+    /// The group whose virtual router it is, or was, about and whose member it is from, or else the nearest to that.
     fn addressee(&self, source: IpAddr, bytes: &[u8]) -> Option<String> {
         let id = bytes.get(1).copied().unwrap_or_default();
         let rank = |running: &Running| {
             let peer = running.path.peers.contains(&source) || running.path.own == source;
-            u8::from(running.knows(id)) + u8::from(peer)
+            2 * u8::from(running.knows(id)) + u8::from(running.knew(id)) + 2 * u8::from(peer)
         };
         let all = self.groups.iter().filter_map(|(name, it)| Some((name, it.running.as_ref()?)));
         all.max_by_key(|(_, running)| rank(running)).map(|(name, _)| name.clone())

@@ -49,7 +49,8 @@ pub(super) fn plan(
             fragment.sysctls.extend(sysctls);
             fragment.fixtures.extend(daemons.map(Fixture::SyncDaemon));
         }
-        Err(problem) => fragment.problems.push(problem),
+        // Services serve without, and who carries what has nothing to do with it.
+        Err(problem) => fragment.warnings.push(problem),
     }
 }
 

@@ -95,11 +95,11 @@ impl<K: Kernel> Engine<K> {
         groups.retain(|name, want| match self.floating.told.groups.get(name) {
             None => false,
             Some(told) => {
-                for (id, router) in &mut want.routers {
-                    let told = told.routers.get(id);
-                    router
-                        .addresses
-                        .retain(|held| told.is_some_and(|told| told.addresses.contains(held)));
+                // In whichever router: what moves to another one is not let go of.
+                let told = told.routers.values().flat_map(|router| &router.addresses);
+                let told: BTreeSet<&HeldAddress> = told.collect();
+                for router in want.routers.values_mut() {
+                    router.addresses.retain(|held| told.contains(held));
                 }
                 true
             }
@@ -156,12 +156,14 @@ impl<K: Kernel> Engine<K> {
 
     fn wants(&self) -> BTreeMap<String, Want> {
         let node = &self.facts.node;
-        let mut wants = BTreeMap::new();
+        let (mut wants, mut spreads) = (BTreeMap::new(), BTreeMap::new());
         for (name, group) in self.world.groups() {
             if part(group, node) == Some(Part::OneOfSeveral)
-                && let Some(want) = empty(group, node)
+                && let Some(spread) = Spread::new(group)
+                && let Some(want) = empty(group, &spread, node)
             {
                 wants.insert(name.clone(), want);
+                spreads.insert(name.as_str(), spread);
             }
         }
         if wants.is_empty() {
@@ -170,11 +172,8 @@ impl<K: Kernel> Engine<K> {
         let ill = self.ill();
         let failed = self.faults.iter().map(|(made, _)| made);
         let withhold = Withhold::new(failed, self.fragments.union());
-        let spreads: BTreeMap<_, _> = (self.world.groups().iter())
-            .filter_map(|(name, group)| Some((name, Spread::new(group)?)))
-            .collect();
         let router_of = |floats: &Floats| {
-            let router = spreads.get(&floats.group)?.router_of(floats.with)?;
+            let router = spreads.get(floats.group.as_str())?.router_of(floats.with)?;
             u8::try_from(router.id).ok()
         };
         for (held, floats) in &self.fragments.union().floating {
@@ -223,8 +222,7 @@ fn wanted<'a>(
 }
 
 /// What a group wants before anything floats in it; `None` while it has no virtual routers.
-fn empty(group: &DirectorGroup, node: &str) -> Option<Want> {
-    let spread = Spread::new(group)?;
+fn empty(group: &DirectorGroup, spread: &Spread<'_>, node: &str) -> Option<Want> {
     let status = group.status.as_ref()?;
     let failover = group.spec.failover.clone().unwrap_or_default();
     let interval = match (failover.advertisement_interval_milliseconds, failover.profile) {
@@ -236,7 +234,9 @@ fn empty(group: &DirectorGroup, node: &str) -> Option<Want> {
     let delay = delay.map_or(PREEMPT_DELAY, Duration::from_secs);
     let routers = spread.routers().iter().filter_map(|router| {
         let order = spread.order(router).into_iter().map(str::to_owned).collect();
-        Some((u8::try_from(router.id).ok()?, WantedRouter { order, ..WantedRouter::default() }))
+        let name = format!("{}/{}", router.home, router.number);
+        let wanted = WantedRouter { name, order, ..WantedRouter::default() };
+        Some((u8::try_from(router.id).ok()?, wanted))
     });
     Some(Want {
         own: node.to_owned(),

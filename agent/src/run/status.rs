@@ -42,6 +42,7 @@ impl<K: Kernel> Engine<K> {
             .iter()
             .filter(|address| self.mirror.addresses.contains(address))
             .chain(&carried.held)
+            .chain(&carried.foreign)
             .take(MAX_REPORTED)
             .map(|held| HeldVip {
                 address: held.address.to_string(),
@@ -66,7 +67,8 @@ impl<K: Kernel> Engine<K> {
             vips: count(
                 union.addresses.len()
                     - failed(|made| matches!(made, Made::Address(_))).min(union.addresses.len())
-                    + carried.held.len(),
+                    + carried.held.len()
+                    + carried.foreign.len(),
             ),
             connections: i64::try_from(self.fill.connections()).unwrap_or(i64::MAX),
         };
@@ -224,6 +226,17 @@ impl<K: Kernel> Engine<K> {
                 failure(Some(owner), FailedRole::Director, "Conflicted", message.clone())
             })
         });
+        let foreign = carried.foreign.iter().flat_map(|held| {
+            let message = format!(
+                "{} stood on {} before the agent put it there: it serves, and stays on this node whoever else takes it over; \
+                 take it away (ip address del {} dev {}) and it moves",
+                held.address, held.interface, held.address, held.interface
+            );
+            let owners = self.fragments.owners(&Made::Address(held.clone())).into_iter();
+            owners.map(move |owner| {
+                failure(Some(owner), FailedRole::Director, "ForeignVIP", message.clone())
+            })
+        });
         let unseen = self.mirror.unseen.values().map(|why| {
             let message = format!("{}; what was known of them stays", why.message);
             failure(None, FailedRole::Node, why.reason, message)
@@ -233,6 +246,7 @@ impl<K: Kernel> Engine<K> {
             .chain(whole_node)
             .chain(groups)
             .chain(conflicts)
+            .chain(foreign)
             .chain(lacking)
             .chain(planned);
         all.take(MAX_REPORTED).collect()

@@ -57,9 +57,13 @@ impl State {
         let old = old.as_deref();
         let spec = old.is_none_or(|old| old.spec != new.spec);
         let numbers = old.is_none_or(|old| numbers(old) != numbers(&new));
-        if spec || numbers || old.is_some_and(|old| directors(old) != directors(&new)) {
+        let moved = old.is_none_or(|old| directors(old) != directors(&new));
+        if spec || numbers || moved {
             self.mark_group(&name);
             self.mark_groups();
+        }
+        if moved {
+            self.mark_passing(&name);
         }
         if spec {
             self.mark_gateways(old, Some(&new));
@@ -71,7 +75,18 @@ impl State {
         self.carriers.retain(|(group, _), _| group != name);
         self.mark_group(name);
         self.mark_groups();
+        self.mark_passing(name);
         self.mark_gateways(old.as_deref(), None);
+    }
+
+    /// Who wants what passes through this group's directors: some may be another group's too, or are no longer.
+    fn mark_passing(&mut self, name: &str) {
+        let services: Vec<Key> = self.snapshot.services_of_group(name).cloned().collect();
+        for service in services {
+            let mut claims = self.wanted(&service);
+            claims.retain(|claim| claim.passes().is_some());
+            self.mark_rivals(&service, &claims);
+        }
     }
 
     /// No VIP is a gateway, of whatever group.

@@ -11,16 +11,24 @@ use std::net::IpAddr;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Conflict {
     /// Somebody else has it, or something that overlaps with it (`theirs`).
-    Taken { claim: Claim, theirs: Claim, by: Key },
+    Taken {
+        claim: Claim,
+        theirs: Claim,
+        by: Key,
+        /// A director of both groups, where these are two.
+        at: Option<String>,
+    },
     /// The VIP belongs to another namespace.
     Foreign { address: IpAddr, by: Key },
 }
 
 impl Conflict {
     /// Whether a slice with these services stands in the winner's way.
-    pub(crate) fn hits(&self, held: &BTreeSet<Claim>) -> bool {
+    pub(crate) fn hits(&self, held: &BTreeSet<Claim>, snapshot: &Snapshot) -> bool {
         match self {
-            Self::Taken { theirs, .. } => held.iter().any(|c| c.overlaps(theirs)),
+            Self::Taken { theirs, .. } => {
+                held.iter().any(|c| c.overlaps(theirs) && snapshot.meet(c, theirs))
+            }
             Self::Foreign { address, .. } => held.iter().any(|c| c.vip() == Some(*address)),
         }
     }
@@ -38,15 +46,21 @@ impl Conflict {
                 "spec.firewallMark.mark: {mark} is the mark of VirtualService {by}, and a mark belongs to one \
                  VirtualService; use another, leave mark out to have one chosen, or delete that one"
             ),
-            Self::Taken { claim, theirs, by } if claim.network().is_some() => format!(
+            Self::Taken { claim, theirs, by, at: Some(node) } => format!(
+                "spec.firewallMark.destinations, spec.ports: {claim} is taken on node {node} by VirtualService {by}, which \
+                 has {theirs}, for the node is a director of DirectorGroup {} too; use networks or ports that do not overlap \
+                 with it, give the groups nodes of their own, or delete that one",
+                theirs.passes().unwrap_or_default()
+            ),
+            Self::Taken { claim, theirs, by, .. } if claim.network().is_some() => format!(
                 "spec.firewallMark.destinations, spec.ports: {claim} is taken by VirtualService {by}, which has {theirs}; \
                  use networks or ports that do not overlap with it, or delete that one"
             ),
-            Self::Taken { claim, theirs, by } if claim == theirs => format!(
+            Self::Taken { claim, theirs, by, .. } if claim == theirs => format!(
                 "spec.addresses, spec.ports: {claim} is taken by VirtualService {by}; use another address or port, or \
                  delete that one"
             ),
-            Self::Taken { claim, theirs, by } => format!(
+            Self::Taken { claim, theirs, by, .. } => format!(
                 "spec.addresses, spec.ports: {claim} is taken by VirtualService {by}, which has {theirs} (packets with \
                  a firewall mark never come to a service without); use another address or port, or delete that one"
             ),
@@ -89,7 +103,10 @@ pub(crate) fn contest(
 
 /// Whoever holds a claim, wanting it still or not, has it until its slices are gone. Of two that hold what overlaps,
 /// the older one has it, whoever asks.
-fn taken_by_holders<'a>(claims: impl Iterator<Item = &'a Claim>, snapshot: &Snapshot) -> Taken {
+fn taken_by_holders<'a, 's>(
+    claims: impl Iterator<Item = &'a Claim>,
+    snapshot: &'s Snapshot,
+) -> Taken<'s> {
     let mut held: BTreeMap<&Key, BTreeSet<&Claim>> = BTreeMap::new();
     let mut belongs: BTreeMap<&Key, BTreeSet<IpAddr>> = BTreeMap::new();
     for claim in claims {
@@ -100,7 +117,7 @@ fn taken_by_holders<'a>(claims: impl Iterator<Item = &'a Claim>, snapshot: &Snap
             belongs.entry(holder).or_default().extend(claim.vip());
         }
     }
-    let mut taken = Taken::default();
+    let mut taken = Taken { snapshot, claims: Claims::default(), namespaces: HashMap::new() };
     for holder in by_age(held.keys().copied(), snapshot) {
         held.get(holder).into_iter().flatten().for_each(|claim| taken.take(claim, holder));
     }
@@ -110,20 +127,26 @@ fn taken_by_holders<'a>(claims: impl Iterator<Item = &'a Claim>, snapshot: &Snap
     taken
 }
 
-#[derive(Default)]
-struct Taken {
+struct Taken<'a> {
+    snapshot: &'a Snapshot,
     claims: Claims<Key>,
     namespaces: HashMap<IpAddr, Key>,
 }
 
-impl Taken {
+impl Taken<'_> {
     fn take(&mut self, claim: &Claim, by: &Key) {
-        if self.claims.overlapping(claim).all(|(_, other)| other == by) {
+        if self.rivals(claim, by).next().is_none() {
             self.claims.add(claim, by.clone());
         }
         if let Some(vip) = claim.vip() {
             self.belong(vip, by);
         }
+    }
+
+    /// What others have that cannot be had besides.
+    fn rivals(&self, claim: &Claim, of: &Key) -> impl Iterator<Item = (&Claim, &Key)> {
+        let others = self.claims.overlapping(claim).filter(move |(_, by)| *by != of);
+        others.filter(move |(theirs, _)| self.snapshot.meet(claim, theirs))
     }
 
     fn belong(&mut self, address: IpAddr, to: &Key) {
@@ -137,8 +160,19 @@ impl Taken {
             if let Some((address, by)) = foreign.filter(|(_, by)| by.namespace != key.namespace) {
                 return Some(Conflict::Foreign { address, by: by.clone() });
             }
-            let (theirs, by) = self.claims.overlapping(claim).find(|(_, by)| *by != key)?;
-            Some(Conflict::Taken { claim: claim.clone(), theirs: theirs.clone(), by: by.clone() })
+            let (theirs, by) = self.rivals(claim, key).next()?;
+            let at = match (claim.passes(), theirs.passes()) {
+                (Some(own), Some(other)) if own != other => {
+                    self.snapshot.common_director(own, other)
+                }
+                _ => None,
+            };
+            Some(Conflict::Taken {
+                claim: claim.clone(),
+                theirs: theirs.clone(),
+                by: by.clone(),
+                at,
+            })
         })
     }
 }

@@ -86,7 +86,7 @@ impl<'a> Held<'a> {
     }
 
     fn ids(&self) -> BTreeSet<i32> {
-        self.routers.values().copied().collect()
+        self.routers.values().chain(&self.presence).copied().collect()
     }
 }
 
@@ -180,7 +180,7 @@ fn numbers(
     }
     for (home, number) in open {
         let key = [name, home, &number.to_string()];
-        if let Some(id) = pick(&key, &range, &mut room, &BTreeSet::new()) {
+        if let Some(id) = pick(&key, &range, &mut room, &held.ids()) {
             found.virtual_routers.push(router(id, home, number));
         }
     }
@@ -197,7 +197,8 @@ fn router(id: i32, home: &str, number: i32) -> VirtualRouter {
     VirtualRouter { id, home: home.to_owned(), number }
 }
 
-/// Takes an id out of `room`, none of `spare` if there is another. Hashed, so that what is made anew most likely gets
+/// Takes an id out of `room`, none of `spare` if there is another: directors that have not heard of a change yet would take
+/// it for what it was. Hashed, so that what is made anew most likely gets
 /// what it had, and what comes or goes beside it moves little.
 fn pick(
     key: &[&str],

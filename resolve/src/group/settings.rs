@@ -1,6 +1,8 @@
 //! Timeouts and sysctls of a node that is a director of several groups. There is one set for the whole node, and the
 //! agent that sets it and the operator that tells of conflicts go by the same rule.
 
+mod sync;
+
 use crate::Verdict;
 use crate::reason;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -69,7 +71,7 @@ fn fields(group: &DirectorGroup) -> Vec<(Field, Value)> {
     timeouts.chain(sysctls).collect()
 }
 
-fn map(part: &impl Serialize) -> Map<String, Value> {
+fn map<T: Serialize>(part: &T) -> Map<String, Value> {
     match serde_json::to_value(part) {
         Ok(Value::Object(fields)) => fields,
         _ => Map::new(),
@@ -86,11 +88,9 @@ pub(super) fn conflicted<'a>(
     group: &'a DirectorGroup,
     nodes: impl IntoIterator<Item = (&'a str, Vec<&'a DirectorGroup>)>,
 ) -> Verdict {
-    for (node, others) in nodes {
-        if others.is_empty() {
-            continue;
-        }
-        let settings = in_force(others.into_iter().chain([group]));
+    let nodes: Vec<_> = nodes.into_iter().collect();
+    for (node, others) in nodes.iter().filter(|(_, others)| !others.is_empty()) {
+        let settings = in_force(others.iter().copied().chain([group]));
         for (field, value) in fields(group) {
             let Some((counts, by)) = settings.get(&field).filter(|(counts, _)| *counts != value)
             else {
@@ -105,7 +105,10 @@ pub(super) fn conflicted<'a>(
             return Verdict::yes(reason::SETTINGS_CONFLICT, message);
         }
     }
-    Verdict::no(reason::AS_EXPECTED, "The directors are set as this group says.")
+    match sync::conflict(group, &nodes) {
+        Some(message) => Verdict::yes(reason::SETTINGS_CONFLICT, message),
+        None => Verdict::no(reason::AS_EXPECTED, "The directors are set as this group says."),
+    }
 }
 
 #[cfg(test)]

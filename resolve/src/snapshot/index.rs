@@ -4,7 +4,7 @@
 use super::Snapshot;
 use crate::claim::{Claims, held, wanted};
 use crate::lookup::Lookup;
-use crate::{Claim, Key, NodeFacts, selector};
+use crate::{Claim, Key, NodeFacts, directors, selector};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::ResourceExt;
 use lvs_crds::{IpFamily, LVSNode, RealServer, VirtualService, VirtualServiceSlice, serves};
@@ -170,12 +170,28 @@ impl Index {
 
 /// Looking up.
 impl Snapshot {
-    /// The VirtualServices that want this, or something that overlaps with it.
+    /// Whether two claims that overlap do so somewhere: what passes through the directors of two groups does where they
+    /// have one in common.
+    pub fn meet(&self, one: &Claim, other: &Claim) -> bool {
+        match (one.passes(), other.passes()) {
+            (Some(one), Some(other)) if one != other => self.common_director(one, other).is_some(),
+            _ => true,
+        }
+    }
+
+    /// The first node that is a director of both groups.
+    pub(crate) fn common_director(&self, one: &str, other: &str) -> Option<String> {
+        let of = |group| self.director_group(group).map(|group| directors(group));
+        let theirs = of(other)?;
+        of(one)?.into_iter().find(|node| theirs.contains(node))
+    }
+
+    /// The VirtualServices that want this, or something that overlaps with it, wherever.
     pub fn wanting<'a>(&'a self, claim: &Claim) -> impl Iterator<Item = &'a Key> + use<'a> {
         self.index.wanting.overlapping(claim).map(|(_, key)| key)
     }
 
-    /// The VirtualServices whose slices have this, or something that overlaps with it, and what they have.
+    /// The VirtualServices whose slices have this, or something that overlaps with it wherever, and what they have.
     pub fn holders<'a>(
         &'a self,
         claim: &Claim,

@@ -43,8 +43,8 @@ pub(super) struct Launch<'a> {
 /// How a run ended.
 pub(super) struct Run {
     pub(super) end: End,
-    /// The closure inside ran to its end.
-    pub(super) passed: bool,
+    /// The closure inside ran to its end: what it cost.
+    pub(super) passed: Option<String>,
     /// From the start of the guest, not counting the wait for a CPU.
     pub(super) took: Duration,
 }
@@ -78,7 +78,7 @@ impl Launch<'_> {
             (Some(_), Ok(rc)) if !rc.is_empty() => End::Exited(rc.trim().parse()?),
             (Some(status), _) => End::Died(status.to_string()),
         };
-        let passed = folder.path().join("passed").exists();
+        let passed = fs::read_to_string(folder.path().join("passed")).ok();
         if let (Some((name, to)), End::Exited(0)) = (self.take, &end) {
             let copied =
                 Command::new("cp").arg("-r").arg(folder.path().join(name)).arg(to).output()?;
@@ -88,7 +88,7 @@ impl Launch<'_> {
                 String::from_utf8_lossy(&copied.stderr)
             );
         }
-        if !(passed && matches!(end, End::Exited(0))) {
+        if !(passed.is_some() && matches!(end, End::Exited(0))) {
             keep(folder.path(), &self.kept)?;
         }
         Ok(Run { end, passed, took: start.elapsed() })

@@ -15,7 +15,7 @@ const WEB: &str = "192.168.0.10:80";
 /// Between two attempts of the client.
 const EVERY: Duration = Duration::from_millis(5);
 /// After a crash, until the director is made whole again.
-const OUTAGE: Duration = Duration::from_millis(1200);
+const OUTAGE: Duration = Duration::from_millis(500);
 /// Until everybody knows of everybody again, and no address is left that should not be.
 const RECOVERY: Duration = Duration::from_secs(5);
 

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use anyhow::bail;
 use lvs_tests::bed::{Guest, inside, show_command};
-use lvs_tests::bench::{Crash, Mode, Pair, Rival, busy, survivors};
+use lvs_tests::bench::{Crash, Mode, Pair, Rival, busy, crowd, move_all, survivors};
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike as _;
 
 /// Who is measured.
 const RIVALS: [(&str, Rival); 4] = [
@@ -24,8 +26,15 @@ const BUSY: Duration = Duration::from_secs(600);
 /// Programs that never sleep, beside three agents on one CPU.
 const SPINNING: usize = 2;
 
-const USAGE: &str = "usage: lvs-bench-failover [outages [TRIALS] | connections [FLOWS] | busy [SECONDS]]; it boots guests \
-                     and takes up to an hour";
+/// As many directors as a group can have, and how many VIPs they share.
+const CROWD: (u8, u16) = (32, 1_000);
+/// How long they are listened to; twice, to tell what the time between costs from what the start does.
+const LISTENED: [u32; 2] = [5, 25];
+/// How often all VIPs of one director move to the other.
+const MOVES: u32 = 20;
+
+const USAGE: &str = "usage: lvs-bench-failover [outages [TRIALS] | connections [FLOWS] | crowd | moves [TRIALS] | busy \
+                     [SECONDS]]; it boots guests and takes up to an hour";
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
@@ -33,16 +42,23 @@ fn main() -> anyhow::Result<()> {
     match (inside(), words.as_slice()) {
         (true, ["outages", index, trials]) => outages(index.parse()?, trials.parse()?),
         (true, ["connections", index, flows]) => connections(index.parse()?, flows.parse()?),
+        (true, ["crowd", seconds]) => talk(seconds.parse()?),
+        (true, ["moves", trials]) => moves(trials.parse()?),
         (true, ["busy", seconds]) => all_busy(Duration::from_secs(seconds.parse()?)),
         (false, []) => {
             all_outages(TRIALS)?;
             all_connections(FLOWS)?;
+            all_talk()?;
+            boot(&Guest::kernel(), &["moves", &MOVES.to_string()])?;
             boot(&Guest::kernel(), &["busy", &BUSY.as_secs().to_string()])
         }
         (false, ["outages"]) => all_outages(TRIALS),
         (false, ["outages", trials]) => all_outages(trials.parse()?),
         (false, ["connections"]) => all_connections(FLOWS),
         (false, ["connections", flows]) => all_connections(flows.parse()?),
+        (false, ["crowd"]) => all_talk(),
+        (false, ["moves"]) => boot(&Guest::kernel(), &["moves", &MOVES.to_string()]),
+        (false, ["moves", trials]) => boot(&Guest::kernel(), &["moves", trials]),
         (false, ["busy"]) => boot(&Guest::kernel(), &["busy", &BUSY.as_secs().to_string()]),
         (false, ["busy", seconds]) => boot(&Guest::kernel(), &["busy", seconds]),
         _ => bail!(USAGE),
@@ -109,6 +125,51 @@ fn connections(index: usize, flows: usize) -> anyhow::Result<()> {
             it.talkers, it.of, it.silent, it.of
         );
     }
+    Ok(())
+}
+
+/// The same for a shorter and for a longer time, and the difference between what both took of this machine's CPUs.
+fn all_talk() -> anyhow::Result<()> {
+    println!("\n{} directors that share {} VIPs, in virtual time", CROWD.0, CROWD.1);
+    let cost = |seconds: u32| {
+        let before = cpu()?;
+        boot(&Guest::kernel().virtual_time(), &["crowd", &seconds.to_string()])?;
+        anyhow::Ok(cpu()?.saturating_sub(before))
+    };
+    let [short, long] = LISTENED;
+    let more = cost(long)?.saturating_sub(cost(short)?);
+    let each = more.as_secs_f64() / f64::from(long - short) / f64::from(CROWD.0);
+    println!(
+        "of one CPU, each        {:>10.1} % (a guest's kernel included, which costs several times a real one)",
+        each * 1e2
+    );
+    Ok(())
+}
+
+/// What the guests that have ended took of this machine's CPUs.
+fn cpu() -> anyhow::Result<Duration> {
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
+    let all = usage.user_time() + usage.system_time();
+    Ok(Duration::from_micros(all.num_microseconds().try_into()?))
+}
+
+fn talk(seconds: u64) -> anyhow::Result<()> {
+    let talk = crowd(CROWD.0, CROWD.1, Duration::from_secs(seconds))?;
+    println!("advertisements, each    {:>10.0} /s, each to {} others", talk.said, CROWD.0 - 1);
+    println!("packets heard, each     {:>10.0} /s", talk.heard);
+    println!("false failovers         {:>10}", talk.transitions);
+    Ok(())
+}
+
+fn moves(trials: u32) -> anyhow::Result<()> {
+    let silences = move_all(CROWD.1, trials)?;
+    let at = |part: usize| milliseconds(silences[(silences.len() - 1) * part / 1_000]);
+    println!(
+        "\n{} VIPs of a director whose cable is pulled, in real time: {trials} moves, and how long 41 of the VIPs were silent",
+        CROWD.1
+    );
+    println!("      first        half   99 of 100        last");
+    println!("{:>11} {:>11} {:>11} {:>11}", at(0), at(500), at(990), at(1_000));
     Ok(())
 }
 

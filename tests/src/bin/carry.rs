@@ -9,9 +9,10 @@
 //! --ours ADDRESS@INTERFACE,..  as if from the journal
 
 use anyhow::{Context as _, bail};
-use lvs_agent::failover::{Carrier as _, Handle, Want, WantedRouter, Wants};
+use lvs_agent::failover::{Carrier as _, Handle, WantedRouter};
 use lvs_agent::state::HeldAddress;
 use lvs_crds::Member;
+use lvs_tests::scenario::carrying::{self, want};
 use nix::sys::signal::{SigSet, Signal};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::channel;
@@ -20,16 +21,8 @@ use std::time::Duration;
 fn main() -> anyhow::Result<()> {
     let mut arguments = std::env::args().skip(1);
     let mut ours = BTreeSet::new();
-    let mut want = Want {
-        own: arguments.next().context("no name")?,
-        members: Vec::new(),
-        interval: Duration::from_millis(90),
-        preempt: None,
-        multicast: false,
-        interface: None,
-        presence: 250,
-        routers: BTreeMap::new(),
-    };
+    let own = arguments.next().context("no name")?;
+    let mut want = want(&own, Vec::new(), BTreeMap::new());
     while let Some(option) = arguments.next() {
         let mut value = || arguments.next().with_context(|| format!("{option} wants a value"));
         match option.as_str() {
@@ -52,8 +45,7 @@ fn main() -> anyhow::Result<()> {
         let _ = news.send(false);
     })?;
     std::thread::spawn(move || end.send(terminate.wait().is_ok()));
-    let groups = BTreeMap::from([("group".to_owned(), want)]);
-    handle.want(Wants { number: 1, groups, staying: BTreeSet::new() });
+    handle.want(carrying::wants(1, vec![("group", want)]));
     // What it prints is shown when a test fails.
     while !inbox.recv()? {
         println!("{:?}", handle.report());
@@ -65,7 +57,7 @@ fn main() -> anyhow::Result<()> {
 
 fn member(text: &str) -> anyhow::Result<Member> {
     let (name, address) = text.split_once('=').context("NAME=ADDRESS")?;
-    Ok(Member { node: name.to_owned(), addresses: vec![address.to_owned()], macs: Vec::new() })
+    Ok(carrying::member(name, address))
 }
 
 fn router(text: &str) -> anyhow::Result<(u8, WantedRouter)> {
@@ -74,7 +66,10 @@ fn router(text: &str) -> anyhow::Result<(u8, WantedRouter)> {
         bail!("{text}: ID:NAME,NAME:ADDRESS@INTERFACE,..");
     };
     let order = order.split(',').map(str::to_owned).collect();
-    Ok((id.parse()?, WantedRouter { order, addresses: addresses(held)?, ill: None }))
+    Ok((
+        id.parse()?,
+        WantedRouter { name: id.to_owned(), order, addresses: addresses(held)?, ill: None },
+    ))
 }
 
 fn addresses(text: &str) -> anyhow::Result<BTreeSet<HeldAddress>> {

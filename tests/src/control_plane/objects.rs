@@ -94,8 +94,15 @@ impl ControlPlane {
 
     async fn api_of(&self, object: &DynamicObject) -> anyhow::Result<Api<DynamicObject>> {
         let types = object.types.clone().context("apiVersion and kind are missing")?;
-        let (resource, capabilities) = self.kind(&types).await?;
-        let namespace = object.metadata.namespace.as_deref().unwrap_or("default");
+        self.api(&types, object.metadata.namespace.as_deref().unwrap_or("default")).await
+    }
+
+    pub(super) async fn api(
+        &self,
+        types: &TypeMeta,
+        namespace: &str,
+    ) -> anyhow::Result<Api<DynamicObject>> {
+        let (resource, capabilities) = self.kind(types).await?;
         Ok(match capabilities.scope {
             Scope::Cluster => Api::all_with(self.client(), &resource),
             Scope::Namespaced => Api::namespaced_with(self.client(), namespace, &resource),

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use serde_json::Value;
 
 use crate::control_plane::{ControlPlane, program, state_dir};
 use crate::net::{Daemon, Node};
@@ -106,7 +105,7 @@ impl Cluster {
     #[track_caller]
     pub fn wait_until_ready(&self, node: &Node) {
         wait_for(&format!("the agent of {} is ready", node.name()), PATIENCE, || {
-            node.sh(&format!("curl -sf http://{AGENT}/readyz")).map_err(|e| format!("{e:#}"))
+            node.http_get(AGENT, "/readyz").map_err(|e| format!("{e:#}"))
         });
     }
 
@@ -156,22 +155,20 @@ impl Cluster {
     /// Changes `KIND/NAME` by a JSON patch.
     #[track_caller]
     pub fn patch(&self, object: &str, patch: &str) {
-        let patched = self.plane.kubectl(&["patch", object, "--type=json", "-p", patch]);
-        patched.unwrap_or_else(|e| panic!("{e:#}"));
+        self.plane.patch(object, patch).unwrap_or_else(|e| panic!("{object}: {e:#}"));
     }
 
-    /// Deletes `KIND/NAME`.
+    /// Deletes `KIND/NAME`, and waits until it is gone.
     #[track_caller]
     pub fn delete(&self, object: &str) {
-        self.kubectl(&format!("delete {object}")).unwrap_or_else(|e| panic!("{e:#}"));
+        self.plane.delete_named(object).unwrap_or_else(|e| panic!("{object}: {e:#}"));
     }
 
     /// Waits, as a user would, until `KIND/NAME` has a condition for its current generation: `Programmed`, or
     /// `Accepted=False`.
     #[track_caller]
     pub fn wait_for(&self, object: &str, condition: &str) {
-        let timeout = format!("--timeout={}s", PATIENCE.as_secs());
-        let waited = self.kubectl(&format!("wait --for=condition={condition} {timeout} {object}"));
+        let waited = self.plane.wait_for_condition(object, condition, PATIENCE);
         waited.unwrap_or_else(|e| {
             let seen = self.kubectl("get lvs,lvsslice -o yaml");
             panic!("{e:#}\n{}", seen.unwrap_or_else(|e| e.to_string()))
@@ -182,14 +179,11 @@ impl Cluster {
     #[track_caller]
     pub fn condition(&self, object: &str, type_: &str) -> Condition {
         let read = || {
-            let text = self.kubectl(&format!("get {object} -o json"))?;
-            let object: Value = serde_json::from_str(&text)?;
+            let status = self.plane.read(object)?.context("it is not there")?.data["status"].take();
             let mut conditions: Vec<Condition> =
-                serde_json::from_value(object["status"]["conditions"].clone())?;
+                serde_json::from_value(status["conditions"].clone())?;
             conditions.retain(|condition| condition.type_ == type_);
-            conditions
-                .pop()
-                .with_context(|| format!("no condition {type_} in {}", object["status"]))
+            conditions.pop().with_context(|| format!("no condition {type_} in {status}"))
         };
         read().unwrap_or_else(|e: anyhow::Error| panic!("{object}: {e:#}"))
     }
@@ -198,7 +192,7 @@ impl Cluster {
 /// The sum of a metric of a node's agent over all its labels.
 #[track_caller]
 pub fn metric(node: &Node, name: &str) -> f64 {
-    let text = node.sh(&format!("curl -sf http://{AGENT}/metrics"));
+    let text = node.http_get(AGENT, "/metrics");
     let text = text.unwrap_or_else(|e| panic!("{e:#}"));
     let of_name =
         |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']));

@@ -174,7 +174,7 @@ impl Standalone {
     /// The sum of a metric over all labels that `of` names, as `kind="ipvs"`.
     #[track_caller]
     pub fn metric(&self, name: &str, of: &str) -> f64 {
-        let text = self.node.sh(&format!("curl -sf http://{LISTEN}/metrics"));
+        let text = self.node.http_get(LISTEN, "/metrics");
         let text = text.unwrap_or_else(|e| panic!("{e:#}"));
         let lines = text.lines().filter(|line| line.starts_with(name) && line.contains(of));
         lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()

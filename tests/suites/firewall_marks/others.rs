@@ -4,7 +4,9 @@ use std::thread::sleep;
 
 use lvs_tests::bed::{Guest, in_guest};
 
-use crate::{AUDIT, SETTLED, farm, mark_of, marks, met, our_table, remove, serve, service};
+use crate::firewall_marks::{
+    AUDIT, SETTLED, farm, mark_of, marks, met, our_table, remove, serve, service,
+};
 use lvs_tests::scenario::Farm;
 
 /// The reasons and texts of the node's warnings.

@@ -9,7 +9,7 @@ use lvs_tests::net::{Link, Node};
 use lvs_tests::scenario::{Standalone, real_server, virtual_service};
 use lvs_tests::traffic::{Client, Server};
 
-use crate::SETTLED;
+use crate::firewall_marks::SETTLED;
 
 /// Longer than the entry of a closed connection lives (120 s).
 const FORGOTTEN: Duration = Duration::from_secs(200);

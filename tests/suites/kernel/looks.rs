@@ -9,7 +9,7 @@ use lvs_agent::state::{NodeState, Observed, Op, ServiceState};
 use lvs_ipvs::{Destination, DestinationKey, Forwarding, Operation, Service, ServiceKey};
 use lvs_tests::bed::{Guest, in_guest};
 
-use crate::{agent, all_changed, director, new_destination, new_service, server, web};
+use crate::kernel::{agent, all_changed, director, new_destination, new_service, server, web};
 
 fn all_exact(kernel: &mut Linux) -> Observed {
     let scope = Scope { services: Services::All { exact: BTreeSet::new() }, ..Scope::default() };

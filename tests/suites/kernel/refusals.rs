@@ -7,7 +7,9 @@ use lvs_ipvs::{Forwarding, ServiceKey};
 use lvs_tests::bed::{Guest, in_guest};
 use nix::unistd::{Uid, seteuid};
 
-use crate::{add, agent, director, held, new_destination, new_service, reasons, server, set, web};
+use crate::kernel::{
+    add, agent, director, held, new_destination, new_service, reasons, server, set, web,
+};
 
 #[test]
 fn without_net_admin_the_error_says_how_to_get_it() {

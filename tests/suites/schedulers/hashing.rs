@@ -7,7 +7,7 @@ use lvs_tests::bed::{Guest, in_guest};
 use lvs_tests::scenario::Farm;
 use lvs_tests::traffic::{Met, by_server};
 
-use crate::model::{SourceHash, idle};
+use crate::schedulers::model::{SourceHash, idle};
 
 /// As many addresses of clients as wanted, always the same ones.
 fn clients(count: usize) -> Vec<Ipv4Addr> {

@@ -1,44 +1,32 @@
 //! A thousand addresses.
 
-use lvs_agent::failover::{Carrier as _, Handle, Want, WantedRouter, Wants};
+use lvs_agent::failover::{Carrier as _, Handle, WantedRouter, Wants};
 use lvs_agent::state::HeldAddress;
-use lvs_crds::Member;
 use lvs_tests::bed::{Guest, in_guest};
+use lvs_tests::eventually;
 use lvs_tests::net::{Link, Node};
+use lvs_tests::scenario::carrying::{self, member, want};
 use lvs_tests::wire::{Capture, Packet};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 const MANY: u32 = 1000;
+const PATIENCE: Duration = Duration::from_secs(10);
 
 fn wants(own: &str) -> Wants {
-    let member = |name: &str, address: &str| Member {
-        node: name.to_owned(),
-        addresses: vec![address.to_owned()],
-        macs: Vec::new(),
-    };
     let held = |number: u32| HeldAddress {
         interface: "eth0".to_owned(),
         address: std::net::IpAddr::from(Ipv4Addr::from(0x0a01_0000 + number)).into(),
     };
     let router = WantedRouter {
+        name: "a/0".to_owned(),
         order: vec!["a".to_owned(), "b".to_owned()],
         addresses: (1..=MANY).map(held).collect(),
         ill: None,
     };
-    let want = Want {
-        own: own.to_owned(),
-        members: vec![member("a", "10.0.0.1"), member("b", "10.0.0.2")],
-        interval: Duration::from_millis(90),
-        preempt: None,
-        multicast: false,
-        interface: None,
-        presence: 250,
-        routers: BTreeMap::from([(10, router)]),
-    };
-    let groups = BTreeMap::from([("group".to_owned(), want)]);
-    Wants { number: 1, groups, staying: BTreeSet::new() }
+    let members = vec![member("a", "10.0.0.1"), member("b", "10.0.0.2")];
+    carrying::wants(1, vec![("group", want(own, members, [(10, router)].into()))])
 }
 
 #[test]
@@ -51,10 +39,7 @@ fn a_thousand_addresses_are_held_in_few_requests_and_announced() {
         let mut handle = a.run(|| Handle::start(&BTreeSet::new(), || ()))?;
         let start = Instant::now();
         handle.want(wants("a"));
-        while handle.report().held.len() < 1000 {
-            anyhow::ensure!(start.elapsed() < Duration::from_secs(10), "{:?}", handle.report());
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        eventually("all are held", PATIENCE, || handle.report().held.len(), |held| *held == 1000);
         let took = start.elapsed();
         let figures = handle.figures();
         println!("{MANY} addresses {took:?} after they were wanted, {} requests", figures.requests);
@@ -82,10 +67,12 @@ fn a_thousand_addresses_are_held_in_few_requests_and_announced() {
         println!("{:?}\n{:?}", handle.figures(), other.figures());
         a.unplug("eth0");
         let start = Instant::now();
-        while other.report().held.len() < 1000 {
-            anyhow::ensure!(start.elapsed() < Duration::from_secs(10), "{:?}", other.report());
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        eventually(
+            "all are taken over",
+            PATIENCE,
+            || other.report().held.len(),
+            |held| *held == 1000,
+        );
         println!("taken over after {:?}", start.elapsed());
         handle.stop();
         let start = Instant::now();

@@ -9,7 +9,7 @@ const AGAIN: Duration = Duration::from_millis(100);
 
 #[derive(Clone, Debug)]
 pub(super) struct Batch {
-    vrid: Vrid,
+    pub(super) vrid: Vrid,
     addresses: Vec<Held>,
     start: Duration,
     step: u32,

@@ -1,6 +1,7 @@
 //! A new configuration: what is the same stays as it is.
 
 use super::peers::PeerState;
+use super::renumber;
 use super::{Action, Config, Entry, Group, RouterConfig, RouterReport, Timer, centiseconds};
 use crate::packet::{Vrid, advertised};
 use crate::router::{Outcome, Router, Settings, State};
@@ -23,10 +24,11 @@ impl Group {
             || before.routers.iter().any(|(vrid, old)| {
                 self.config.routers.get(vrid).is_none_or(|new| new.addresses != old.addresses)
             });
-        let gone = before.routers.keys().filter(|vrid| !self.config.routers.contains_key(vrid));
-        for vrid in gone.copied().collect::<Vec<_>>() {
+        let (gone, moves) = renumber::changes(&before, &self.config);
+        for vrid in gone {
             self.remove_router(vrid, actions);
         }
+        self.renumber(&moves);
         let routers = self.config.routers.clone();
         for (vrid, router) in routers {
             self.set_router(vrid, router, moved, actions);
@@ -41,6 +43,12 @@ impl Group {
             }
             for vrid in self.config.routers.keys().copied().collect::<Vec<_>>() {
                 self.unblock(vrid);
+                // A new one, which was told of itself before we were told of it, may have announced what we hold; it has let
+                // go since without a word that we would have understood.
+                if !before.peers.is_empty() && self.routers.get(&vrid).is_some_and(Entry::is_active)
+                {
+                    self.announce_all(vrid, actions);
+                }
             }
         }
         if before.lifetime != self.config.lifetime {
@@ -95,6 +103,7 @@ impl Group {
             heard: false,
             unsettled: false,
             leaving: None,
+            former: Vec::new(),
         });
         if moved {
             let addresses = config.addresses.iter().map(|held| held.address.addr());

@@ -1,5 +1,6 @@
 //! What becomes of the virtual routers' own machines for addresses, announcements and the report.
 
+use super::renumber::Former;
 use super::{Action, Group, Held, Timer};
 use crate::packet::{Advertisement, Vrid};
 use crate::router::{Cause, Outcome, Router, State};
@@ -28,6 +29,8 @@ pub(super) struct Entry {
     pub(super) unsettled: bool,
     /// It is being handed over: until when, and the number of advertisements heard from its successor.
     pub(super) leaving: Option<(Duration, u32)>,
+    /// Ids that it had, the last one last.
+    pub(super) former: Vec<Former>,
 }
 
 impl Entry {
@@ -39,11 +42,12 @@ impl Entry {
 impl Group {
     /// A peer's advertisement.
     pub(super) fn hear(&mut self, from: IpAddr, heard: &Advertisement, actions: &mut Vec<Action>) {
-        let (vrid, now) = (heard.vrid, self.now);
-        let Some(entry) = self.routers.get_mut(&vrid) else {
+        let now = self.now;
+        let Some(vrid) = self.meant(from, heard) else {
             self.report.counters.unknown += 1;
             return;
         };
+        let Some(entry) = self.routers.get_mut(&vrid) else { return };
         if let Some((_, adverts)) = &mut entry.leaving {
             if heard.priority > 0 {
                 *adverts += 1;
@@ -155,8 +159,13 @@ impl Group {
     /// An advertisement of this priority.
     pub(super) fn say(&mut self, vrid: Vrid, priority: u8, actions: &mut Vec<Action>) {
         let Some(entry) = self.routers.get(&vrid) else { return };
-        let addresses = entry.advertised.clone();
-        self.send(Advertisement { vrid, priority, interval: self.interval, addresses }, actions);
+        let (addresses, interval) = (entry.advertised.clone(), self.interval);
+        let also: Vec<Vrid> = entry.also(self.now).collect();
+        for vrid in also {
+            let addresses = addresses.clone();
+            self.send(Advertisement { vrid, priority, interval, addresses }, actions);
+        }
+        self.send(Advertisement { vrid, priority, interval, addresses }, actions);
     }
 
     pub(super) fn note(&mut self, vrid: Vrid, state: State) {

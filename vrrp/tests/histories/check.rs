@@ -7,8 +7,9 @@ use std::time::Duration;
 
 /// From which time on something that was settled must stay so.
 pub struct Planned {
-    /// Who goes, and when it was told.
-    pub who: usize,
+    /// Who goes; nobody where ids change.
+    pub who: Option<usize>,
+    /// When it was told.
     pub since: Duration,
     /// It hands over, so that nothing may be on nobody, and nothing may take long.
     pub handed_over: bool,
@@ -119,13 +120,14 @@ impl Check {
     /// What one director's going may do to what is held.
     fn planned(&mut self, link: &Link) -> Result<(), String> {
         let Some(planned) = &self.planned else { return Ok(()) };
-        if planned.disturbed != link.disturbed {
+        // Of new ids all are told, and that is no disturbance.
+        if planned.disturbed != link.disturbed && planned.who.is_some() {
             self.planned = None;
             return Ok(());
         }
         for (number, holder) in &planned.before {
             let held = vip(*number);
-            if *holder != planned.who && !link.directors[*holder].holds(&held) {
+            if Some(*holder) != planned.who && !link.directors[*holder].holds(&held) {
                 return Err(format!("{held:?} left node{holder}, which is there"));
             }
             if planned.handed_over && !link.directors.iter().any(|director| director.holds(&held)) {
@@ -134,8 +136,10 @@ impl Check {
         }
         let bound = link.rules.interval + 4 * link.slowest + Duration::from_millis(40);
         let late = planned.handed_over && link.now > planned.since + bound;
-        if late && link.directors[planned.who].group.is_some() {
-            return Err(format!("node{} hands over for too long", planned.who));
+        if let Some(who) = planned.who.filter(|_| late)
+            && link.directors[who].group.is_some()
+        {
+            return Err(format!("node{who} hands over for too long"));
         }
         Ok(())
     }

@@ -17,6 +17,8 @@ pub struct Truth {
     pub vips: BTreeSet<u8>,
     /// Virtual router ids by home and number; one that was given once is never given again.
     pub ids: BTreeMap<(usize, usize), u8>,
+    /// How often all ids were given anew.
+    pub numbered: u8,
 }
 
 /// What is the same for a whole history.
@@ -81,7 +83,7 @@ impl Truth {
             self.members.iter().flat_map(|home| (0..each).map(move |n| (*home, n))).collect();
         self.ids.retain(|key, _| wanted.contains(key));
         for key in wanted {
-            let id = 1 + (key.0 * 7 + key.1) as u8;
+            let id = 1 + 64 * self.numbered + (key.0 * 7 + key.1) as u8;
             self.ids.entry(key).or_insert(id);
         }
     }
@@ -150,7 +152,8 @@ impl Director {
                 view.vips.iter().filter(|vip| view.router(**vip) == Some((home, number)));
             let addresses = addresses.map(|number| vip(*number)).collect();
             let down = (!self.up).then(|| "eth0 is down".to_owned());
-            (Vrid::new(*id).expect("not 0"), RouterConfig { priority, addresses, down })
+            let name = format!("{home}/{number}");
+            (Vrid::new(*id).expect("not 0"), RouterConfig { name, priority, addresses, down })
         });
         Config {
             own: own(self.number),

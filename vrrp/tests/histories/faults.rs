@@ -14,14 +14,14 @@ pub fn one(link: &mut Link, check: &mut Check) {
     let settled = Check::settled(link);
     let alone =
         !link.directors.iter().any(|other| other.number != number && other.works() && other.up);
-    let what = link.chance.below(20);
+    let what = link.chance.below(21);
     let room = link.directors.len() < MOST;
     link.disturbed = link.now;
     link.changed = true;
     let director = &mut link.directors[number];
     let lives = director.group.as_ref().is_some_and(|group| !group.report().live.is_empty());
     let runs = director.group.is_some();
-    let mut handed_over = false;
+    let (mut handed_over, mut renumbered) = (false, false);
     let mut goes = false;
     match what {
         0..=3 if runs => {
@@ -97,14 +97,20 @@ pub fn one(link: &mut Link, check: &mut Check) {
             link.truth.vips.remove(&gone);
             link.publish();
         }
+        18 if link.truth.numbered < 3 => {
+            link.truth.numbered += 1;
+            link.truth.ids.clear();
+            link.publish();
+            renumbered = true;
+        }
         _ => {
             director.ill = !director.ill;
             link.say(|| format!("node{number} falls ill or gets well"));
             link.notice(number);
         }
     }
-    check.planned = settled.filter(|_| goes).map(|before| Planned {
-        who: number,
+    check.planned = settled.filter(|_| goes || renumbered).map(|before| Planned {
+        who: (!renumbered).then_some(number),
         since: link.now,
         handed_over,
         before,

@@ -46,6 +46,8 @@ pub struct Link {
     pub disturbed: Duration,
     /// The same, of what directors were told.
     pub told: Duration,
+    /// When parts of the link last met, or left each other.
+    doubted: Duration,
     pub bug: Option<Bug>,
     pub trace: bool,
     /// What is held, or who is there, is not as it was.
@@ -92,6 +94,7 @@ impl Link {
             cache: BTreeMap::new(),
             disturbed: Duration::from_secs(1000),
             told: Duration::from_secs(1000),
+            doubted: Duration::ZERO,
             bug,
             trace,
             changed: true,
@@ -212,8 +215,16 @@ impl Link {
         }
         self.now = self.now.max(next);
         if fade <= next {
+            let doubted = self.doubted;
             for director in &mut self.directors {
                 director.kernel.retain(|_, at| at.is_none_or(|at| at > next));
+                // It died before others could hear from it that it had something too.
+                if director.died.is_some_and(|died| died < doubted + Duration::from_secs(1)) {
+                    let kernel = &director.kernel;
+                    let has = |address| kernel.keys().any(|held| held.address.addr() == address);
+                    let own = mac(director.number);
+                    self.cache.retain(|address, at| *at != own || has(*address));
+                }
             }
             self.changed = true;
         } else if first <= next {
@@ -394,13 +405,16 @@ impl Link {
     }
 
     /// A client whose packets get no answer asks again after some seconds, whoever it last heard of. It is spared that
-    /// where somebody announces, but of a director that is gone from its part of the link nobody may know.
+    /// where somebody announces, but of a director that is gone from its part of the link nobody may know, nor of one that
+    /// died in another part than whoever has the address.
     pub fn doubt(&mut self) {
+        self.doubted = self.now;
         let directors = &self.directors;
         self.cache.retain(|address, at| {
             let has = |held: &Held| held.address.addr() == *address;
-            let there =
-                |one: &&Director| mac(one.number) == *at && one.up && one.kernel.keys().any(has);
+            let there = |one: &&Director| {
+                mac(one.number) == *at && one.up && one.works() && one.kernel.keys().any(has)
+            };
             directors.iter().any(|one| there(&one))
         });
     }

@@ -46,7 +46,8 @@ pub fn config() -> Config {
     let peer = |number: u8| {
         (format!("node{number}"), Peer { address: own(number), macs: [mac(number)].into() })
     };
-    let router = |priority, vips: &[u8]| RouterConfig {
+    let router = |name: &str, priority, vips: &[u8]| RouterConfig {
+        name: name.to_owned(),
         priority,
         addresses: vips.iter().map(|number| vip(*number)).collect(),
         down: None,
@@ -60,7 +61,10 @@ pub fn config() -> Config {
         ill_below: 126,
         lifetime: s(3),
         presence: vrid(PRESENCE),
-        routers: BTreeMap::from([(vrid(1), router(254, &[1, 2])), (vrid(2), router(250, &[3]))]),
+        routers: BTreeMap::from([
+            (vrid(1), router("first", 254, &[1, 2])),
+            (vrid(2), router("second", 250, &[3])),
+        ]),
     }
 }
 

@@ -13,6 +13,7 @@ fn address(interface: &str, address: &str) -> HeldAddress {
 fn want() -> Want {
     let order = |names: &[&str]| names.iter().map(|it| (*it).to_owned()).collect();
     let router = |names: &[&str], held: &HeldAddress| WantedRouter {
+        name: names.concat(),
         order: order(names),
         addresses: [held.clone()].into(),
         ill: None,

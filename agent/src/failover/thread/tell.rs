@@ -39,11 +39,11 @@ impl Thread {
     fn report(&self) -> Report {
         let mut report = Report { number: self.number, ..Report::default() };
         for (name, carried) in &self.groups {
-            carried.report(name, &self.io.failed, &mut report);
+            carried.report(name, self.io.failed.all(), &mut report);
         }
         if self.number > 0 {
-            let (ours, foreign) = (self.io.addresses.ours(), self.io.addresses.foreign());
-            report.held = ours.keys().chain(foreign).cloned().collect();
+            report.held = self.io.addresses.ours().keys().cloned().collect();
+            report.foreign = self.io.addresses.foreign().clone();
         }
         report
     }

@@ -78,8 +78,11 @@ impl Thread {
 
     /// Tells the machines what has changed.
     pub(super) fn plan(&mut self) {
-        let node =
-            Node { links: &self.io.links, own: self.io.addresses.own(), failed: &self.io.failed };
+        let node = Node {
+            links: &self.io.links,
+            own: self.io.addresses.own(),
+            failed: self.io.failed.all(),
+        };
         let staying = self.groups.iter().filter(|(_, carried)| !carried.leaving);
         let plans: Vec<_> = staying
             .map(|(name, carried)| (name.clone(), config::plan(&carried.want, node)))
@@ -101,7 +104,8 @@ impl Thread {
         }
         let wrong = |carried: &Carried| carried.problem.is_some() || carried.unsent.is_some();
         let wait = if self.groups.values().any(wrong) { LOOK_AGAIN } else { LOOK };
-        self.look = now() + wait;
+        let again = self.io.failed.deadline();
+        self.look = again.map_or(now() + wait, |again| again.min(now() + wait));
     }
 
     fn listen<'a>(&mut self, plans: impl Iterator<Item = &'a (Config, Path)>) {
@@ -175,6 +179,7 @@ impl Thread {
 
     /// Puts back what somebody took away, and sees what has changed.
     pub(super) fn look_around(&mut self) {
+        self.news |= self.io.failed.forgive(now());
         let standing = match self.io.addresses.refresh(&self.io.links) {
             Ok(standing) => standing,
             Err(error) => {
@@ -183,6 +188,7 @@ impl Thread {
                 return;
             }
         };
+        let mut notes = Vec::new();
         for running in self.groups.values().filter_map(|carried| carried.running.as_ref()) {
             let held = running.group.held().iter().cloned().map(config::held);
             let missing: Vec<HeldAddress> = held
@@ -192,13 +198,14 @@ impl Thread {
                 continue;
             }
             self.news = true;
-            let failures = self.io.addresses.hold(&self.io.links, &missing, running.lifetime);
-            tracing::warn!(
-                addresses = missing.len(),
-                failed = failures.len(),
-                "addresses were gone and are put back"
-            );
+            notes.extend(self.io.put(&missing, running.lifetime));
+            let failed = self.io.failed.all();
+            let addresses = missing.iter().filter(|held| !failed.contains_key(*held)).count();
+            if addresses > 0 {
+                tracing::warn!(addresses, "addresses were gone and are put back");
+            }
         }
+        self.note(false, notes);
         self.plan();
     }
 }

@@ -155,7 +155,8 @@ fn an_interface_that_cannot_do_it_is_a_problem_with_field_and_fix() {
     let told = |group: &DirectorGroup, facts: &Facts| {
         let fragment = planned(group, facts);
         assert_eq!(daemons(&fragment), []);
-        let [problem] = fragment.problems.as_slice() else { panic!("{:?}", fragment.problems) };
+        assert_eq!(fragment.problems, [], "nothing that keeps services from being programmed");
+        let [problem] = fragment.warnings.as_slice() else { panic!("{:?}", fragment.warnings) };
         assert!(problem.message.contains("spec.connectionSync"), "{}", problem.message);
         (problem.reason.clone(), problem.message.clone())
     };

@@ -130,6 +130,27 @@ fn a_vip_that_is_not_wanted_any_more_is_let_go_of_and_then_taken_away_and_forgot
 }
 
 #[test]
+fn a_vip_is_never_let_go_of_because_its_router_gets_another_id() {
+    let (mut engine, recorder, _dir) = start(several(&["d", "e"]));
+    let told = recorder.told().len();
+    let mut renumbered = several(&["d", "e"]);
+    for router in &mut renumbered.status.as_mut().unwrap().virtual_routers {
+        router.id += 100;
+    }
+    let name = |wants: &Wants| {
+        let mut routers = wants.groups.values().flat_map(|want| want.routers.values());
+        routers.find(|it| it.addresses.contains(&address())).map(|it| it.name.clone())
+    };
+    let before = name(&recorder.told().pop().unwrap());
+    engine.take(with_group(Update::default(), renumbered));
+    engine.step(T0);
+    assert!(recorder.last()[0].0 > 100);
+    for wants in &recorder.told()[told..] {
+        assert_eq!(name(wants), before, "{wants:?}");
+    }
+}
+
+#[test]
 fn the_last_director_keeps_what_it_carries_and_gets_the_rest() {
     let (mut engine, recorder, _dir) = start(several(&["d", "e"]));
     engine.take(with_group(Update::default(), group("d")));
@@ -195,4 +216,20 @@ fn what_is_carried_is_reported() {
     assert_eq!(warning.reason, "Conflicted");
     assert_eq!(warning.virtual_service.as_deref(), Some("web"));
     assert!(warning.message.contains("02:00:00:00:00:99"), "{}", warning.message);
+}
+
+#[test]
+fn a_vip_that_somebody_else_has_put_there_serves_and_is_told_of() {
+    let (mut engine, recorder, _dir) = start(several(&["d", "e"]));
+    let report = Report { number: 1, foreign: [address()].into(), ..Report::default() };
+    recorder.reports(report);
+    assert!(engine.carried());
+    let status = engine.status();
+    assert_eq!(status.vips[0].address, "192.168.0.10/32");
+    assert_eq!(status.table.unwrap().vips, 1);
+    let warning = &status.warnings[0];
+    assert_eq!(warning.reason, "ForeignVIP");
+    assert_eq!(warning.virtual_service.as_deref(), Some("web"));
+    assert!(warning.message.contains("ip address del 192.168.0.10/32 dev eth0"), "{warning:?}");
+    assert_eq!(status.failures, []);
 }

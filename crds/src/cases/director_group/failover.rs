@@ -24,6 +24,7 @@ pub(in crate::cases) const ROWS: &[Row] = &[
     accept("the shortest interval", &[(INTERVAL, "10")]),
     accept("the longest interval", &[(INTERVAL, "40950")]),
     reject("an interval of 0", &[(INTERVAL, "0")], INTERVAL, NO_INTERVAL),
+    reject("an interval beyond 12 bits", &[(INTERVAL, "40960")], INTERVAL, NO_INTERVAL),
     reject("an interval of 41 s", &[(INTERVAL, "41000")], INTERVAL, NO_INTERVAL),
     reject("an interval between two hundredths", &[(INTERVAL, "95")], INTERVAL, NO_INTERVAL),
     reject(

@@ -1,7 +1,7 @@
 //! How directors take over from each other.
 
 use super::super::net::ip;
-use super::{INTERFACE, INTERFACE_MESSAGE, Rule, blame_if, names};
+use super::{Rule, blame_if};
 use crate::{ConnectionSync, DirectorGroupSpec, Failover, VirtualRouterIds};
 
 pub(super) const RULES: &[Rule<DirectorGroupSpec>] = &[
@@ -28,16 +28,6 @@ pub(super) const RULES: &[Rule<DirectorGroupSpec>] = &[
             let useless =
                 |f: &Failover| f.preempt == Some(false) && f.preempt_delay_seconds.is_some();
             blame_if(failover(spec).is_some_and(useless), "failover.preemptDelaySeconds")
-        },
-    },
-    Rule {
-        at: "failover.interface",
-        blames: "",
-        cel: INTERFACE,
-        message: INTERFACE_MESSAGE,
-        broken: |spec| {
-            let interface = failover(spec).and_then(|f| f.interface.as_deref());
-            blame_if(interface.is_some_and(|i| !names::is_interface(i)), "failover.interface")
         },
     },
     Rule {
@@ -78,16 +68,6 @@ pub(super) const RULES: &[Rule<DirectorGroupSpec>] = &[
             };
             let several = spec.members.len() > 2;
             blame_if(several && ids(spec).is_some_and(few), "failover.virtualRouterIDs")
-        },
-    },
-    Rule {
-        at: "connectionSync.interface",
-        blames: "",
-        cel: INTERFACE,
-        message: INTERFACE_MESSAGE,
-        broken: |spec| {
-            let interface = sync(spec).and_then(|s| s.interface.as_deref());
-            blame_if(interface.is_some_and(|i| !names::is_interface(i)), "connectionSync.interface")
         },
     },
     Rule {

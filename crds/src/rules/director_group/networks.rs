@@ -1,34 +1,28 @@
 //! Where VIPs, gateways and real servers are.
 
 use super::super::net::{CIDR, Cidr, NETWORK, cidr, has_host_bits, is_global_unicast, is_no_cidr};
-use super::{INTERFACE, INTERFACE_MESSAGE, Rule, blame_if, blame_items, names};
+use super::{Rule, blame_if, blame_items};
 use crate::DirectorGroupSpec;
 use std::collections::HashSet;
 
 pub(super) const RULES: &[Rule<DirectorGroupSpec>] = &[
-    Rule {
-        at: "networks[].cidr",
-        blames: "",
-        cel: CIDR,
-        message: "not a network; write one such as 192.168.0.0/24",
-        broken: |spec| networks(spec, is_no_cidr),
-    },
-    Rule {
-        at: "networks[].cidr",
-        blames: "",
-        cel: NETWORK,
-        message: "bits are set beyond the prefix length; write the network's first address, such as \
+    text("networks[].cidr", CIDR, "not a network; write one such as 192.168.0.0/24", |spec| {
+        networks(spec, is_no_cidr)
+    }),
+    text(
+        "networks[].cidr",
+        NETWORK,
+        "bits are set beyond the prefix length; write the network's first address, such as \
                   192.168.0.0/24 for 192.168.0.10/24",
-        broken: |spec| networks(spec, has_host_bits),
-    },
-    Rule {
-        at: "networks[].cidr",
-        blames: "",
-        cel: "!isCIDR(self) || cidr(self).prefixLength() > 0",
-        message: "a VIP with prefix length 0 would make every address a neighbour; name the network that VIPs \
+        |spec| networks(spec, has_host_bits),
+    ),
+    text(
+        "networks[].cidr",
+        HAS_LENGTH,
+        "a VIP with prefix length 0 would make every address a neighbour; name the network that VIPs \
                   stand in, or leave the entry out for host addresses",
-        broken: |spec| networks(spec, |c| cidr(c).is_some_and(|c| c.prefix_length == 0)),
-    },
+        |spec| networks(spec, is_everything),
+    ),
     Rule {
         at: "networks",
         blames: "",
@@ -40,24 +34,12 @@ pub(super) const RULES: &[Rule<DirectorGroupSpec>] = &[
             blame_if(!parsed.all(|c| seen.insert((c.address, c.prefix_length))), "networks")
         },
     },
-    Rule {
-        at: "networks[].interface",
-        blames: "",
-        cel: INTERFACE,
-        message: INTERFACE_MESSAGE,
-        broken: |spec| {
-            blame_items("networks", &spec.networks, ".interface", |n| {
-                n.interface.as_deref().is_some_and(|i| !names::is_interface(i))
-            })
-        },
-    },
-    Rule {
-        at: "natGateways[].address",
-        blames: "",
-        cel: CIDR,
-        message: "write address and prefix length, such as 10.0.0.234/24",
-        broken: |spec| gateways(spec, is_no_cidr),
-    },
+    text(
+        "natGateways[].address",
+        CIDR,
+        "write address and prefix length, such as 10.0.0.234/24",
+        |spec| gateways(spec, is_no_cidr),
+    ),
     Rule {
         at: "natGateways[].address",
         blames: "",
@@ -66,14 +48,13 @@ pub(super) const RULES: &[Rule<DirectorGroupSpec>] = &[
                   give a unicast address of the inside network",
         broken: |spec| gateways(spec, |a| cidr(a).is_some_and(|c| !is_global_unicast(c.address))),
     },
-    Rule {
-        at: "natGateways[].address",
-        blames: "",
-        cel: "!isCIDR(self) || cidr(self).prefixLength() > 0",
-        message: "a gateway with prefix length 0 would make every address a neighbour; write the inside \
+    text(
+        "natGateways[].address",
+        HAS_LENGTH,
+        "a gateway with prefix length 0 would make every address a neighbour; write the inside \
                   network's prefix length",
-        broken: |spec| gateways(spec, |a| cidr(a).is_some_and(|c| c.prefix_length == 0)),
-    },
+        |spec| gateways(spec, is_everything),
+    ),
     Rule {
         at: "natGateways[].address",
         blames: "",
@@ -98,37 +79,38 @@ pub(super) const RULES: &[Rule<DirectorGroupSpec>] = &[
             blame_if(!parsed.all(|c| seen.insert(c.address)), "natGateways")
         },
     },
-    Rule {
-        at: "natGateways[].interface",
-        blames: "",
-        cel: INTERFACE,
-        message: INTERFACE_MESSAGE,
-        broken: |spec| {
-            blame_items("natGateways", &spec.nat_gateways, ".interface", |g| {
-                g.interface.as_deref().is_some_and(|i| !names::is_interface(i))
-            })
-        },
-    },
-    Rule {
-        at: "realServerCIDRs[]",
-        blames: "",
-        cel: CIDR,
-        message: "not a network; write one such as 10.0.0.0/24",
-        broken: |spec| {
-            blame_items("realServerCIDRs", &spec.real_server_cidrs, "", |c| is_no_cidr(c))
-        },
-    },
-    Rule {
-        at: "realServerCIDRs[]",
-        blames: "",
-        cel: NETWORK,
-        message: "bits are set beyond the prefix length; write the network's first address, such as \
+    text("realServerCIDRs[]", CIDR, "not a network; write one such as 10.0.0.0/24", |spec| {
+        real_servers(spec, is_no_cidr)
+    }),
+    text(
+        "realServerCIDRs[]",
+        NETWORK,
+        "bits are set beyond the prefix length; write the network's first address, such as \
                   10.0.0.0/24 for 10.0.0.101/24",
-        broken: |spec| {
-            blame_items("realServerCIDRs", &spec.real_server_cidrs, "", |c| has_host_bits(c))
-        },
-    },
+        |spec| real_servers(spec, has_host_bits),
+    ),
 ];
+
+/// What is wrong with one text.
+const fn text(
+    at: &'static str,
+    cel: &'static str,
+    message: &'static str,
+    broken: fn(&DirectorGroupSpec) -> Vec<String>,
+) -> Rule<DirectorGroupSpec> {
+    Rule { at, blames: "", cel, message, broken }
+}
+
+/// As [`is_everything`] says.
+const HAS_LENGTH: &str = "!isCIDR(self) || cidr(self).prefixLength() > 0";
+
+fn is_everything(text: &str) -> bool {
+    cidr(text).is_some_and(|cidr| cidr.prefix_length == 0)
+}
+
+fn real_servers(spec: &DirectorGroupSpec, broken: impl Fn(&str) -> bool) -> Vec<String> {
+    blame_items("realServerCIDRs", &spec.real_server_cidrs, "", |c| broken(c))
+}
 
 fn networks(spec: &DirectorGroupSpec, broken: impl Fn(&str) -> bool) -> Vec<String> {
     blame_items("networks", &spec.networks, ".cidr", |n| broken(&n.cidr))

@@ -104,3 +104,28 @@ fn the_older_service_that_comes_last_with_its_mark_moves_the_younger_one() {
     world.state.change(Change::Slice(delta), world.now);
     assert_eq!(world.marked(), ["VirtualService ns/s0", "VirtualService ns/s1"]);
 }
+
+#[test]
+fn what_passes_through_the_directors_of_two_groups_is_looked_at_when_they_have_one_in_common() {
+    let mut world = World::of(1);
+    let group = |world: &mut World, members: Value| {
+        let meta = world.meta("second", false);
+        let spec = json!({"nodeSelector": {"matchLabels": {"director": "no"}}});
+        let group = json!({"apiVersion": "kube-lvs.io/v1alpha1", "kind": "DirectorGroup", "metadata": meta, "spec": spec,
+            "status": {"members": members}});
+        world.seen::<DirectorGroup>(group, Change::DirectorGroup);
+    };
+    group(&mut world, json!([]));
+    for (name, of) in [("all", "default"), ("other", "second"), ("v6", "second")] {
+        let networks = if name == "v6" { ["::/0"] } else { ["0.0.0.0/0"] };
+        let extra = json!({"addresses": [], "directorGroup": of, "firewallMark": {"destinations": networks}});
+        world.service(name, "192.0.2.1", extra);
+    }
+    world.settle();
+    for members in [json!([{"node": "d1"}]), json!([])] {
+        group(&mut world, members);
+        let marked = world.marked();
+        assert!(marked.contains(&"VirtualService ns/all".to_owned()), "{marked:?}");
+        assert!(!marked.contains(&"VirtualService ns/s0".to_owned()), "{marked:?}");
+    }
+}

@@ -88,6 +88,27 @@ fn a_virtual_router_keeps_its_id_while_directors_come_and_go() {
 }
 
 #[test]
+fn an_id_that_was_given_up_is_nobody_elses_in_the_same_step() {
+    let mut snapshot = cluster(3);
+    put(
+        &mut snapshot,
+        "g",
+        OLD,
+        json!({"failover": {"virtualRouterIDs": {"first": 1, "last": 40}}}),
+    );
+    let last = settle(&mut snapshot, "g");
+    for node in ["d01", "d02", "d03"] {
+        snapshot.remove_node(node);
+    }
+    for node in ["e01", "e02", "e03"] {
+        snapshot.set_node(node, NodeFacts::default());
+    }
+    let moved = settle(&mut snapshot, "g");
+    assert_eq!(moved.virtual_routers.len(), 6);
+    assert!(moved.virtual_routers.iter().all(|it| !ids(&last).contains(&it.id)), "{moved:?}");
+}
+
+#[test]
 fn groups_share_no_id_and_the_older_keeps_what_two_have() {
     let mut snapshot = cluster(8);
     for (name, created) in [("young", YOUNG), ("old", OLD)] {

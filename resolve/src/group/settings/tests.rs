@@ -50,3 +50,73 @@ fn who_does_not_get_its_way_is_told_where_what_and_by_whom() {
     let same = group("a", YOUNG, json!({"sysctls": {"sloppyTcp": false, "conntrack": true}}));
     assert!(!conflicted(&same, [("n1", vec![&old])]).status, "of one mind");
 }
+
+/// With these directors by its status.
+fn directed(name: &str, created: Option<&str>, sync: Value, directors: &[&str]) -> DirectorGroup {
+    let mut group = group(name, created, json!({"connectionSync": sync}));
+    let members: Vec<Value> = directors.iter().map(|node| json!({"node": node})).collect();
+    group.status = serde_json::from_value(json!({"members": members, "syncID": 5})).unwrap();
+    group
+}
+
+#[test]
+fn a_node_syncs_as_its_oldest_group_says() {
+    let both = ["n1", "n2"];
+    let told = |old: Value, young: Value| {
+        let old = directed("z", OLD, old, &both);
+        let young = directed("a", YOUNG, young, &both);
+        let of = |group, other| conflicted(group, both.map(|node| (node, vec![other])));
+        let verdict = of(&old, &young);
+        assert!(!verdict.status, "the older one gets its way: {}", verdict.message);
+        let verdict = of(&young, &old);
+        assert_eq!(verdict.reason == "SettingsConflict", verdict.status, "{}", verdict.message);
+        verdict.status.then_some(verdict.message)
+    };
+    for (old, young, field, counts) in [
+        (json!({}), json!({"port": 9000}), "port: 9000", "has 8848"),
+        (json!({"ttl": 2}), json!({"ttl": 3}), "ttl: 3", "has 2"),
+        (
+            json!({"interface": "eth1"}),
+            json!({"interface": "eth2"}),
+            "interface: \"eth2\"",
+            "has \"eth1\"",
+        ),
+        (json!({}), json!({"interface": "eth2"}), "interface: \"eth2\"", "chooses one"),
+        (json!({}), json!({"syncID": 6}), "syncID: 6", "has 5"),
+        (json!({}), json!({"enabled": false}), "enabled: false", "has true"),
+    ] {
+        let message = told(old, young).unwrap();
+        for part in [&format!("spec.connectionSync.{field}"), counts, "node n1", "DirectorGroup z"]
+        {
+            assert!(message.contains(part), "{part}: {message}");
+        }
+    }
+    for (old, young) in [
+        (json!({}), json!({})),
+        (json!({}), json!({"port": 8848, "ttl": 1, "enabled": true})),
+        (json!({"port": 9000}), json!({})),
+        (json!({"enabled": false}), json!({"port": 9000})),
+        (json!({"interface": "eth1", "maxLength": 600}), json!({"maxLength": 600})),
+    ] {
+        assert_eq!(told(old.clone(), young.clone()), None, "{old} {young}");
+    }
+}
+
+#[test]
+fn directors_that_sync_with_another_groups_do_not_with_ours() {
+    let old = directed("z", OLD, json!({}), &["n1", "n9"]);
+    let young = directed("a", YOUNG, json!({}), &["n1", "n2", "n3"]);
+    let nodes = || [("n1", vec![&old]), ("n2", vec![]), ("n3", vec![])];
+    let verdict = conflicted(&young, nodes());
+    assert_eq!((verdict.status, verdict.reason.as_str()), (true, "SettingsConflict"));
+    for part in ["spec.connectionSync", "n1", "n2, n3", "DirectorGroup z", "enabled: false"] {
+        assert!(verdict.message.contains(part), "{part}: {}", verdict.message);
+    }
+    let off = directed("a", YOUNG, json!({"enabled": false}), &["n1", "n2", "n3"]);
+    assert!(conflicted(&off, nodes()).message.contains("enabled: false"), "it is not off there");
+    let alone = directed("z", OLD, json!({}), &["n1"]);
+    assert!(
+        !conflicted(&young, [("n1", vec![&alone]), ("n2", vec![])]).status,
+        "alone, it does not sync"
+    );
+}

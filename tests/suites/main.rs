@@ -1,0 +1,41 @@
+//! All suites, in one program: it is linked once, and two tests run side by side until the last.
+//!
+//! `cargo test -p lvs-tests --test suites NAME::` runs one suite.
+
+mod agent;
+mod api;
+mod bad_input;
+mod bed;
+mod changes;
+mod chart;
+mod cluster;
+mod colocated;
+mod connections;
+mod cost;
+mod demo;
+mod directors_api;
+mod documents;
+mod dr;
+mod failover;
+mod firewall_marks;
+mod fixtures;
+mod forwarding;
+mod ftp;
+mod histories;
+mod installed;
+mod ipvs_live;
+mod kernel;
+mod marks_api;
+mod nat;
+mod nftables;
+mod operator;
+mod persistence;
+mod protocols;
+mod rights;
+mod schedulers;
+mod settings;
+mod standalone;
+mod sync;
+mod tunnels;
+mod vrrp;
+mod weights;

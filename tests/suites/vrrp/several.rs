@@ -1,0 +1,126 @@
+//! Several groups on one node, and interfaces that vanish.
+
+use super::{LIFETIME, TAKE_OVER, VIP, has, time_until};
+use lvs_agent::failover::{Carrier as _, Handle, Report, Want, WantedRouter};
+use lvs_agent::state::HeldAddress;
+use lvs_tests::bed::{Guest, in_guest};
+use lvs_tests::net::{Link, Node};
+use lvs_tests::scenario::carrying::{member, want, wants};
+use std::collections::{BTreeMap, BTreeSet};
+use std::thread::sleep;
+use std::time::Duration;
+
+const SECOND: &str = "10.0.0.101";
+
+fn held(address: &str, interface: &str) -> HeldAddress {
+    HeldAddress {
+        interface: interface.to_owned(),
+        address: format!("{address}/24").parse().expect("an address"),
+    }
+}
+
+/// A group of `a` and `b` with one virtual router, carried in this order.
+fn group(own: &str, id: u8, order: &[&str], address: HeldAddress) -> Want {
+    let router = WantedRouter {
+        name: format!("{}/0", order[0]),
+        order: order.iter().map(|&name| name.to_owned()).collect(),
+        addresses: [address].into(),
+        ill: None,
+    };
+    let members = vec![member("a", "10.0.0.1"), member("b", "10.0.0.2")];
+    Want {
+        preempt: Some(Duration::from_secs(1)),
+        presence: id + 100,
+        ..want(own, members, [(id, router)].into())
+    }
+}
+
+fn start(node: &Node) -> Handle {
+    node.run(|| Handle::start(&BTreeSet::new(), || ())).expect("a thread")
+}
+
+#[track_caller]
+fn reported(handle: &Handle, what: &str, is: impl Fn(&Report) -> bool) {
+    time_until(what, Duration::from_secs(5), || is(&handle.report()));
+}
+
+struct Lan {
+    a: Node,
+    b: Node,
+}
+
+fn lan() -> Lan {
+    let link = Link::new("lan");
+    let a = Node::new("a").on(&link, "eth0", "10.0.0.1/24");
+    let b = Node::new("b").on(&link, "eth0", "10.0.0.2/24");
+    Lan { a, b }
+}
+
+#[test]
+fn groups_of_the_same_directors_do_not_mix() {
+    in_guest(Guest::kernel().virtual_time(), || {
+        let Lan { a, b } = lan();
+        let one = |own| ("one", group(own, 10, &["a", "b"], held(VIP, "eth0")));
+        let two = |own| ("two", group(own, 11, &["b", "a"], held(SECOND, "eth0")));
+        let (mut at_a, mut at_b) = (start(&a), start(&b));
+        at_a.want(wants(1, vec![one("a"), two("a")]));
+        at_b.want(wants(1, vec![one("b"), two("b")]));
+        let apart = || {
+            (has(&a, VIP), has(&b, VIP), has(&a, SECOND), has(&b, SECOND))
+                == (true, false, false, true)
+        };
+        time_until("each has what it is home to", Duration::from_secs(5), apart);
+        for _ in 0..100 {
+            sleep(Duration::from_millis(50));
+            assert!(apart(), "and nothing else");
+        }
+        for handle in [&at_a, &at_b] {
+            assert_eq!(handle.report().strangers, BTreeMap::new());
+            let figures = handle.figures();
+            assert_eq!(figures.dropped.values().sum::<u64>(), 0, "{figures:?}");
+        }
+
+        // One of them is left.
+        at_a.want(wants(2, vec![two("a")]));
+        time_until("the other takes over what it had there", Duration::from_secs(1), || {
+            assert!(has(&a, VIP) || has(&b, VIP), "nobody has it");
+            !has(&a, VIP) && has(&b, VIP)
+        });
+        assert!(has(&b, SECOND));
+        reported(&at_a, "it is forgotten", |it| it.routers.keys().all(|(name, _)| name == "two"));
+        b.unplug("eth0");
+        let took = time_until("the other group goes on", LIFETIME, || has(&a, SECOND));
+        assert!(took <= TAKE_OVER, "{took:?}");
+        assert!(!has(&a, VIP), "it is no part of the first any more");
+    });
+}
+
+#[test]
+fn an_interface_that_is_deleted_takes_its_routers_out_until_it_is_there_again() {
+    in_guest(Guest::kernel().virtual_time(), || {
+        let Lan { a, b } = lan();
+        let side = Link::new("side");
+        let a = a.on(&side, "eth1", "10.1.0.1/24");
+        let b = b.on(&side, "eth1", "10.1.0.2/24");
+        let wanted = |own| vec![("one", group(own, 10, &["a", "b"], held("10.1.0.100", "eth1")))];
+        let (mut at_a, mut at_b) = (start(&a), start(&b));
+        at_a.want(wants(1, wanted("a")));
+        at_b.want(wants(1, wanted("b")));
+        let is_at = |first: bool| has(&a, "10.1.0.100") == first && has(&b, "10.1.0.100") != first;
+        time_until("it is at home", Duration::from_secs(5), || is_at(true));
+        sleep(Duration::from_secs(2));
+        a.ip("link del eth1");
+        let took = time_until("the other has it", Duration::from_secs(1), || is_at(false));
+        assert!(took <= TAKE_OVER, "{took:?}");
+        let key = ("one".to_owned(), 10);
+        let problem = |it: &Report| it.routers.get(&key).and_then(|it| it.problem.clone());
+        let told = "there is no interface eth1".to_owned();
+        reported(&at_a, "it says why", |it| problem(it).as_ref() == Some(&told));
+        assert_eq!(at_a.report().held, BTreeSet::new());
+        let a = a.clone().on(&side, "eth1", "10.1.0.1/24");
+        time_until("it is at home again", Duration::from_secs(5), || {
+            has(&a, "10.1.0.100") && !has(&b, "10.1.0.100")
+        });
+        reported(&at_a, "all is well", |it| problem(it).is_none() && it.held.len() == 1);
+    });
+}
