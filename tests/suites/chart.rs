@@ -183,7 +183,8 @@ fn the_api_server_takes_every_combination_and_helm_a_release() {
     if !bed::inside() {
         render().unwrap_or_else(|e| panic!("{e:#}"));
     }
-    in_guest(Guest::control_plane().virtual_time(), || -> anyhow::Result<()> {
+    let guest = Guest::control_plane().virtual_time().limit(Duration::from_secs(300));
+    in_guest(guest, || -> anyhow::Result<()> {
         let plane = ControlPlane::start_complete();
         for kind in ["ServiceMonitor", "PrometheusRule"] {
             plane.apply(&stub(kind))?;

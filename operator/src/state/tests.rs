@@ -188,7 +188,7 @@ impl World {
                 log("delete", doomed.key.name);
                 Written::Other
             }
-            Write::Event(_) => Written::Other,
+            Write::DefaultGroup(_) | Write::Event(_) => Written::Other,
         }
     }
 }

@@ -1,8 +1,9 @@
-//! Our objects by `KIND/NAME`, in any of the names that kubectl takes. A start of kubectl costs a guest a second.
+//! Our objects, and CRDs, by `KIND/NAME`, in any of the names that kubectl takes. A start of kubectl costs a guest a second.
 
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
 use kube::core::TypeMeta;
 use kube::runtime::wait::await_condition;
@@ -117,6 +118,9 @@ impl ControlPlane {
     }
 
     async fn api_of_kind(&self, kind: &str) -> anyhow::Result<Api<DynamicObject>> {
+        if kind == "crd" {
+            return self.api(&TypeMeta::resource::<CustomResourceDefinition>(), "default").await;
+        }
         let crds = all_crds();
         let of_it = crds.iter().find(|crd| {
             let names = &crd.spec.names;
