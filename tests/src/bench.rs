@@ -16,6 +16,6 @@ pub use busy::{Busy, busy};
 pub use cold::{Cold, cold_programming};
 pub use connections::{Filled, Filling, Flows};
 pub use crowd::{Talk, crowd, move_all};
-pub use failover::{Crash, Outages, Pair, Rival};
+pub use failover::{Crash, HandOvers, Outages, Pair, Rival};
 pub use survival::{Mode, Survivors, survivors};
 pub use wide::{Latency, Wide};

@@ -7,7 +7,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
-use lvs_agent::failover::{Carrier as _, Handle, WantedRouter, Wants};
+use lvs_agent::failover::{Carrier as _, Handle, WantedRouter};
 use lvs_agent::state::HeldAddress;
 use lvs_crds::{DirectorGroup, DirectorGroupSpec, DirectorGroupStatus, VirtualRouter};
 use lvs_resolve::spread::{Floating, Spread, wanted};
@@ -45,12 +45,17 @@ pub fn crowd(directors: u8, vips: u16, time: Duration) -> anyhow::Result<Talk> {
     let names: Vec<String> = (1..=directors).map(|number| format!("d{number:02}")).collect();
     let group = group(&names)?;
     let spread = Spread::new(&group).context("several directors share")?;
+    let routers = routers(&spread, vips)?;
     let mut nodes = Vec::new();
     for (name, host) in names.iter().zip(1..) {
         let node = Node::new(name).on(&lan, "eth0", &format!("10.1.0.{host}/16"));
-        let mut handle = node.run(|| Handle::start(&BTreeSet::new(), || ()))?;
-        handle.want(wants(name, &group, &spread, vips)?);
+        let handle = node.run(|| Handle::start(&BTreeSet::new(), || ()))?;
         nodes.push((node, handle));
+    }
+    let members: Vec<_> = group.status.iter().flat_map(|it| it.members.clone()).collect();
+    for (name, (_, handle)) in names.iter().zip(&mut nodes) {
+        let want = want(name, members.clone(), routers.clone());
+        handle.want(carrying::wants(1, vec![("group", want)]));
     }
     let start = Instant::now();
     let held = |nodes: &[(Node, Handle)]| -> Vec<usize> {
@@ -163,12 +168,8 @@ fn group(names: &[String]) -> anyhow::Result<DirectorGroup> {
     Ok(group)
 }
 
-fn wants(
-    own: &str,
-    group: &DirectorGroup,
-    spread: &Spread<'_>,
-    vips: u16,
-) -> anyhow::Result<Wants> {
+/// By their ids.
+fn routers(spread: &Spread<'_>, vips: u16) -> anyhow::Result<BTreeMap<u8, WantedRouter>> {
     let mut routers = BTreeMap::new();
     for router in spread.routers() {
         let order = spread.order(router).into_iter().map(str::to_owned).collect();
@@ -182,6 +183,5 @@ fn wants(
         let id = u8::try_from(found.context("a virtual router")?.id)?;
         routers.entry(id).or_default().addresses.insert(held(number));
     }
-    let members = group.status.iter().flat_map(|status| status.members.clone()).collect();
-    Ok(carrying::wants(1, vec![("group", want(own, members, routers))]))
+    Ok(routers)
 }

@@ -54,6 +54,17 @@ impl Outages {
     }
 }
 
+/// What became of the requests of a client while agents ended and handed over.
+#[derive(Clone, Copy, Debug)]
+pub struct HandOvers {
+    /// How often.
+    pub count: usize,
+    /// New connections of the client.
+    pub requests: usize,
+    /// Those of them that nobody answered.
+    pub lost: usize,
+}
+
 /// Two directors, one of which carries a VIP and the real servers' gateway.
 #[derive(Debug)]
 pub struct Pair {
@@ -132,6 +143,29 @@ impl Pair {
         }
         found.sort();
         Ok(Outages(found))
+    }
+
+    /// Lets the agent of the director that carries the VIP end and begin again, until the client has asked so often.
+    ///
+    /// # Errors
+    /// When nobody carries the VIP.
+    pub fn hand_overs(&mut self, requests: usize) -> anyhow::Result<HandOvers> {
+        let probe = Probe::start(&self.net.client, WEB, EVERY);
+        let (mut count, begin) = (0, Instant::now());
+        while begin.elapsed() < EVERY * u32::try_from(requests)? {
+            std::thread::sleep(OUTAGE);
+            let first = self.net.holder(VIP);
+            self.net.agents[first].stop();
+            std::thread::sleep(OUTAGE);
+            self.net.agents[first].run();
+            std::thread::sleep(RECOVERY);
+            count += 1;
+        }
+        let attempts = probe.end();
+        // The last moments' answers are on their way still.
+        let asked = &attempts[..attempts.len().saturating_sub(10)];
+        let lost = asked.iter().filter(|attempt| attempt.answered.is_none()).count();
+        Ok(HandOvers { count, requests: asked.len(), lost })
     }
 
     fn crash(&mut self, director: usize, crash: Crash) {

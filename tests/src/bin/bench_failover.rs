@@ -21,6 +21,8 @@ const MODES: [Mode; 3] = [Mode::NAT, Mode::DR, Mode::TUN];
 const TRIALS: u32 = 1_000;
 /// Connections through each VIP.
 const FLOWS: usize = 10_000;
+/// Requests while directors hand over.
+const REQUESTS: usize = 10_000;
 /// How long all CPUs are busy.
 const BUSY: Duration = Duration::from_secs(600);
 /// Programs that never sleep, beside three agents on one CPU.
@@ -29,11 +31,11 @@ const SPINNING: usize = 2;
 /// As many directors as a group can have, and how many VIPs they share.
 const CROWD: (u8, u16) = (32, 1_000);
 /// How long they are listened to; twice, to tell what the time between costs from what the start does.
-const LISTENED: [u32; 2] = [5, 25];
+const LISTENED: [u32; 2] = [1, 4];
 /// How often all VIPs of one director move to the other.
 const MOVES: u32 = 20;
 
-const USAGE: &str = "usage: lvs-bench-failover [outages [TRIALS] | connections [FLOWS] | crowd | moves [TRIALS] | busy \
+const USAGE: &str = "usage: lvs-bench-failover [outages [TRIALS] | connections [FLOWS] | handovers | crowd [DIRECTORS] | moves [TRIALS] | busy \
                      [SECONDS]]; it boots guests and takes up to an hour";
 
 fn main() -> anyhow::Result<()> {
@@ -42,13 +44,15 @@ fn main() -> anyhow::Result<()> {
     match (inside(), words.as_slice()) {
         (true, ["outages", index, trials]) => outages(index.parse()?, trials.parse()?),
         (true, ["connections", index, flows]) => connections(index.parse()?, flows.parse()?),
-        (true, ["crowd", seconds]) => talk(seconds.parse()?),
+        (true, ["handovers", requests]) => hand_overs(requests.parse()?),
+        (true, ["crowd", directors, seconds]) => talk(directors.parse()?, seconds.parse()?),
         (true, ["moves", trials]) => moves(trials.parse()?),
         (true, ["busy", seconds]) => all_busy(Duration::from_secs(seconds.parse()?)),
         (false, []) => {
             all_outages(TRIALS)?;
             all_connections(FLOWS)?;
-            all_talk()?;
+            boot(&Guest::kernel().virtual_time(), &["handovers", &REQUESTS.to_string()])?;
+            all_talk(CROWD.0)?;
             boot(&Guest::kernel(), &["moves", &MOVES.to_string()])?;
             boot(&Guest::kernel(), &["busy", &BUSY.as_secs().to_string()])
         }
@@ -56,7 +60,11 @@ fn main() -> anyhow::Result<()> {
         (false, ["outages", trials]) => all_outages(trials.parse()?),
         (false, ["connections"]) => all_connections(FLOWS),
         (false, ["connections", flows]) => all_connections(flows.parse()?),
-        (false, ["crowd"]) => all_talk(),
+        (false, ["handovers"]) => {
+            boot(&Guest::kernel().virtual_time(), &["handovers", &REQUESTS.to_string()])
+        }
+        (false, ["crowd"]) => all_talk(CROWD.0),
+        (false, ["crowd", directors]) => all_talk(directors.parse()?),
         (false, ["moves"]) => boot(&Guest::kernel(), &["moves", &MOVES.to_string()]),
         (false, ["moves", trials]) => boot(&Guest::kernel(), &["moves", trials]),
         (false, ["busy"]) => boot(&Guest::kernel(), &["busy", &BUSY.as_secs().to_string()]),
@@ -128,17 +136,27 @@ fn connections(index: usize, flows: usize) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn hand_overs(requests: usize) -> anyhow::Result<()> {
+    let it = Pair::start(Rival::Ours("profile: Default"))?.hand_overs(requests)?;
+    println!(
+        "\nA director's agent is told to end, and started again, {} times: {} of {} requests lost",
+        it.count, it.lost, it.requests
+    );
+    Ok(())
+}
+
 /// The same for a shorter and for a longer time, and the difference between what both took of this machine's CPUs.
-fn all_talk() -> anyhow::Result<()> {
-    println!("\n{} directors that share {} VIPs, in virtual time", CROWD.0, CROWD.1);
+fn all_talk(directors: u8) -> anyhow::Result<()> {
+    println!("\n{directors} directors that share {} VIPs, in virtual time", CROWD.1);
     let cost = |seconds: u32| {
         let before = cpu()?;
-        boot(&Guest::kernel().virtual_time(), &["crowd", &seconds.to_string()])?;
+        let words = ["crowd", &directors.to_string(), &seconds.to_string()];
+        boot(&Guest::kernel().virtual_time(), &words)?;
         anyhow::Ok(cpu()?.saturating_sub(before))
     };
     let [short, long] = LISTENED;
     let more = cost(long)?.saturating_sub(cost(short)?);
-    let each = more.as_secs_f64() / f64::from(long - short) / f64::from(CROWD.0);
+    let each = more.as_secs_f64() / f64::from(long - short) / f64::from(directors);
     println!(
         "of one CPU, each        {:>10.1} % (a guest's kernel included, which costs several times a real one)",
         each * 1e2
@@ -153,9 +171,9 @@ fn cpu() -> anyhow::Result<Duration> {
     Ok(Duration::from_micros(all.num_microseconds().try_into()?))
 }
 
-fn talk(seconds: u64) -> anyhow::Result<()> {
-    let talk = crowd(CROWD.0, CROWD.1, Duration::from_secs(seconds))?;
-    println!("advertisements, each    {:>10.0} /s, each to {} others", talk.said, CROWD.0 - 1);
+fn talk(directors: u8, seconds: u64) -> anyhow::Result<()> {
+    let talk = crowd(directors, CROWD.1, Duration::from_secs(seconds))?;
+    println!("advertisements, each    {:>10.0} /s, each to {} others", talk.said, directors - 1);
     println!("packets heard, each     {:>10.0} /s", talk.heard);
     println!("false failovers         {:>10}", talk.transitions);
     Ok(())
