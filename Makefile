@@ -9,7 +9,7 @@ help: ## this list
 # The demos need nothing that Debian's packaged kernel lacks: a first run spares the build of ours.
 DEMO_KERNEL = export BED_KERNEL=$${BED_KERNEL:-$$(tests/bed/kernel.sh --cached >/dev/null 2>&1 || echo debian)}
 
-.PHONY: values demo demo-standalone demo-failover demo-cluster playground test lint bench bench-failover crds images bed
+.PHONY: values demo demo-standalone demo-failover demo-cluster playground test test-cluster lint bench bench-failover crds images bed
 demo: ## both worked examples through a real API server and a real kernel, and a failover
 	@$(DEMO_KERNEL); tests/prepare.sh demo && "$${CARGO_TARGET_DIR:-target}"/debug/lvs-demo
 
@@ -28,6 +28,9 @@ playground: ## a shell in a running bed, with kubectl, ipvsadm and curl
 
 test: ## every test, on a real kernel and a real API server; one with: make test TEST=name
 	@tests/run.sh $(TEST)
+
+test-cluster: ## the chart on a cluster of three nodes with pods: takes minutes, and is not part of make test
+	@tests/prepare.sh demo-cluster && cargo test -p lvs-tests --test suites cluster:: -- --ignored
 
 lint: ## formatting, clippy, licences
 	@tests/lint.sh

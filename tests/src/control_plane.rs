@@ -28,6 +28,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use kube::discovery::{ApiCapabilities, ApiResource};
@@ -129,8 +130,7 @@ impl ControlPlane {
 
     #[track_caller]
     fn wait_until_ready(&self) {
-        let limit = self.locked().patience();
-        wait_for("kube-apiserver is ready", limit, || {
+        wait_for("kube-apiserver is ready", Duration::from_secs(110), || {
             self.locked().assert_alive();
             let asked = self.runtime.block_on(objects::raw(&self.client, "/readyz"));
             asked.and_then(|said| if said == "ok" { Ok(()) } else { Err(anyhow::anyhow!(said)) })

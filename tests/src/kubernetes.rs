@@ -37,8 +37,8 @@ pub(crate) const PROGRAMS: &str = "BED_CLUSTER";
 pub(crate) const IMAGES: &str = "BED_IMAGES";
 /// What the nodes are given to start with.
 const FOLDER: &str = "/tmp/nodes";
-/// How long anything here may take on a machine that is busy with something else.
-pub const PATIENCE: Duration = Duration::from_secs(400);
+/// How long anything here may take; in real time [`wait_for`] gives a busy machine a multiple of it.
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running cluster.
 pub struct Kubernetes {

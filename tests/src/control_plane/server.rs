@@ -82,15 +82,6 @@ impl Server {
         Ok(Server { programs: programs.to_owned(), etcd, api, groups })
     }
 
-    /// How long it may take to be ready.
-    pub(super) fn patience(&self) -> Duration {
-        match self.groups {
-            Groups::Ours => Duration::from_secs(110),
-            // In real time, with nothing made in advance, and with the nodes' daemons on the same CPU.
-            Groups::All => Duration::from_secs(400),
-        }
-    }
-
     #[track_caller]
     pub(super) fn assert_alive(&mut self) {
         for part in [&mut self.etcd, &mut self.api] {
