@@ -203,6 +203,9 @@ impl Group {
         if self.timers.first().is_some_and(late) {
             self.stall(actions);
         }
+        if !matches!(event, Event::Packet { .. } | Event::Neighbor { .. } | Event::Tick) {
+            self.report.generation += 1;
+        }
         match event {
             _ if self.stopped => {}
             Event::Configure(config) => self.configure(config, actions),

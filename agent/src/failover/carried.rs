@@ -1,6 +1,7 @@
 //! One group on the thread: what is wanted of it, its machine, and what was last told of it.
 
 use super::config::{Path, Problem, mac_text};
+use super::figures::Sums;
 use super::{Report, RouterReport, Want};
 use crate::state::HeldAddress;
 use lvs_vrrp::{Action, Config, Event, Group, State};
@@ -31,6 +32,9 @@ pub(super) struct Running {
     pub(super) lifetime: Option<Duration>,
     /// What was told of it.
     told: Told,
+    /// [`lvs_vrrp::Report::generation`] of it; what is added up changes with it alone.
+    generation: Option<u64>,
+    pub(super) sums: Sums,
 }
 
 type Roles = BTreeMap<u8, (State, Option<String>)>;
@@ -103,7 +107,15 @@ impl Running {
     ) -> Self {
         let found = found.iter().map(|held| (super::config::told(held), false)).collect();
         let group = Group::new(config.clone(), found, now, actions);
-        Self { group, config, path, lifetime: None, told: Told::default() }
+        Self {
+            group,
+            config,
+            path,
+            lifetime: None,
+            told: Told::default(),
+            generation: None,
+            sums: Sums::default(),
+        }
     }
 
     /// Takes over a configuration, if it is another.
@@ -135,8 +147,12 @@ impl Running {
     /// Whether something is to be told that was not told yet.
     pub(super) fn has_news(&mut self) -> bool {
         let report = self.group.report();
+        if self.generation.replace(report.generation) == Some(report.generation) {
+            return false;
+        }
+        self.sums = Sums::of(report);
         let told = &mut self.told;
-        let transitions = report.routers.values().map(|router| router.transitions).sum();
+        let transitions = self.sums.transitions;
         let strangers = || report.strangers.iter().map(|(id, it)| (id.get(), it.address));
         let conflicts = || report.conflicts.iter().map(|(address, it)| (*address, it.mac));
         let roles = || report.routers.iter().map(|(id, it)| (id.get(), (it.state, &it.down)));

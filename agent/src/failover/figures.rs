@@ -27,15 +27,14 @@ pub struct Figures {
 
 impl Figures {
     /// Adds one group's.
-    pub(super) fn add(&mut self, report: &lvs_vrrp::Report) {
-        self.add_past(report);
-        let active = report.routers.values().filter(|router| router.state == State::Active);
-        self.active += count(active.count());
+    pub(super) fn add(&mut self, report: &lvs_vrrp::Report, sums: Sums) {
+        self.add_past(report, sums);
+        self.active += sums.active;
         self.live_peers += count(report.live.len());
     }
 
     /// Adds what has been, of a group that is no more.
-    pub(super) fn add_past(&mut self, report: &lvs_vrrp::Report) {
+    pub(super) fn add_past(&mut self, report: &lvs_vrrp::Report, sums: Sums) {
         let counters = &report.counters;
         self.sent += counters.sent;
         self.received += counters.received;
@@ -46,8 +45,25 @@ impl Figures {
                 *self.dropped.entry(cause).or_default() += number;
             }
         }
-        self.transitions += report.routers.values().map(|router| router.transitions).sum::<u64>();
+        self.transitions += sums.transitions;
         self.stalls += report.stalls;
+    }
+}
+
+/// Of all virtual routers of a group: worked out when one changes, not with each packet.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Sums {
+    pub(super) transitions: u64,
+    active: u64,
+}
+
+impl Sums {
+    pub(super) fn of(report: &lvs_vrrp::Report) -> Self {
+        let active = report.routers.values().filter(|router| router.state == State::Active);
+        Self {
+            transitions: report.routers.values().map(|router| router.transitions).sum(),
+            active: count(active.count()),
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use super::backlog::{Backlog, Task};
 use super::carried::{Carried, Running};
 use super::config;
 use super::failed::Failed;
-use super::figures::Figures;
+use super::figures::{Figures, Sums};
 use super::handle::{Command, Published};
 use super::io::{Io, Outcome};
 use super::links::LinkWatch;
@@ -211,7 +211,7 @@ impl Thread {
             carried.unsent = unsent;
         }
         if stopped {
-            self.past.add_past(running.group.report());
+            self.past.add_past(running.group.report(), Sums::of(running.group.report()));
             self.groups.remove(name);
             self.news = true;
         }
@@ -263,6 +263,9 @@ impl Thread {
 
     /// The group whose virtual router it is, or was, about and whose member it is from, or else the nearest to that.
     fn addressee(&self, source: IpAddr, bytes: &[u8]) -> Option<String> {
+        if self.groups.len() == 1 {
+            return self.groups.keys().next().cloned();
+        }
         let id = bytes.get(1).copied().unwrap_or_default();
         let rank = |running: &Running| {
             let peer = running.path.peers.contains(&source) || running.path.own == source;

@@ -108,7 +108,7 @@ impl Group {
             claim.since = self.now;
             claim.rival = None;
             self.held.insert(held.clone());
-            self.report.conflicts.remove(&held.address.addr());
+            self.report.end_conflict(held.address.addr());
             of.entry(claim.vrid).or_default().push(held.clone());
         }
         actions.push(Action::Hold { addresses, lifetime: self.lifetime() });
@@ -153,7 +153,7 @@ impl Group {
             claim.known |= heard;
             claim.rival = None;
             if claim.pending.take().is_some() {
-                self.report.conflicts.remove(&held.address.addr());
+                self.report.end_conflict(held.address.addr());
             }
             self.timers.clear(Timer::Address(held.clone()));
             if here {
@@ -320,6 +320,7 @@ impl Group {
             *known = conflict;
         }
         known.last = now;
+        self.report.generation += 1;
     }
 
     pub(super) fn forget_conflicts(&mut self) {
@@ -349,7 +350,7 @@ impl Group {
             }
         }
         for (held, _) in before {
-            self.report.conflicts.remove(&held.address.addr());
+            self.report.end_conflict(held.address.addr());
             self.timers.clear(Timer::Address(held));
         }
         self.held.iter().filter(|held| !self.claims.contains_key(held)).cloned().collect()

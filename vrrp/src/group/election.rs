@@ -175,6 +175,7 @@ impl Group {
             report.state = state;
             report.since = self.now;
             report.transitions += 1;
+            self.report.generation += 1;
         }
     }
 

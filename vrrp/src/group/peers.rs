@@ -64,6 +64,7 @@ impl Group {
             if let Ok(heard) = decoded {
                 let stranger = Stranger { address: from, heard: self.now };
                 self.report.strangers.insert(heard.vrid, stranger);
+                self.report.generation += 1;
             }
             return;
         }
@@ -152,6 +153,7 @@ impl Group {
         self.timers.set(Timer::Presence, self.now + interval);
         self.send_presence(PRESENCE_PRIORITY, actions);
         let now = self.now;
+        self.report.generation += 1;
         self.report.strangers.retain(|_, stranger| stranger.heard + STRANGER > now);
         self.forget_conflicts();
     }

@@ -24,6 +24,17 @@ pub struct Report {
     pub last_stall: Option<Duration>,
     /// Packets and what became of them.
     pub counters: Counters,
+    /// Another number whenever the state, number of transitions or reason of a virtual router, the address of a stranger or
+    /// the MAC address of a conflict may be another: who looks after each packet need not compare them all.
+    pub generation: u64,
+}
+
+impl Report {
+    pub(super) fn end_conflict(&mut self, address: IpAddr) {
+        if self.conflicts.remove(&address).is_some() {
+            self.generation += 1;
+        }
+    }
 }
 
 /// One virtual router.

@@ -2,7 +2,7 @@
 
 use crate::chance::Chance;
 use crate::director::{Director, Item, Rules, Truth, mac, own};
-use lvs_vrrp::{Action, Event, Group, Held, Mac};
+use lvs_vrrp::{Action, Event, Group, Held, Mac, State, Vrid};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -316,7 +316,10 @@ impl Link {
     pub fn handle(&mut self, number: usize, event: Event<'_>) {
         let Some(group) = &mut self.directors[number].group else { return };
         let mut actions = Vec::new();
+        let before = told(group);
         group.handle(event, self.now, &mut actions);
+        let after = told(group);
+        assert!(before == after || before.0 != after.0, "it changed under generation {}", before.0);
         self.act(number, actions);
     }
 
@@ -425,4 +428,16 @@ impl Link {
             self.cache.entry(held.address.addr()).or_insert(mac(*holder));
         }
     }
+}
+
+type Told = (u64, Vec<(Vrid, State, u64, bool)>, Vec<(Vrid, IpAddr)>, Vec<(IpAddr, Mac)>);
+
+/// What [`lvs_vrrp::Report::generation`] promises about.
+fn told(group: &Group) -> Told {
+    let report = group.report();
+    let routers = report.routers.iter();
+    let routers = routers.map(|(id, it)| (*id, it.state, it.transitions, it.down.is_some()));
+    let strangers = report.strangers.iter().map(|(id, it)| (*id, it.address));
+    let conflicts = report.conflicts.iter().map(|(address, it)| (*address, it.mac));
+    (report.generation, routers.collect(), strangers.collect(), conflicts.collect())
 }
