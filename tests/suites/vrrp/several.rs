@@ -170,3 +170,31 @@ fn what_stood_on_a_single_director_floats_as_its_own_when_others_come() {
         assert!(has(&b, VIP), "it has no lifetime any more");
     });
 }
+
+#[test]
+fn what_stood_for_good_before_a_restart_is_ours_until_another_one_carries_it() {
+    in_guest(Guest::kernel().virtual_time(), || {
+        let Lan { a, b } = lan();
+        let ours = BTreeSet::from([held(VIP, "eth0")]);
+        let wanted = |own| wants(1, vec![("one", group(own, 10, &["a", "b"], held(VIP, "eth0")))]);
+        let restarted = || {
+            b.ip("addr add 10.0.0.100/24 dev eth0");
+            let mut at_b = b.run(|| Handle::start(&ours, || ())).expect("a thread");
+            at_b.want(wanted("b"));
+            at_b
+        };
+        let mut at_b = restarted();
+        reported(&at_b, "it is its own", |it| it.held == ours && it.foreign.is_empty());
+        assert!(has(&b, VIP));
+        let mut at_a = start(&a);
+        at_a.want(wanted("a"));
+        time_until("its home has it", Duration::from_secs(5), || has(&a, VIP) && !has(&b, VIP));
+
+        // Away while another one took it over.
+        at_b.stop();
+        let at_b = restarted();
+        time_until("it lets go", Duration::from_secs(1), || !has(&b, VIP));
+        reported(&at_b, "it stands by", |it| it.held.is_empty() && it.foreign.is_empty());
+        assert!(has(&a, VIP));
+    });
+}
