@@ -119,6 +119,44 @@ fn members_by_name_are_directors_with_what_the_spec_says_of_them() {
 }
 
 #[test]
+fn what_the_spec_says_of_a_member_comes_before_what_its_node_says() {
+    let mut cluster = Cluster::default();
+    cluster.node("n1", &["10.0.0.1"]);
+    cluster.report("n1", json!({"macs": ["02:00:00:00:00:01"]}));
+    let given = json!({"node": "n1", "addresses": ["192.0.2.1"], "macs": ["02:00:00:00:00:99"]});
+    group(&mut cluster, json!({"members": [given]}));
+    let found = settle(&mut cluster);
+    assert_eq!(found.members[0].addresses, ["192.0.2.1"]);
+    assert_eq!(found.members[0].macs, ["02:00:00:00:00:99"]);
+}
+
+/// A longer list would be refused, and the whole status with it.
+#[test]
+fn of_many_addresses_as_many_are_told_as_the_status_holds() {
+    let mut cluster = Cluster::default();
+    let addresses: Vec<String> = (1..=20).map(|number| format!("10.0.0.{number}")).collect();
+    cluster.node("n1", &addresses.iter().map(String::as_str).collect::<Vec<_>>());
+    let macs: Vec<String> = (10..40).map(|number| format!("02:00:00:00:00:{number}")).collect();
+    cluster.report("n1", json!({"macs": macs}));
+    group(&mut cluster, json!({"nodeSelector": {}}));
+    let found = settle(&mut cluster);
+    assert_eq!(found.members[0].addresses, addresses[..8]);
+    assert_eq!(found.members[0].macs, macs[..16]);
+}
+
+#[test]
+fn groups_of_different_nodes_may_be_of_different_minds() {
+    let mut cluster = Cluster::default();
+    cluster.node("n1", &[]);
+    cluster.node("n2", &[]);
+    group(&mut cluster, json!({"members": [{"node": "n1"}], "timeouts": {"tcp": 60}}));
+    cluster.group_of("a", &["n2"], json!({"timeouts": {"tcp": 7200}}));
+    assert_eq!(says(&settle(&mut cluster), "Conflicted"), "False/AsExpected");
+    cluster.group_of("a", &["n1"], json!({"timeouts": {"tcp": 7200}}));
+    assert_eq!(says(&settle(&mut cluster), "Conflicted"), "True/SettingsConflict");
+}
+
+#[test]
 fn a_selector_that_cannot_be_evaluated_leaves_the_group_as_it_is() {
     let mut cluster = Cluster::default();
     for name in ["n1", "n2", "n3"] {
@@ -178,6 +216,7 @@ fn a_director_that_is_out_degrades_the_group_of_several() {
     cluster.snapshot.set_silent("n2", true);
     assert_eq!(says(&status(&cluster), "Degraded"), "True/AgentSilent");
     // With one director its services tell it.
+    cluster.report("n2", failure("Node", json!({})));
     cluster.snapshot.remove_node("n1");
     assert_eq!(says(&settle(&mut cluster), "Degraded"), "False/AsExpected");
 }
@@ -197,6 +236,12 @@ fn a_tunnel_to_the_other_family_stops_the_groups_connection_sync() {
     let mixed = condition(&status(&cluster), "Degraded");
     assert_eq!((mixed.status.as_str(), mixed.reason.as_str()), ("True", "MixedFamilies"));
     assert!(mixed.message.contains("VirtualService shop/web"), "{}", mixed.message);
+    let mut off = (**cluster.snapshot.director_group("g").unwrap()).clone();
+    let on = off.clone();
+    off.spec.connection_sync = serde_json::from_value(json!({"enabled": false})).unwrap();
+    cluster.snapshot.set_director_group(off);
+    assert_eq!(says(&status(&cluster), "Degraded"), "False/AsExpected", "there is nothing to stop");
+    cluster.snapshot.set_director_group(on);
     // A VIP of the server's family besides: that one it serves.
     let both = json!({"addresses": ["2001:db8::6", "192.0.2.6"], "forwarding": "TUN", "directorGroup": "g"});
     cluster.service("web", both);

@@ -65,6 +65,49 @@ fn arp_requests_and_replies_tell_of_their_senders() {
     assert_eq!(parse(&frame).unwrap().kind, Kind::Reply);
 }
 
+/// An ICMPv6 frame with a right checksum again, by RFC 1071.
+fn mended(mut frame: Vec<u8>) -> Vec<u8> {
+    frame[56..58].fill(0);
+    let length = usize::from(frame[19]);
+    let pseudo_header = [&frame[22..54], &[0, frame[19], 0, 58]].concat();
+    let words = [&pseudo_header[..], &frame[54..54 + length]].concat();
+    let mut sum: u32 = words.chunks(2).map(|it| u32::from(it[0]) << 8 | u32::from(it[1])).sum();
+    while sum > 0xffff {
+        sum = (sum >> 16) + (sum & 0xffff);
+    }
+    frame[56..58].copy_from_slice(&(!(sum as u16)).to_be_bytes());
+    frame
+}
+
+#[test]
+fn neighbour_discovery_from_beyond_the_link_or_damaged_tells_nothing() {
+    let good = announcement(ip("2001:db8::10"), MAC, false);
+    assert_eq!(mended(good.clone()), good);
+    let with = |index: usize, value: u8| {
+        let mut frame = good.clone();
+        frame[index] = value;
+        frame
+    };
+    assert_eq!(parse(&with(21, 254)), None, "the hop limit");
+    assert_eq!(parse(&with(14 + 40 + 23, 0x11)), None, "the checksum");
+    assert_eq!(parse(&mended(with(14 + 41, 1))), None, "the code");
+    assert_eq!(parse(&mended(with(14 + 48, 0xff))), None, "of a multicast address");
+    assert_eq!(parse(&mended(with(14 + 40 + 23, 0x11))).unwrap().address, ip("2001:db8::11"));
+}
+
+#[test]
+fn neighbour_discovery_is_about_the_mac_address_in_its_option() {
+    let mut frame = announcement(ip("2001:db8::10"), MAC, false);
+    frame[11] = 99;
+    assert_eq!(parse(&frame).unwrap().mac, MAC, "not that of a switch on the way");
+    // Without one it is the sender's. Padded, as from a wire.
+    frame.truncate(78);
+    frame[19] = 24;
+    let mut frame = mended(frame);
+    frame.resize(90, 2);
+    assert_eq!(parse(&frame).unwrap().mac, [2, 0, 0, 0, 0, 99]);
+}
+
 proptest! {
     #[test]
     fn no_frame_makes_it_panic(

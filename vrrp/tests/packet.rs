@@ -54,6 +54,16 @@ fn ipv6_has_a_pseudo_header_and_nothing_else() {
 }
 
 #[test]
+fn what_is_reserved_is_ignored() {
+    let mut bytes = WITHOUT;
+    bytes[4] |= 0xf0;
+    // RFC 1624: the sum's complement goes down by what the word goes up.
+    (bytes[6], bytes[7]) = (0x5c, 0xd5);
+    let decoded = Advertisement::decode(&bytes, ip("192.0.2.1"), MULTICAST_V4, 255);
+    assert_eq!(decoded, Ok(sample()));
+}
+
+#[test]
 fn each_fault_is_told_apart() {
     let (from, to) = (ip("192.0.2.1"), MULTICAST_V4);
     let good = sample().encode(from, to);

@@ -127,3 +127,26 @@ fn an_id_under_which_other_addresses_are_told_of_is_another_groups() {
     }
     assert!(!scene.done.iter().any(|(_, it)| matches!(it, Action::Send(it) if it.priority == 0)));
 }
+
+#[test]
+fn an_id_that_is_that_of_presence_now_is_no_routers() {
+    let mut scene = active();
+    let changed = Config { presence: vrid(1), ..with_ids(&[(1, 11)]) };
+    scene.tell(Event::Configure(changed));
+    assert!(!scene.group.had(vrid(1)));
+    scene.take();
+    scene.wait(scene::ms(500));
+    let done = scene.short();
+    assert!(done.contains(&"send 11 254".to_owned()), "{done:?}");
+    assert!(!done.contains(&"send 1 254".to_owned()), "{done:?}");
+}
+
+#[test]
+fn of_many_ids_that_a_router_had_the_last_four_are_known() {
+    let mut scene = active();
+    for new in 11..=15 {
+        scene.tell(Event::Configure(with_ids(&[(1, new)])));
+    }
+    let known: Vec<u8> = (1..=15).filter(|id| scene.group.had(vrid(*id))).collect();
+    assert_eq!(known, [11, 12, 13, 14]);
+}

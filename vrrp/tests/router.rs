@@ -72,3 +72,63 @@ proptest! {
         prop_assert!(low.skew() < Duration::from_millis(10 * u64::from(interval)));
     }
 }
+
+const HALF: Duration = Duration::from_millis(45);
+
+/// A Backup of this priority that has heard one of each of these, from `start` on every half interval.
+fn heard(settings: Settings, priorities: &[u8], interval: u16) -> (Router, Duration) {
+    let mut now = Duration::from_secs(1);
+    let mut router = Router::start(settings, now);
+    for priority in priorities {
+        now += HALF;
+        let vrid = Vrid::new(1).unwrap();
+        let sent = Advertisement { vrid, priority: *priority, interval, addresses: vec![own(9)] };
+        router.hear(own(9), &sent, now);
+    }
+    (router, now)
+}
+
+fn waits(settings: Settings, priorities: &[u8], interval: u16) -> Duration {
+    let (router, now) = heard(settings, priorities, interval);
+    router.deadline().unwrap() - now
+}
+
+#[test]
+fn a_backup_waits_as_long_as_the_active_ones_interval_asks_for() {
+    let each = Duration::from_secs(1);
+    let wanted = 3 * each + each * 6 / 256;
+    assert_eq!(waits(settings(0, 250, 9), &[254], 100), wanted);
+    // One that gives way too.
+    let (mut router, mut now) = heard(settings(0, 250, 9), &[], 9);
+    now += Duration::from_secs(1);
+    assert!(matches!(router.tick(now), Outcome::TookOver(_)));
+    let vrid = Vrid::new(1).unwrap();
+    let better = Advertisement { vrid, priority: 254, interval: 100, addresses: vec![own(9)] };
+    assert_eq!(router.hear(own(9), &better, now), Outcome::GaveUp);
+    assert_eq!(router.deadline(), Some(now + wanted));
+}
+
+#[test]
+fn the_best_takes_over_from_a_worse_one_after_an_interval_and_its_skew() {
+    let each = Duration::from_millis(90);
+    let skew = |priority: u32| each * (256 - priority) / 256;
+    let own = settings(0, 200, 9);
+    assert_eq!(waits(own, &[100], 9), each + skew(200));
+    assert_eq!(waits(own, &[200], 9), 3 * each + skew(200), "from an equal one it does not");
+    assert_eq!(waits(own, &[100, 254], 9), 3 * each + skew(200), "nor once a better one is heard");
+    // A priority that has changed meanwhile is compared with what is heard next.
+    let (mut router, now) = heard(own, &[100], 9);
+    router.configure(settings(0, 90, 9), now);
+    assert!(router.deadline().unwrap() > now + 2 * each);
+    // What the ill do among themselves is as the rest is.
+    let never = |priority| Settings { preempt: None, ill_below: 126, ..settings(0, priority, 9) };
+    assert_eq!(waits(never(125), &[100], 9), 3 * each + skew(125));
+    assert_eq!(waits(never(126), &[100], 9), each + skew(126));
+}
+
+#[test]
+fn giving_up_that_is_said_twice_is_followed_as_if_it_were_said_once() {
+    let skew = Duration::from_millis(90) * 246 / 256;
+    assert_eq!(waits(settings(0, 10, 9), &[254, 0], 9), skew);
+    assert_eq!(waits(settings(0, 10, 9), &[254, 0, 0], 9), skew - HALF);
+}

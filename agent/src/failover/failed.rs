@@ -92,4 +92,17 @@ mod tests {
         failed.add(vip, "no".to_owned(), now);
         assert_eq!(failed.deadline(), Some(now + FIRST));
     }
+
+    #[test]
+    fn a_change_lets_all_be_tried_at_once_and_forgets_how_often_they_failed() {
+        let mut failed = Failed::default();
+        let vip = held("10.0.0.10/24");
+        failed.add(vip.clone(), "no".to_owned(), Duration::ZERO);
+        assert!(failed.forgive(FIRST));
+        failed.add(vip.clone(), "no".to_owned(), FIRST);
+        failed.clear();
+        assert!(failed.all().is_empty() && failed.deadline().is_none());
+        failed.add(vip, "no".to_owned(), FIRST);
+        assert_eq!(failed.deadline(), Some(2 * FIRST));
+    }
 }

@@ -35,7 +35,7 @@ const LISTENED: [u32; 2] = [1, 4];
 /// How often all VIPs of one director move to the other.
 const MOVES: u32 = 20;
 
-const USAGE: &str = "usage: lvs-bench-failover [outages [TRIALS] | connections [FLOWS] | handovers | crowd [DIRECTORS] | moves [TRIALS] | busy \
+const USAGE: &str = "usage: lvs-bench-failover [outages [TRIALS [WHO]] | connections [FLOWS] | handovers | crowd [DIRECTORS] | moves [TRIALS] | busy \
                      [SECONDS]]; it boots guests and takes up to an hour";
 
 fn main() -> anyhow::Result<()> {
@@ -58,6 +58,11 @@ fn main() -> anyhow::Result<()> {
         }
         (false, ["outages"]) => all_outages(TRIALS),
         (false, ["outages", trials]) => all_outages(trials.parse()?),
+        (false, ["outages", trials, of]) => {
+            let known = RIVALS.iter().position(|(name, _)| name == of);
+            let Some(index) = known else { bail!("who is {of}? One of {RIVALS:?}") };
+            boot(&Guest::kernel().virtual_time(), &["outages", &index.to_string(), trials])
+        }
         (false, ["connections"]) => all_connections(FLOWS),
         (false, ["connections", flows]) => all_connections(flows.parse()?),
         (false, ["handovers"]) => {

@@ -1,7 +1,7 @@
-//! Several groups on one node, and interfaces that vanish.
+//! Several groups on one node, interfaces that vanish, and addresses that stood there before.
 
 use super::{LIFETIME, TAKE_OVER, VIP, has, time_until};
-use lvs_agent::failover::{Carrier as _, Handle, Report, Want, WantedRouter};
+use lvs_agent::failover::{Carrier as _, Handle, Report, Want, WantedRouter, Wants};
 use lvs_agent::state::HeldAddress;
 use lvs_tests::bed::{Guest, in_guest};
 use lvs_tests::net::{Link, Node};
@@ -122,5 +122,79 @@ fn an_interface_that_is_deleted_takes_its_routers_out_until_it_is_there_again() 
             has(&a, "10.1.0.100") && !has(&b, "10.1.0.100")
         });
         reported(&at_a, "all is well", |it| problem(it).is_none() && it.held.len() == 1);
+    });
+}
+
+#[test]
+fn what_stood_on_a_single_director_floats_as_its_own_when_others_come() {
+    in_guest(Guest::kernel().virtual_time(), || {
+        let Lan { a, b } = lan();
+        let mut at_a = start(&a);
+        // The engine's.
+        a.ip("addr add 10.0.0.100/24 dev eth0");
+        let staying = BTreeSet::from([held(VIP, "eth0")]);
+        at_a.want(Wants { staying: staying.clone(), ..wants(1, Vec::new()) });
+        reported(&at_a, "it has heard of it", |it| it.number == 1);
+        let wanted = |own| vec![("one", group(own, 10, &["a", "b"], held(VIP, "eth0")))];
+        at_a.want(wants(2, wanted("a")));
+        for _ in 0..1000 {
+            assert!(has(&a, VIP), "it never goes");
+            sleep(Duration::from_millis(1));
+        }
+        let report = at_a.report();
+        assert_eq!((&report.held, report.foreign.len()), (&staying, 0), "{report:?}");
+        let mut at_b = start(&b);
+        at_b.want(wants(1, wanted("b")));
+        time_until("it has a lifetime now", Duration::from_secs(5), || {
+            let list = a.sh("ip -o address show to 10.0.0.100").expect("a list");
+            list.contains("10.0.0.100") && !list.contains("valid_lft forever")
+        });
+        at_a.stop();
+        time_until("it moves", Duration::from_secs(1), || !has(&a, VIP) && has(&b, VIP));
+
+        // What somebody else has put there stays his.
+        b.ip("addr add 10.0.0.101/24 dev eth0");
+        let two = ("two", group("b", 11, &["b", "a"], held(SECOND, "eth0")));
+        at_b.want(wants(2, [wanted("b"), vec![two]].concat()));
+        let foreign = BTreeSet::from([held(SECOND, "eth0")]);
+        reported(&at_b, "it is told of", |it| it.foreign == foreign);
+        at_b.want(wants(3, wanted("b")));
+        reported(&at_b, "it is let go", |it| it.foreign.is_empty());
+        assert!(has(&b, SECOND));
+
+        // And back: what stands for good is the engine's again, whoever leads the group.
+        let staying = BTreeSet::from([held(VIP, "eth0")]);
+        at_b.want(Wants { staying, ..wants(4, Vec::new()) });
+        reported(&at_b, "it is none of the thread's", |it| it.number == 4 && it.held.is_empty());
+        sleep(2 * LIFETIME);
+        assert!(has(&b, VIP), "it has no lifetime any more");
+    });
+}
+
+#[test]
+fn what_stood_for_good_before_a_restart_is_ours_until_another_one_carries_it() {
+    in_guest(Guest::kernel().virtual_time(), || {
+        let Lan { a, b } = lan();
+        let ours = BTreeSet::from([held(VIP, "eth0")]);
+        let wanted = |own| wants(1, vec![("one", group(own, 10, &["a", "b"], held(VIP, "eth0")))]);
+        let restarted = || {
+            b.ip("addr add 10.0.0.100/24 dev eth0");
+            let mut at_b = b.run(|| Handle::start(&ours, || ())).expect("a thread");
+            at_b.want(wanted("b"));
+            at_b
+        };
+        let mut at_b = restarted();
+        reported(&at_b, "it is its own", |it| it.held == ours && it.foreign.is_empty());
+        assert!(has(&b, VIP));
+        let mut at_a = start(&a);
+        at_a.want(wanted("a"));
+        time_until("its home has it", Duration::from_secs(5), || has(&a, VIP) && !has(&b, VIP));
+
+        // Away while another one took it over.
+        at_b.stop();
+        let at_b = restarted();
+        time_until("it lets go", Duration::from_secs(1), || !has(&b, VIP));
+        reported(&at_b, "it stands by", |it| it.held.is_empty() && it.foreign.is_empty());
+        assert!(has(&a, VIP));
     });
 }

@@ -109,6 +109,34 @@ fn an_interface_that_is_down_or_gone_takes_its_routers_out_alone() {
 }
 
 #[test]
+fn each_interface_of_a_router_counts_and_so_does_that_of_advertisements() {
+    let mut want = want();
+    let addresses = &mut want.routers.get_mut(&1).unwrap().addresses;
+    addresses.insert(address("eth1", "192.168.0.11/24"));
+    let mut machine = Machine::new();
+    machine.links.get_mut("eth1").unwrap().running = false;
+    let (config, _) = machine.plan(&want).unwrap();
+    assert_eq!(router_of(&config, 1).down.as_deref(), Some("interface eth1 is down"));
+    machine.links.get_mut("eth1").unwrap().running = true;
+    machine.links.get_mut("eth0").unwrap().running = false;
+    let (config, _) = machine.plan(&want).unwrap();
+    assert_eq!(router_of(&config, 2).down.as_deref(), Some("interface eth0 is down"));
+}
+
+#[test]
+fn whoever_is_not_in_the_order_or_cannot_take_part_carries_nothing() {
+    let mut want = want();
+    want.routers.get_mut(&2).unwrap().order.pop();
+    let (config, _) = Machine::new().plan(&want).unwrap();
+    assert_eq!(router_of(&config, 1).down, None);
+    let outside = router_of(&config, 2).down.as_deref();
+    assert_eq!(outside, Some("a is not among those who carry it"));
+    let shut = shut_down(&config, &Problem::NoPresence);
+    let told = "the virtual router id of presence is 0";
+    assert!(shut.routers.values().all(|router| router.down.as_deref() == Some(told)));
+}
+
+#[test]
 fn multicast_goes_through_one_interface() {
     let mut want = want();
     want.multicast = true;

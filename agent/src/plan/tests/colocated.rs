@@ -78,7 +78,9 @@ fn nothing_of_it_is_there_for_one_director_or_one_that_serves_nothing() {
 fn a_director_whose_address_is_unknown_is_named_with_the_fix() {
     let mut group = pair("a", 7);
     group.status.as_mut().unwrap().members[0].macs = vec!["garbled".to_owned()];
-    let fragment = plan(&[&web(DR)], Some(&group), SEVERAL, &facts());
+    let mut slice = web(DR);
+    slice.spec.services.push(service("192.168.0.11", 80));
+    let fragment = plan(&[&slice], Some(&group), SEVERAL, &facts());
     let [warning] = fragment.warnings.as_slice() else { panic!("{:?}", fragment.warnings) };
     assert_eq!(warning.reason, "UnknownDirectorMAC");
     assert!(warning.message.contains("director d") && warning.message.contains("spec.members[]"));

@@ -69,6 +69,30 @@ fn both_daemons_run_on_the_interface_that_leads_to_the_others() {
 }
 
 #[test]
+fn without_an_interface_of_their_own_they_run_on_that_of_advertisements() {
+    let mut group = pair("a", 7);
+    let failover = lvs_crds::Failover { interface: Some("eth1".to_owned()), ..Default::default() };
+    group.spec.failover = Some(failover);
+    let interfaces = |group: &DirectorGroup| {
+        let daemons = daemons(&planned(group, &facts()));
+        daemons.iter().map(|it| it.interface.as_str().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(interfaces(&group), ["eth1", "eth1"]);
+    let own = ConnectionSync { interface: Some("eth0".to_owned()), ..ConnectionSync::default() };
+    group.spec.connection_sync = Some(own);
+    assert_eq!(interfaces(&group), ["eth0", "eth0"]);
+}
+
+#[test]
+fn a_director_that_no_route_leads_to_hinders_none_of_the_others() {
+    let mut group = pair("a", 7);
+    let members = &mut group.status.as_mut().unwrap().members;
+    members.insert(1, member("c", &["172.16.0.9"], &[]));
+    let facts = node("d", &[("eth0", "192.168.0.1/24")], None);
+    assert_eq!(daemons(&planned(&group, &facts)).len(), 2);
+}
+
+#[test]
 fn none_run_for_one_director_without_an_id_or_where_it_is_off() {
     let mut alone = pair("a", 7);
     alone.status.as_mut().unwrap().members.pop();
@@ -78,6 +102,7 @@ fn none_run_for_one_director_without_an_id_or_where_it_is_off() {
     let mut early = pair("a", 7);
     early.status.as_mut().unwrap().sync_id = None;
     assert_eq!(daemons(&planned(&early, &facts())), []);
+    assert_eq!(daemons(&planned(&pair("a", 0), &facts())), [], "the kernel takes 0 for all ids");
     let off = with(ConnectionSync { enabled: Some(false), ..ConnectionSync::default() });
     assert_eq!(daemons(&planned(&off, &facts())), []);
 }

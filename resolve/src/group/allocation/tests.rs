@@ -264,3 +264,40 @@ fn a_sync_id_is_the_specs_or_one_that_no_other_group_has() {
     assert_eq!(settle(&mut snapshot, "b").sync_id, None);
     assert_eq!(settle(&mut snapshot, "a").problems, []);
 }
+
+#[test]
+fn a_sync_id_of_a_younger_group_or_of_anothers_file_is_not_chosen() {
+    let mut snapshot = cluster(2);
+    put(&mut snapshot, "g", OLD, json!({}));
+    let chosen = resolve_group("g", &snapshot).unwrap().sync_id;
+    put(&mut snapshot, "young", YOUNG, json!({}));
+    settle(&mut snapshot, "young");
+    let mut young = (**snapshot.director_group("young").unwrap()).clone();
+    young.status.as_mut().unwrap().sync_id = chosen;
+    snapshot.set_director_group(young);
+    assert_ne!(settle(&mut snapshot, "g").sync_id, chosen);
+    // Without a cluster.
+    let both = names(2);
+    let chosen = settle(&mut alone("d01", &[("g", &both)]), "g").sync_id;
+    let mut snapshot = alone("d01", &[("g", &both)]);
+    let mut fixed = by_name(&both);
+    fixed["connectionSync"] = json!({"syncID": chosen});
+    put(&mut snapshot, "h", None, fixed);
+    assert_ne!(settle(&mut snapshot, "g").sync_id, chosen);
+    assert_eq!(settle(&mut snapshot, "h").sync_id, chosen);
+}
+
+#[test]
+fn with_no_sync_id_left_connections_are_not_synced_and_the_group_says_so() {
+    let mut snapshot = cluster(2);
+    for id in ALL {
+        let spec = json!({"connectionSync": {"syncID": id}});
+        put(&mut snapshot, &format!("g{id}"), OLD, spec);
+    }
+    put(&mut snapshot, "late", YOUNG, json!({}));
+    let found = settle(&mut snapshot, "late");
+    assert_eq!(found.sync_id, None);
+    let [(reason, text)] = found.problems.as_slice() else { panic!("{:?}", found.problems) };
+    assert_eq!(*reason, "NoFreeSyncID");
+    assert!(text.contains("spec.connectionSync.syncID"), "{text}");
+}

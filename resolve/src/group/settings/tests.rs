@@ -34,6 +34,9 @@ fn of_one_age_the_first_by_name_counts() {
         let b = group("b", created, json!({"sysctls": {"dropEntry": 2}}));
         assert_eq!(node_settings([&b, &a]).sysctls.drop_entry, Some(1));
     }
+    let from_a_file = group("a", None, json!({"sysctls": {"dropEntry": 1}}));
+    let created = group("b", YOUNG, json!({"sysctls": {"dropEntry": 2}}));
+    assert_eq!(node_settings([&from_a_file, &created]).sysctls.drop_entry, Some(2));
 }
 
 #[test]
@@ -109,7 +112,7 @@ fn directors_that_sync_with_another_groups_do_not_with_ours() {
     let nodes = || [("n1", vec![&old]), ("n2", vec![]), ("n3", vec![])];
     let verdict = conflicted(&young, nodes());
     assert_eq!((verdict.status, verdict.reason.as_str()), (true, "SettingsConflict"));
-    for part in ["spec.connectionSync", "n1", "n2, n3", "DirectorGroup z", "enabled: false"] {
+    for part in ["directors n1 tell n2, n3 of no", "DirectorGroup z", "enabled: false"] {
         assert!(verdict.message.contains(part), "{part}: {}", verdict.message);
     }
     let off = directed("a", YOUNG, json!({"enabled": false}), &["n1", "n2", "n3"]);
@@ -119,4 +122,21 @@ fn directors_that_sync_with_another_groups_do_not_with_ours() {
         !conflicted(&young, [("n1", vec![&alone]), ("n2", vec![])]).status,
         "alone, it does not sync"
     );
+}
+
+#[test]
+fn a_group_of_one_director_has_no_say_on_sync_and_no_conflict_about_it() {
+    let old = directed("z", OLD, json!({}), &["n1", "n9"]);
+    let young = directed("a", YOUNG, json!({"port": 9000}), &["n1"]);
+    assert!(!conflicted(&young, [("n1", vec![&old])]).status);
+}
+
+#[test]
+fn directors_that_sync_with_those_of_two_other_groups_do_not_with_each_other() {
+    let first = directed("y", OLD, json!({}), &["n1", "n8"]);
+    let second = directed("z", OLD, json!({}), &["n2", "n9"]);
+    let young = directed("a", YOUNG, json!({}), &["n1", "n2"]);
+    let verdict = conflicted(&young, [("n1", vec![&first]), ("n2", vec![&second])]);
+    assert_eq!((verdict.status, verdict.reason.as_str()), (true, "SettingsConflict"));
+    assert!(verdict.message.contains("directors n1 tell n2 of no"), "{}", verdict.message);
 }
