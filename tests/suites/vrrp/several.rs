@@ -162,12 +162,16 @@ fn what_stood_on_a_single_director_floats_as_its_own_when_others_come() {
         reported(&at_b, "it is let go", |it| it.foreign.is_empty());
         assert!(has(&b, SECOND));
 
-        // And back: what stands for good is the engine's again, whoever leads the group.
-        let staying = BTreeSet::from([held(VIP, "eth0")]);
-        at_b.want(Wants { staying, ..wants(4, Vec::new()) });
-        reported(&at_b, "it is none of the thread's", |it| it.number == 4 && it.held.is_empty());
+        // And back: what stands for good is the engine's again.
+        let mut at_a = start(&a);
+        at_a.want(wants(1, wanted("a")));
+        let home = || has(&a, VIP) && !has(&b, VIP);
+        time_until("its home has it", Duration::from_secs(5), home);
+        at_a.want(Wants { staying, ..wants(2, Vec::new()) });
+        at_b.want(wants(4, Vec::new()));
+        reported(&at_a, "it is none of the thread's", |it| it.number == 2 && it.held.is_empty());
         sleep(2 * LIFETIME);
-        assert!(has(&b, VIP), "it has no lifetime any more");
+        assert!(has(&a, VIP), "it has no lifetime any more");
     });
 }
 
@@ -196,5 +200,19 @@ fn what_stood_for_good_before_a_restart_is_ours_until_another_one_carries_it() {
         time_until("it lets go", Duration::from_secs(1), || !has(&b, VIP));
         reported(&at_b, "it stands by", |it| it.held.is_empty() && it.foreign.is_empty());
         assert!(has(&a, VIP));
+    });
+}
+
+#[test]
+fn what_somebody_takes_from_a_director_without_others_comes_back() {
+    in_guest(Guest::kernel().virtual_time(), || {
+        let Lan { a, .. } = lan();
+        let mut at_a = start(&a);
+        at_a.want(wants(1, vec![("one", group("a", 10, &["a", "b"], held(VIP, "eth0")))]));
+        time_until("it is alone", Duration::from_secs(1), || has(&a, VIP));
+        a.ip("addr del 10.0.0.100/24 dev eth0");
+        // Nothing that stands for ever is renewed: it is looked at every 10 s.
+        time_until("it is put back", Duration::from_secs(11), || has(&a, VIP));
+        reported(&at_a, "it is its own", |it| it.held.len() == 1 && it.foreign.is_empty());
     });
 }
