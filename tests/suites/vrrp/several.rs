@@ -187,7 +187,7 @@ fn what_stood_for_good_before_a_restart_is_ours_until_another_one_carries_it() {
             at_b.want(wanted("b"));
             at_b
         };
-        let mut at_b = restarted();
+        let at_b = restarted();
         reported(&at_b, "it is its own", |it| it.held == ours && it.foreign.is_empty());
         assert!(has(&b, VIP));
         let mut at_a = start(&a);
