@@ -168,6 +168,23 @@ fn what_pods_may_do_is_what_was_promised() -> anyhow::Result<()> {
 }
 
 #[test]
+fn the_images_are_those_that_are_packed() {
+    let values: Value = serde_saphyr::from_str(&read("charts/kube-lvs/values.yaml")).expect("YAML");
+    let chart: Value = serde_saphyr::from_str(&read("charts/kube-lvs/Chart.yaml")).expect("YAML");
+    let (script, workspace) = (read("images/build.sh"), read("Cargo.toml"));
+    let after = |text: &str, mark: &str| {
+        let rest = text.split_once(mark).unwrap_or_else(|| panic!("no {mark}")).1;
+        rest.split(['}', '"']).next().unwrap_or_default().to_owned()
+    };
+    let registry = after(&script, "registry=${IMAGE_REGISTRY:-");
+    for component in ["agent", "operator"] {
+        let repository = &values[component]["image"]["repository"];
+        assert_eq!(*repository, format!("{registry}/lvs-{component}"), "images/build.sh");
+    }
+    assert_eq!(chart["appVersion"], after(&workspace, "\nversion = \""), "Cargo.toml");
+}
+
+#[test]
 fn alerts_speak_of_metrics_that_exist() {
     let (alerts, page) = (read("charts/kube-lvs/files/alerts.yaml"), read("docs/operations.md"));
     let words = alerts.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');

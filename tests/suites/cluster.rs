@@ -1,7 +1,7 @@
 //! The chart on a real cluster: kubelets, containers, kube-proxy, and clients outside.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use k8s_openapi::api::core::v1::Pod;
@@ -60,12 +60,21 @@ fn what_helm_installs_serves_survives_and_leaves_nothing() {
         let before: Vec<_> =
             cluster.machines.iter().map(|machine| NodeState::of(&machine.node)).collect();
 
+        let start = Instant::now();
+        let told = |what: &str| println!("{:.0} s: {what}", start.elapsed().as_secs_f64());
         serves(&cluster, &shop)?;
+        told("installed, and served");
         outlives_its_operator_and_kubelet(&cluster, &shop)?;
+        told("operators and a kubelet killed");
         is_upgraded_and_rolled_back_under_load(&cluster, &shop)?;
+        told("upgraded and rolled back");
         stands_beside_kube_proxy(&mut cluster, &shop)?;
+        told("kube-proxy in its modes");
         loses_a_node(&cluster, &shop)?;
-        leaves_nothing(&cluster, &before[..2])
+        told("a node removed");
+        leaves_nothing(&cluster, &before[..2])?;
+        told("uninstalled");
+        Ok(())
     });
 }
 
