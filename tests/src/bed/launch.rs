@@ -134,10 +134,9 @@ impl Launch<'_> {
             if self.guest.cluster {
                 environment.push((kubernetes::PROGRAMS.into(), text(made_by("cluster.sh")?)?));
                 // Whoever has built them already says where.
-                if std::env::var_os(kubernetes::IMAGES).is_none() {
-                    let images = made_by("../../images/build.sh")?;
-                    environment.push((kubernetes::IMAGES.into(), text(images)?));
-                }
+                let built = std::env::var_os(kubernetes::IMAGES).map(PathBuf::from);
+                let images = built.map_or_else(|| made_by("../../images/build.sh"), Ok)?;
+                environment.push((kubernetes::IMAGES.into(), text(images)?));
             } else if !self.guest.making_seed {
                 let seed = seed::ensure_made(&programs)?;
                 environment.push((seed::VARIABLE.into(), text(seed)?));
