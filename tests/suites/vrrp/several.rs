@@ -12,7 +12,7 @@ use std::time::Duration;
 
 const SECOND: &str = "10.0.0.101";
 
-fn held(address: &str, interface: &str) -> HeldAddress {
+pub(super) fn held(address: &str, interface: &str) -> HeldAddress {
     HeldAddress {
         interface: interface.to_owned(),
         address: format!("{address}/24").parse().expect("an address"),
@@ -20,7 +20,7 @@ fn held(address: &str, interface: &str) -> HeldAddress {
 }
 
 /// A group of `a` and `b` with one virtual router, carried in this order.
-fn group(own: &str, id: u8, order: &[&str], address: HeldAddress) -> Want {
+pub(super) fn group(own: &str, id: u8, order: &[&str], address: HeldAddress) -> Want {
     let router = WantedRouter {
         name: format!("{}/0", order[0]),
         order: order.iter().map(|&name| name.to_owned()).collect(),
@@ -35,21 +35,21 @@ fn group(own: &str, id: u8, order: &[&str], address: HeldAddress) -> Want {
     }
 }
 
-fn start(node: &Node) -> Handle {
+pub(super) fn start(node: &Node) -> Handle {
     node.run(|| Handle::start(&BTreeSet::new(), || ())).expect("a thread")
 }
 
 #[track_caller]
-fn reported(handle: &Handle, what: &str, is: impl Fn(&Report) -> bool) {
+pub(super) fn reported(handle: &Handle, what: &str, is: impl Fn(&Report) -> bool) {
     time_until(what, Duration::from_secs(5), || is(&handle.report()));
 }
 
-struct Lan {
-    a: Node,
-    b: Node,
+pub(super) struct Lan {
+    pub(super) a: Node,
+    pub(super) b: Node,
 }
 
-fn lan() -> Lan {
+pub(super) fn lan() -> Lan {
     let link = Link::new("lan");
     let a = Node::new("a").on(&link, "eth0", "10.0.0.1/24");
     let b = Node::new("b").on(&link, "eth0", "10.0.0.2/24");

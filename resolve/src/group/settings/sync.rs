@@ -17,7 +17,6 @@ pub(super) fn conflict(
     if nodes.len() < 2 {
         return None;
     }
-    let own = is_on(group);
     let mut as_said = Vec::new();
     let mut otherwise: BTreeMap<String, (&DirectorGroup, Vec<&str>)> = BTreeMap::new();
     for (node, others) in nodes {
@@ -40,7 +39,8 @@ pub(super) fn conflict(
              both, leave it out here, or give the groups nodes of their own"
         ));
     }
-    if !own || (as_said.is_empty() && otherwise.len() == 1) {
+    // A group that does not sync differs in that.
+    if as_said.is_empty() && otherwise.len() == 1 {
         return None;
     }
     let others = nodes.iter().map(|(node, _)| *node).filter(|node| !at.contains(node));

@@ -1,0 +1,113 @@
+//! What others do to a director's addresses and routes while it runs.
+
+use super::several::{Lan, group, held, lan, reported, start};
+use super::{LIFETIME, TAKE_OVER, has, time_until};
+use lvs_agent::failover::{Carrier as _, Report, Want};
+use lvs_tests::bed::{Guest, in_guest};
+use lvs_tests::eventually;
+use lvs_tests::net::{Link, Node};
+use lvs_tests::scenario::carrying::{member, wants};
+use std::thread::sleep;
+use std::time::Duration;
+
+/// In a subnet that has no other address at first.
+const VIP: &str = "10.1.0.100";
+/// Addresses and routes are looked at every 10 s.
+const LOOKED_AT: Duration = Duration::from_secs(12);
+
+fn wanted(own: &str) -> Vec<(&'static str, Want)> {
+    vec![("one", group(own, 10, &["a", "b"], held(VIP, "eth0")))]
+}
+
+fn problem(report: &Report) -> Option<&str> {
+    report.problems.get("one").map(|(reason, _)| reason.as_str())
+}
+
+#[test]
+fn what_others_have_in_the_subnet_of_a_vip_stays_when_the_vip_goes() {
+    in_guest(Guest::kernel().virtual_time(), || {
+        let Lan { a, .. } = lan();
+        let mut at_a = start(&a);
+        at_a.want(wants(1, wanted("a")));
+        time_until("it has it", Duration::from_secs(5), || has(&a, VIP));
+        // The kernel takes it along with the first of its subnet.
+        a.ip("addr add 10.1.0.5/24 scope host dev eth0");
+        at_a.want(wants(2, Vec::new()));
+        time_until("it lets go", Duration::from_secs(1), || !has(&a, VIP));
+        assert!(has(&a, "10.1.0.5"));
+    });
+}
+
+#[test]
+fn an_address_of_another_scope_that_came_since_delays_no_take_over() {
+    in_guest(Guest::kernel().virtual_time(), || {
+        let Lan { a, b } = lan();
+        let (mut at_a, mut at_b) = (start(&a), start(&b));
+        at_a.want(wants(1, wanted("a")));
+        at_b.want(wants(1, wanted("b")));
+        time_until("it is at home", LIFETIME, || has(&a, VIP) && !has(&b, VIP));
+        sleep(Duration::from_secs(2));
+        // The kernel refuses a second address of the subnet with a wider scope.
+        b.ip("addr add 10.1.0.5/24 scope link dev eth0");
+        a.unplug("eth0");
+        let took = time_until("the other has it", Duration::from_secs(5), || has(&b, VIP));
+        assert!(took <= TAKE_OVER, "{took:?}");
+    });
+}
+
+#[test]
+fn a_director_that_has_lost_its_own_address_lets_go_and_says_so() {
+    in_guest(Guest::kernel().virtual_time(), || {
+        let Lan { a, b } = lan();
+        let (mut at_a, mut at_b) = (start(&a), start(&b));
+        at_a.want(wants(1, wanted("a")));
+        at_b.want(wants(1, wanted("b")));
+        let is_at_home = || has(&a, VIP) && !has(&b, VIP);
+        time_until("it is at home", LIFETIME, is_at_home);
+        a.ip("addr del 10.0.0.1/24 dev eth0");
+        let moved = || !has(&a, VIP) && has(&b, VIP);
+        eventually("the other alone has it", LOOKED_AT, moved, |moved| *moved);
+        assert_eq!(problem(&at_a.report()), Some("NoAddress"));
+        a.ip("addr add 10.0.0.1/24 dev eth0");
+        eventually("it is at home again", LOOKED_AT, is_at_home, |is| *is);
+        reported(&at_a, "all is well", |it| problem(it).is_none());
+    });
+}
+
+#[test]
+fn a_director_with_no_way_to_the_others_says_so_until_there_is_one() {
+    in_guest(Guest::kernel().virtual_time(), || {
+        let Lan { a, .. } = lan();
+        let mut at_a = start(&a);
+        let mut want = wanted("a");
+        want[0].1.members[1] = member("b", "10.9.0.2");
+        at_a.want(wants(1, want));
+        reported(&at_a, "it says why", |it| {
+            let told = it.problems.get("one");
+            told.is_some_and(|(reason, text)| {
+                reason == "SocketFailed" && text.contains("advertisements cannot be sent")
+            })
+        });
+        a.ip("route add 10.9.0.0/24 dev eth0");
+        let told = || at_a.report().problems;
+        eventually("all is well", LOOKED_AT, told, |told| told.is_empty());
+    });
+}
+
+#[test]
+fn two_interfaces_on_one_link_are_no_rivals() {
+    in_guest(Guest::kernel().virtual_time(), || {
+        let link = Link::new("lan");
+        let a = Node::new("a").on(&link, "eth0", "10.0.0.1/24").on(&link, "eth1", "10.2.0.1/24");
+        let mut at_a = start(&a);
+        let mut want = wanted("a");
+        let router = want[0].1.routers.get_mut(&10).expect("the router");
+        router.addresses.insert(held("10.2.0.100", "eth1"));
+        at_a.want(wants(1, want));
+        time_until("it has both", Duration::from_secs(5), || has(&a, VIP) && has(&a, "10.2.0.100"));
+        // What is held is probed every 10 s, and each interface answers for the other's addresses.
+        sleep(Duration::from_secs(45));
+        let report = at_a.report();
+        assert!(report.conflicts.is_empty() && report.held.len() == 2, "{report:?}");
+    });
+}
