@@ -8,7 +8,7 @@ use anyhow::{Context as _, ensure};
 use clap::Parser;
 use lvs_images::{Error, Image, bill, lock, pack, program};
 
-/// More than this an image may not take on a node.
+/// More than this an archive may not take: what is pulled and stored.
 const LIMIT: usize = 15_000_000;
 
 /// Packs lvs-agent and lvs-operator as OCI archives, each with its bill of materials.
@@ -93,7 +93,11 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
             packages.len(),
             archive.digest
         );
-        ensure!(archive.unpacked <= LIMIT, "{name} is larger than {:.0} MB", megabytes(LIMIT));
+        ensure!(
+            archive.bytes.len() <= LIMIT,
+            "{name}'s archive is larger than {:.0} MB",
+            megabytes(LIMIT)
+        );
         write(&arguments.out.join(format!("{package}.tar")), &archive.bytes)?;
         write(&arguments.out.join(format!("{package}.spdx.json")), &bill)?;
         write(
