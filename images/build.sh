@@ -4,7 +4,7 @@
 # The same commit gives the same digests, wherever it is built with the same Rust. IMAGE_REGISTRY and IMAGE_TAG name them.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-registry=${IMAGE_REGISTRY:-docker.io/kube-lvs}
+registry=${IMAGE_REGISTRY:-localhost/kube-lvs}
 tag=${IMAGE_TAG:-$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)}
 builds=${CARGO_TARGET_DIR:-$PWD/target}
 machine=$(uname -m)
