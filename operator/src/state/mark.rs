@@ -293,7 +293,7 @@ impl State {
     fn mark_report(&mut self, node: &str, before: &Report, after: &Report, now: Duration) {
         self.mark_addresses(before.addresses.symmetric_difference(&after.addresses));
         self.mark_warnings(node, before, after);
-        self.mark_routers(before, after, now);
+        self.mark_routers(node, before, after, now);
         if before.link != after.link || before.whole_node != after.whole_node {
             self.mark_groups_with([node.to_owned()]);
         }

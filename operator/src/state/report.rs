@@ -85,6 +85,13 @@ impl Report {
     }
 }
 
+impl Report {
+    /// The virtual routers that the node says it carries.
+    pub(super) fn claims(&self) -> impl Iterator<Item = &Router> {
+        self.routers.iter().filter(|(_, carried)| carried.here).map(|(router, _)| router)
+    }
+}
+
 fn carried(router: &CarriedRouter) -> (Router, Carried) {
     let here = router.role == DirectorRole::Active;
     let carried = Carried { here, problem: router.problem.clone() };

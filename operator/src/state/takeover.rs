@@ -1,6 +1,6 @@
 //! Virtual routers that go from one director to another: whose statuses change by it, and one event for all of them.
 
-use super::report::{self, Report};
+use super::report::{self, Report, Router};
 use super::{State, Target, event};
 use jiff::Timestamp;
 use lvs_resolve::{carrier_of, services_floating_with};
@@ -24,11 +24,18 @@ impl State {
     }
 
     /// Marks what hangs on the virtual routers of which a report says something new, and tells who took them over.
-    pub(super) fn mark_routers(&mut self, before: &Report, after: &Report, now: Duration) {
+    pub(super) fn mark_routers(
+        &mut self,
+        node: &str,
+        before: &Report,
+        after: &Report,
+        now: Duration,
+    ) {
         let mut carried: BTreeMap<&str, BTreeSet<i32>> = BTreeMap::new();
         let mut gone: BTreeMap<&str, BTreeSet<i32>> = BTreeMap::new();
         let mut moved: BTreeMap<(&str, String, String), BTreeSet<i32>> = BTreeMap::new();
-        let news = report::changed(before, after);
+        let mut news = report::changed(before, after);
+        news.extend(self.settled_by(node, after));
         for router in &news {
             let (group, id) = (router.0.as_str(), router.1);
             let carrier = carrier_of(group, id, &self.snapshot);
@@ -55,6 +62,17 @@ impl State {
         for ((group, from, to), ids) in moved {
             self.tell_take_over(group, &from, &to, &ids);
         }
+    }
+
+    /// What a director claims as before, while another one was taken for the carrier: of two that claim it the newer report
+    /// counts, and that may be this one now. A director that hands over may have reported last.
+    fn settled_by(&self, node: &str, report: &Report) -> Vec<Router> {
+        let rivalled = |router: &&Router| {
+            let known = self.carriers.get(*router);
+            known.is_some_and(|known| known != node)
+                && carrier_of(&router.0, router.1, &self.snapshot).as_ref() != known
+        };
+        report.claims().filter(rivalled).cloned().collect()
     }
 
     /// One event a group, however many VIPs moved.

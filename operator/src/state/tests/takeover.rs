@@ -104,6 +104,26 @@ fn a_take_over_concerns_what_moved_and_is_one_event() {
 }
 
 #[test]
+fn of_two_that_claim_the_same_the_next_to_report_it_counts() {
+    let (mut world, homes) = pair();
+    // d2 hands over: its last report is of a later moment than d1's, and comes first.
+    world.now += at(1);
+    world.carries("d2", &["d2"], None);
+    world.now = world.now.saturating_sub(at(2));
+    world.carries("d1", &["d1", "d2"], None);
+    world.settle();
+    assert!(homes["d2"].iter().all(|service| world.active(service) == "d2"));
+    world.now += at(30);
+    world.carries("d1", &["d1", "d2"], None);
+    world.settle();
+    assert!(homes["d2"].iter().all(|service| world.active(service) == "d1"));
+    assert_eq!(told(&mut world).len(), 1);
+    // Nothing is new in that.
+    world.carries("d1", &["d1", "d2"], None);
+    assert_eq!(world.marked(), Vec::<String>::new());
+}
+
+#[test]
 fn between_two_reports_of_a_hand_over_nobody_is_said_to_be_without_a_director() {
     let (mut world, homes) = pair();
     world.carries("d2", &[], None);
