@@ -7,7 +7,7 @@ use crate::retry::{Retry, causes};
 use axum::Router;
 use axum::routing::get;
 use futures::{StreamExt, pin_mut};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use k8s_openapi::jiff::Timestamp;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{Config, Event, watcher};
@@ -186,7 +186,7 @@ impl HandBack {
     async fn tell(&self, failure: Failure) {
         let status = LVSNodeStatus {
             agent_version: env!("CARGO_PKG_VERSION").to_owned(),
-            report_time: Some(Time(Timestamp::now())),
+            report_time: Some(MicroTime(Timestamp::now())),
             failures: vec![failure],
             failure_count: 1,
             display: "given back".to_owned(),

@@ -4,7 +4,7 @@
 use crate::metrics::Metrics;
 use crate::retry::{Retry, causes};
 use crate::run::Published;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, Patch, PatchParams};
 use kube::{Client, Error};
@@ -80,7 +80,7 @@ impl Reporter {
 
     /// Returns the fields that the API server's CRD does not have, and that were left out.
     async fn write(&self, mut status: LVSNodeStatus) -> Result<Vec<String>, Error> {
-        status.report_time = Some(Time(Timestamp::now()));
+        status.report_time = Some(MicroTime(Timestamp::now()));
         let mut left_out = Vec::new();
         loop {
             let mut written = write_status(&self.api, &self.node, &status, &left_out).await;

@@ -9,7 +9,7 @@ pub mod watch;
 use crate::input::Update;
 use crate::input::files::ObjectName;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, MicroTime, Time};
 use lvs_crds::manifest::Object;
 use lvs_crds::{
     DEFAULT_GROUP, DirectorGroup, DirectorGroupSpec, LVSNode, LVSNodeSpec, LVSNodeStatus,
@@ -72,7 +72,7 @@ impl Standalone {
         let facts = NodeFacts { labels, addresses, other_addresses: Vec::new() };
         let moved = self.snapshot.node(&self.node) != Some(&facts);
         let mut status = status.clone();
-        status.report_time = Some(now.clone());
+        status.report_time = Some(MicroTime(now.0));
         let mut node = LVSNode::new(&self.node, LVSNodeSpec {});
         node.status = Some(status);
         self.snapshot.set_lvs_node(node);

@@ -1,7 +1,7 @@
 //! LVSNode: what one node's agent reports. Its size does not grow with the table.
 
 use crate::DirectorRole;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -40,9 +40,10 @@ pub struct LVSNodeStatus {
     /// The agent's version.
     #[serde(default)]
     pub agent_version: String,
-    /// When this report was written. An agent that lives writes one at least every 30 seconds.
+    /// When this report was written, to the microsecond: of two directors that say they carry a VIP the newer report counts.
+    /// An agent that lives writes one at least every 30 seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub report_time: Option<Time>,
+    pub report_time: Option<MicroTime>,
     /// The kernel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kernel: Option<KernelReport>,

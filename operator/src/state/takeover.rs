@@ -65,7 +65,7 @@ impl State {
     }
 
     /// What a director claims as before, while another one was taken for the carrier: of two that claim it the newer report
-    /// counts, and that may be this one now. A director that hands over may have reported last.
+    /// counts, and that may be this one now: no two clocks are quite the same.
     fn settled_by(&self, node: &str, report: &Report) -> Vec<Router> {
         let rivalled = |router: &&Router| {
             let known = self.carriers.get(*router);

@@ -106,7 +106,7 @@ fn a_take_over_concerns_what_moved_and_is_one_event() {
 #[test]
 fn of_two_that_claim_the_same_the_next_to_report_it_counts() {
     let (mut world, homes) = pair();
-    // d2 hands over: its last report is of a later moment than d1's, and comes first.
+    // d2 dies just after a report, and its clock is ahead.
     world.now += at(1);
     world.carries("d2", &["d2"], None);
     world.now = world.now.saturating_sub(at(2));
