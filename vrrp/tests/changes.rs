@@ -7,15 +7,6 @@ mod scene;
 use lvs_vrrp::{Action, Config, Event, State};
 use scene::{PRESENCE, Scene, config, ms, s, vip, vrid};
 
-/// Carries virtual router 1, while node3 carries 2.
-fn active() -> Scene {
-    let mut scene = Scene::new(config(), Vec::new());
-    scene.hear_for(s(5), 3, 2, 254);
-    assert_eq!((scene.state(1), scene.state(2)), (State::Active, State::Backup));
-    scene.take();
-    scene
-}
-
 fn with_vips(first: &[u8], second: &[u8]) -> Config {
     let mut changed = config();
     for (id, numbers) in [(1, first), (2, second)] {
@@ -31,7 +22,7 @@ fn told(scene: &mut Scene, kind: &str) -> Vec<String> {
 
 #[test]
 fn a_router_that_is_no_more_is_given_up_in_words() {
-    let mut scene = active();
+    let mut scene = Scene::active();
     let mut changed = config();
     changed.routers.remove(&vrid(1));
     scene.tell(Event::Configure(changed));
@@ -52,7 +43,7 @@ fn no_virtual_router_has_the_id_of_presence() {
 #[test]
 fn a_lifetime_is_a_second_at_least_and_counts_at_once() {
     for (lifetime, held) in [(s(6), "hold 6s 1 2"), (ms(10), "hold 1s 1 2")] {
-        let mut scene = active();
+        let mut scene = Scene::active();
         scene.tell(Event::Configure(Config { lifetime, ..config() }));
         assert!(scene.short().contains(&held.to_owned()), "{lifetime:?}");
     }
@@ -82,7 +73,7 @@ fn an_address_of_the_group_moves_to_a_silent_router_without_a_probe() {
 
 #[test]
 fn an_address_that_moves_to_a_router_of_somebody_else_stays_for_a_lifetime_at_most() {
-    let mut scene = active();
+    let mut scene = Scene::active();
     scene.tell(Event::Configure(with_vips(&[1], &[2, 3])));
     scene.hear_for(ms(2990), 3, 2, 254);
     assert!(scene.holds(2), "nobody has announced it");
@@ -108,7 +99,7 @@ fn what_a_carrier_had_needs_no_probe_after_our_interface_was_down() {
 #[test]
 fn whoever_goes_tells_that_it_is_not_there_any_more_and_does_nothing_after_that() {
     for event in [Event::Stop, Event::Leave] {
-        let mut scene = active();
+        let mut scene = Scene::active();
         scene.tell(event);
         scene.wait(s(1));
         let sent = scene.done.iter().rev().find_map(|(_, action)| match action {
@@ -128,7 +119,7 @@ fn whoever_goes_tells_that_it_is_not_there_any_more_and_does_nothing_after_that(
 
 #[test]
 fn what_is_handed_over_is_handed_over_as_it_was() {
-    let mut scene = active();
+    let mut scene = Scene::active();
     scene.tell(Event::Stop);
     scene.tell(Event::Configure(with_vips(&[1], &[3])));
     assert!(scene.holds(1) && scene.holds(2));

@@ -7,15 +7,6 @@ mod scene;
 use lvs_vrrp::{Action, Config, Event, State};
 use scene::{Scene, config, own, s, vip, vrid};
 
-/// Carries virtual router 1, while node3 carries 2.
-fn active() -> Scene {
-    let mut scene = Scene::new(config(), Vec::new());
-    scene.hear_for(s(5), 3, 2, 254);
-    assert_eq!((scene.state(1), scene.state(2)), (State::Active, State::Backup));
-    scene.take();
-    scene
-}
-
 /// The configuration with other ids for some.
 fn with_ids(moves: &[(u8, u8)]) -> Config {
     let mut changed = config();
@@ -36,7 +27,7 @@ fn moved(scene: &mut Scene) -> Vec<String> {
 
 #[test]
 fn who_carries_a_router_carries_it_on_under_its_new_id_and_speaks_under_both_for_a_while() {
-    let mut scene = active();
+    let mut scene = Scene::active();
     scene.tell(Event::Configure(with_ids(&[(1, 11)])));
     assert!(scene.holds(1) && scene.holds(2));
     assert_eq!(scene.state(11), State::Active);
@@ -55,7 +46,7 @@ fn who_carries_a_router_carries_it_on_under_its_new_id_and_speaks_under_both_for
 
 #[test]
 fn whoever_knows_the_new_id_hears_the_carrier_under_the_old_one() {
-    let mut scene = active();
+    let mut scene = Scene::active();
     scene.tell(Event::Configure(with_ids(&[(2, 12)])));
     scene.hear_for(s(60), 3, 2, 254);
     assert_eq!(scene.state(12), State::Backup);
@@ -84,7 +75,7 @@ fn an_address_that_somebody_else_has_is_not_claimed_because_its_router_has_anoth
 
 #[test]
 fn routers_may_change_places() {
-    let mut scene = active();
+    let mut scene = Scene::active();
     scene.tell(Event::Configure(with_ids(&[(1, 2), (2, 1)])));
     assert_eq!((scene.state(2), scene.state(1)), (State::Active, State::Backup));
     scene.hear_for(s(1), 3, 1, 254);
@@ -94,7 +85,7 @@ fn routers_may_change_places() {
 
 #[test]
 fn an_id_that_another_router_has_now_means_that_one() {
-    let mut scene = active();
+    let mut scene = Scene::active();
     let mut changed = with_ids(&[(1, 11)]);
     let mut third = config().routers[&vrid(2)].clone();
     third.name = "third".to_owned();
@@ -109,7 +100,7 @@ fn an_id_that_another_router_has_now_means_that_one() {
 
 #[test]
 fn an_id_under_which_other_addresses_are_told_of_is_another_groups() {
-    let mut scene = active();
+    let mut scene = Scene::active();
     scene.tell(Event::Configure(with_ids(&[(2, 12)])));
     let heard = |address| lvs_vrrp::Advertisement {
         vrid: vrid(2),
@@ -130,7 +121,7 @@ fn an_id_under_which_other_addresses_are_told_of_is_another_groups() {
 
 #[test]
 fn an_id_that_is_that_of_presence_now_is_no_routers() {
-    let mut scene = active();
+    let mut scene = Scene::active();
     let changed = Config { presence: vrid(1), ..with_ids(&[(1, 11)]) };
     scene.tell(Event::Configure(changed));
     assert!(!scene.group.had(vrid(1)));
@@ -143,7 +134,7 @@ fn an_id_that_is_that_of_presence_now_is_no_routers() {
 
 #[test]
 fn of_many_ids_that_a_router_had_the_last_four_are_known() {
-    let mut scene = active();
+    let mut scene = Scene::active();
     for new in 11..=15 {
         scene.tell(Event::Configure(with_ids(&[(1, new)])));
     }

@@ -2,7 +2,7 @@
 
 use super::several::{Lan, group, held, lan, reported, start};
 use super::{LIFETIME, TAKE_OVER, has, time_until};
-use lvs_agent::failover::{Carrier as _, Report, Want};
+use lvs_agent::failover::{Carrier as _, Handle, Report, Want};
 use lvs_tests::bed::{Guest, in_guest};
 use lvs_tests::eventually;
 use lvs_tests::net::{Link, Node};
@@ -17,6 +17,15 @@ const LOOKED_AT: Duration = Duration::from_secs(12);
 
 fn wanted(own: &str) -> Vec<(&'static str, Want)> {
     vec![("one", group(own, 10, &["a", "b"], held(VIP, "eth0")))]
+}
+
+/// Both directors, once the VIP is at home, at `a`.
+fn at_home(a: &Node, b: &Node) -> (Handle, Handle) {
+    let (mut at_a, mut at_b) = (start(a), start(b));
+    at_a.want(wants(1, wanted("a")));
+    at_b.want(wants(1, wanted("b")));
+    time_until("it is at home", LIFETIME, || has(a, VIP) && !has(b, VIP));
+    (at_a, at_b)
 }
 
 fn problem(report: &Report) -> Option<&str> {
@@ -42,10 +51,7 @@ fn what_others_have_in_the_subnet_of_a_vip_stays_when_the_vip_goes() {
 fn an_address_of_another_scope_that_came_since_delays_no_take_over() {
     in_guest(Guest::kernel().virtual_time(), || {
         let Lan { a, b } = lan();
-        let (mut at_a, mut at_b) = (start(&a), start(&b));
-        at_a.want(wants(1, wanted("a")));
-        at_b.want(wants(1, wanted("b")));
-        time_until("it is at home", LIFETIME, || has(&a, VIP) && !has(&b, VIP));
+        let _both = at_home(&a, &b);
         sleep(Duration::from_secs(2));
         // The kernel refuses a second address of the subnet with a wider scope.
         b.ip("addr add 10.1.0.5/24 scope link dev eth0");
@@ -59,16 +65,13 @@ fn an_address_of_another_scope_that_came_since_delays_no_take_over() {
 fn a_director_that_has_lost_its_own_address_lets_go_and_says_so() {
     in_guest(Guest::kernel().virtual_time(), || {
         let Lan { a, b } = lan();
-        let (mut at_a, mut at_b) = (start(&a), start(&b));
-        at_a.want(wants(1, wanted("a")));
-        at_b.want(wants(1, wanted("b")));
-        let is_at_home = || has(&a, VIP) && !has(&b, VIP);
-        time_until("it is at home", LIFETIME, is_at_home);
+        let (at_a, _at_b) = at_home(&a, &b);
         a.ip("addr del 10.0.0.1/24 dev eth0");
         let moved = || !has(&a, VIP) && has(&b, VIP);
         eventually("the other alone has it", LOOKED_AT, moved, |moved| *moved);
         assert_eq!(problem(&at_a.report()), Some("NoAddress"));
         a.ip("addr add 10.0.0.1/24 dev eth0");
+        let is_at_home = || has(&a, VIP) && !has(&b, VIP);
         eventually("it is at home again", LOOKED_AT, is_at_home, |is| *is);
         reported(&at_a, "all is well", |it| problem(it).is_none());
     });

@@ -83,6 +83,15 @@ impl Scene {
         Self { group, now: s(0), done }
     }
 
+    /// Carries virtual router 1, while node3 carries 2.
+    pub fn active() -> Self {
+        let mut scene = Self::new(config(), Vec::new());
+        scene.hear_for(s(5), 3, 2, 254);
+        assert_eq!((scene.state(1), scene.state(2)), (State::Active, State::Backup));
+        scene.take();
+        scene
+    }
+
     pub fn tell(&mut self, event: Event<'_>) {
         let mut actions = Vec::new();
         self.group.handle(event, self.now, &mut actions);
