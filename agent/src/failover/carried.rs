@@ -32,16 +32,15 @@ pub(super) struct Running {
     pub(super) lifetime: Option<Duration>,
     /// What was told of it.
     told: Told,
-    /// [`lvs_vrrp::Report::generation`] of it; what is added up changes with it alone.
+    /// [`lvs_vrrp::Report::generation`] of it: what is told changes with it alone.
     generation: Option<u64>,
-    pub(super) sums: Sums,
 }
 
 type Roles = BTreeMap<u8, (State, Option<String>)>;
 
 #[derive(Debug, Default, PartialEq)]
 struct Told {
-    transitions: u64,
+    sums: Sums,
     roles: Roles,
     strangers: Vec<(u8, IpAddr)>,
     conflicts: Vec<(IpAddr, lvs_vrrp::Mac)>,
@@ -107,15 +106,7 @@ impl Running {
     ) -> Self {
         let found = found.iter().map(|held| (super::config::told(held), false)).collect();
         let group = Group::new(config.clone(), found, now, actions);
-        Self {
-            group,
-            config,
-            path,
-            lifetime: None,
-            told: Told::default(),
-            generation: None,
-            sums: Sums::default(),
-        }
+        Self { group, config, path, lifetime: None, told: Told::default(), generation: None }
     }
 
     /// Takes over a configuration, if it is another.
@@ -144,25 +135,29 @@ impl Running {
         lvs_vrrp::Vrid::new(id).is_some_and(|id| self.group.had(id))
     }
 
+    /// Of its virtual routers, as last told.
+    pub(super) fn sums(&self) -> Sums {
+        self.told.sums
+    }
+
     /// Whether something is to be told that was not told yet.
     pub(super) fn has_news(&mut self) -> bool {
         let report = self.group.report();
         if self.generation.replace(report.generation) == Some(report.generation) {
             return false;
         }
-        self.sums = Sums::of(report);
         let told = &mut self.told;
-        let transitions = self.sums.transitions;
+        let sums = Sums::of(report);
         let strangers = || report.strangers.iter().map(|(id, it)| (id.get(), it.address));
         let conflicts = || report.conflicts.iter().map(|(address, it)| (*address, it.mac));
         let roles = || report.routers.iter().map(|(id, it)| (id.get(), (it.state, &it.down)));
-        let same = told.transitions == transitions
+        let same = told.sums == sums
             && told.strangers.iter().copied().eq(strangers())
             && told.conflicts.iter().copied().eq(conflicts())
             && told.roles.iter().map(|(id, (state, down))| (*id, (*state, down))).eq(roles());
         if !same {
             *told = Told {
-                transitions,
+                sums,
                 strangers: strangers().collect(),
                 conflicts: conflicts().collect(),
                 roles: roles().map(|(id, (state, down))| (id, (state, down.clone()))).collect(),

@@ -51,9 +51,9 @@ impl Figures {
 }
 
 /// Of all virtual routers of a group: worked out when one changes, not with each packet.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Sums {
-    pub(super) transitions: u64,
+    transitions: u64,
     active: u64,
 }
 

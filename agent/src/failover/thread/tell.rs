@@ -30,7 +30,7 @@ impl Thread {
     fn figures(&self) -> Figures {
         let mut figures = self.past.clone();
         for running in self.running() {
-            figures.add(running.group.report(), running.sums);
+            figures.add(running.group.report(), running.sums());
         }
         figures.requests = self.io.addresses.requests();
         figures
