@@ -97,6 +97,8 @@ pub struct Facts {
     pub kernel_version: Option<(u32, u32)>,
     /// Whether IPVS can translate FTP's commands (ip_vs_ftp).
     pub ftp_helper: bool,
+    /// Whether somebody's rules drop forwarded packets that belong to no connection that netfilter tracks.
+    pub drops_invalid: bool,
 }
 
 /// A network interface.

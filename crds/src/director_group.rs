@@ -227,7 +227,8 @@ pub struct Timeouts {
 #[serde(rename_all = "camelCase")]
 pub struct Sysctls {
     /// `conntrack`: netfilter tracks balanced connections too, so that firewall rules by connection state see them; it costs
-    /// memory and time. Default: on where it is needed (`nat.masquerade`, FTP with NAT), else untouched.
+    /// memory and time. Default: on where it is needed (`nat.masquerade`, FTP with NAT, NAT beside rules that drop what belongs to
+    /// no tracked connection, such as kube-proxy's in iptables mode), else untouched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conntrack: Option<bool>,
     /// `conn_reuse_mode`: where a new connection (SYN) goes that comes from a client's address and port whose former

@@ -3,7 +3,8 @@
 
 use crate::api::{Failure, Write, Writer};
 use crate::backoff::Backoff;
-use anyhow::Context;
+use anyhow::{Context, ensure};
+use lvs_crds::manifest;
 use serde_json::{Value, json};
 use std::error::Error;
 use std::path::Path;
@@ -20,18 +21,31 @@ pub const LABEL: (&str, &str) = ("app.kubernetes.io/managed-by", "kube-lvs-opera
 /// The group, with the spec of a file.
 ///
 /// # Errors
-/// When there is no such file, or it is no JSON.
+/// When there is no such file, it is no JSON, or the API server would refuse it: the operator then does not start, so that an
+/// upgrade to wrong values stops at its first pod, while those of before go on.
 pub fn read(file: &Path) -> anyhow::Result<Value> {
     let text = std::fs::read_to_string(file)
         .with_context(|| format!("--default-group {}", file.display()))?;
     let spec: Value = serde_json::from_str(&text)
         .with_context(|| format!("--default-group {}: no JSON", file.display()))?;
-    Ok(json!({
+    let group = json!({
         "apiVersion": format!("{}/{}", lvs_crds::GROUP, lvs_crds::VERSION),
         "kind": "DirectorGroup",
         "metadata": { "name": NAME, "labels": { LABEL.0: LABEL.1 } },
         "spec": spec,
-    }))
+    });
+    let wrong: Vec<_> = manifest::parse(&group.to_string())
+        .into_iter()
+        .filter_map(Result::err)
+        .map(|error| error.problem.to_string())
+        .collect();
+    ensure!(
+        wrong.is_empty(),
+        "--default-group {}, the chart's value defaultDirectorGroup: {}",
+        file.display(),
+        wrong.join("; ")
+    );
+    Ok(group)
 }
 
 /// Applies the group each time that this replica becomes the active one. Somebody else's changes of it stay.
@@ -69,5 +83,37 @@ async fn apply(writer: &Writer, group: &Value) {
             }
         }
         tokio::time::sleep(wait).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn read_spec(spec: &Value) -> anyhow::Result<Value> {
+        let file = std::env::temp_dir().join(format!("default-group-{}", std::process::id()));
+        fs::write(&file, spec.to_string())?;
+        let read = read(&file);
+        fs::remove_file(&file)?;
+        read
+    }
+
+    #[test]
+    fn what_the_api_server_would_refuse_is_refused_by_field() -> anyhow::Result<()> {
+        let selector = json!({ "matchLabels": { "kube-lvs.io/director": "true" } });
+        let group = read_spec(&json!({ "nodeSelector": selector }))?;
+        assert_eq!(group["metadata"]["name"], "default");
+        for (field, value, named) in [
+            ("natGateways", json!(["10.80.0.1/24"]), "spec.natGateways[0]"),
+            ("natGateways", json!([{ "address": "10.80.0.1" }]), "spec.natGateways[0].address"),
+            ("failover", json!({ "profile": "Faster" }), "spec.failover.profile"),
+            ("natGateway", json!([]), "spec.natGateway"),
+        ] {
+            let spec = json!({ "nodeSelector": selector, field: value });
+            let said = read_spec(&spec).err().map(|error| error.to_string()).unwrap_or_default();
+            assert!(said.contains("defaultDirectorGroup") && said.contains(named), "{said}");
+        }
+        Ok(())
     }
 }

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::bed::made_by;
 use crate::control_plane::{NAMESPACE, PROGRAMS};
-pub use values::{reference, undescribed};
+pub use values::{reference, undescribed, with_group_spec};
 
 /// The release's name.
 pub const RELEASE: &str = "kube-lvs";

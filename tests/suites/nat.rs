@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use lvs_tests::bed::{Guest, in_guest};
+use lvs_tests::eventually;
 use lvs_tests::scenario::{Cluster, NatNet};
 use lvs_tests::table::NodeState;
 use lvs_tests::wire::Capture;
 
+/// Within which a node's drift is seen.
+const REPAIRED: Duration = Duration::from_secs(5);
 const WEB: &str = NatNet::WEB;
 
 #[test]
@@ -24,6 +27,7 @@ fn the_nat_example() {
         it_is_programmed_as_the_guide_says(&net);
         held_connections_follow_the_weights(&net)?;
         addresses_and_ports_are_translated_and_the_client_is_seen(&net)?;
+        rules_that_drop_what_is_invalid_stop_nobody(&net)?;
         a_wrong_default_gateway_is_reported(&net, &cluster)?;
 
         cluster.clean_up(&net.director);
@@ -63,6 +67,23 @@ fn held_connections_follow_the_weights(net: &NatNet) -> anyhow::Result<()> {
     for connection in &mut held {
         connection.ask()?;
     }
+    Ok(())
+}
+
+/// As kube-proxy makes them in iptables mode: to connection tracking a real server's answer belongs to nothing, unless IPVS has
+/// its connections tracked.
+fn rules_that_drop_what_is_invalid_stop_nobody(net: &NatNet) -> anyhow::Result<()> {
+    let conntrack = || net.director.read_sysctl("net.ipv4.vs.conntrack");
+    assert_eq!(conntrack(), "0", "nobody needs it yet");
+    net.director.sh("nft 'add table ip filter; add chain ip filter KUBE-FORWARD; \
+         add chain ip filter FORWARD { type filter hook forward priority 0; }; \
+         add rule ip filter FORWARD jump KUBE-FORWARD; \
+         add rule ip filter KUBE-FORWARD ct state invalid counter drop'")?;
+    eventually("connections are tracked", REPAIRED, conntrack, |value| value == "1");
+    net.client.shares(WEB, 3)?;
+    net.director.sh("nft delete table ip filter")?;
+    eventually("connections are not tracked", REPAIRED, conntrack, |value| value == "0");
+    net.client.shares(WEB, 3)?;
     Ok(())
 }
 

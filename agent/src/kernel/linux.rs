@@ -334,6 +334,7 @@ impl Kernel for Linux {
         Ok(Facts {
             kernel_version: facts::version(&release()),
             ftp_helper: settings::has_ftp_helper(),
+            drops_invalid: self.fixtures.drops_invalid(),
             ..facts::facts(&links, &addresses, &routes, ours)
         })
     }

@@ -17,7 +17,7 @@ use super::netlink::Netlink;
 use super::ports::Direction;
 use crate::state::Fixture;
 use lvs_ipvs::Errno;
-use message::{ANY_FAMILY, Attributes, INET, Kind, Message};
+use message::{ANY_FAMILY, Attributes, INET, IPV4, Kind, Message};
 use plan::{Cause, Change, Known, Plan, plan};
 use ruleset::{COUNTER_OBJECT, FOREIGN_COUNTERS, Part, TABLE, comment, message, named};
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,6 +25,10 @@ use std::io;
 
 /// What shows our table, or somebody else's of that name.
 pub(super) const SHOW: &str = "nft list table inet kube-lvs";
+/// Chains of others with a rule that drops what is invalid to connection tracking: family, table, chain. Names as in
+/// pkg/proxy/iptables/proxier.go (`kubeForwardChain`) and firewalld's core/nftables.py.
+const DROPS_INVALID: [(u8, &str, &str); 2] =
+    [(IPV4, "filter", "KUBE-FORWARD"), (INET, "firewalld", "filter_FORWARD")];
 
 /// nftables of the network namespace of the thread that uses it.
 #[derive(Debug, Default)]
@@ -168,6 +172,18 @@ impl Nftables {
             packets += counted.unwrap_or_default();
         }
         Ok(packets)
+    }
+
+    /// Whether others drop forwarded packets that connection tracking calls invalid, as far as their chains' names tell: of
+    /// kube-proxy in iptables mode, and of firewalld. Rules of iptables-legacy are not seen.
+    pub fn drops_invalid(&mut self) -> bool {
+        DROPS_INVALID.iter().any(|(family, table, chain)| {
+            // NFTA_CHAIN_TABLE, _NAME
+            let attributes = Attributes::new().text(1, table).text(3, chain);
+            let request = Message { kind: Kind::GetChain, family: *family, attributes };
+            let found = self.ask(|socket| socket.get(&request));
+            found.is_ok_and(|chain| chain.is_some())
+        })
     }
 
     /// The rules in other tables that set or match one of these marks: for each mark, one of them by table, chain and

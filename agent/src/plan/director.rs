@@ -82,8 +82,9 @@ fn nat(program: &Program<'_>, service: &SliceService, facts: &Facts, fragment: &
         fragment.warnings.push(Problem::new(FailedRole::Director, "FTPHelperMissing", message));
     }
     // Masquerading is netfilter's NAT, and ip_vs_ftp rewrites commands through it (`ip_vs_ftp_out`): neither does
-    // anything with packets that netfilter does not track.
-    if program.masquerade || (is_ftp && facts.ftp_helper) {
+    // anything with packets that netfilter does not track. A real server's answer to a connection that is not tracked is
+    // invalid (nf_conntrack_proto_tcp.c, a SYN-ACK without a SYN), and kube-proxy in iptables mode drops what is invalid.
+    if program.masquerade || (is_ftp && facts.ftp_helper) || facts.drops_invalid {
         fragment.sysctls.insert(CONNTRACK.to_owned(), "1".to_owned());
         if super::settings::is_delayed_by_reuse(facts) {
             fragment.sysctls.insert(CONN_REUSE_MODE.to_owned(), "0".to_owned());

@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use serde_json::{Map, Value};
+use anyhow::Context as _;
+use kube::CustomResourceExt as _;
+use serde_json::{Map, Value, json};
 
 const HEAD: &str = "\
 # Values of the chart
@@ -53,6 +55,35 @@ pub fn undescribed(schema: &Value, defaults: &Value) -> Vec<String> {
     });
     unknown(schema, defaults, "", &mut found);
     found
+}
+
+/// Where the generated part of the schema begins, which is its end.
+const GENERATED: &str = "  \"definitions\": ";
+
+/// The schema's text with what `defaultDirectorGroup.spec` may be, out of the CRD: helm then refuses what the API server would.
+pub fn with_group_spec(schema: &str) -> anyhow::Result<String> {
+    let crd = serde_json::to_value(lvs_crds::DirectorGroup::crd())?;
+    let spec = "/spec/versions/0/schema/openAPIV3Schema/properties/spec";
+    let mut spec = crd.pointer(spec).context("the CRD has a spec")?.clone();
+    make_strict(&mut spec);
+    let definitions = serde_json::to_string_pretty(&json!({ "directorGroupSpec": spec }))?;
+    let (written, _) = schema.split_once(GENERATED).context("the schema has definitions")?;
+    Ok(format!("{written}{GENERATED}{}\n}}\n", definitions.replace('\n', "\n  ")))
+}
+
+/// A CRD's schema as one of JSON: an object knows no other fields, and Kubernetes' own words go.
+fn make_strict(node: &mut Value) {
+    match node {
+        Value::Object(fields) => {
+            fields.retain(|key, _| !key.starts_with("x-kubernetes-") && key != "format");
+            if fields.get("properties").is_some_and(|it| it.get("properties").is_none()) {
+                fields.entry("additionalProperties").or_insert(json!(false));
+            }
+            fields.values_mut().for_each(make_strict);
+        }
+        Value::Array(items) => items.iter_mut().for_each(make_strict),
+        _ => {}
+    }
 }
 
 fn unknown(schema: &Value, defaults: &Value, path: &str, found: &mut Vec<String>) {

@@ -46,6 +46,11 @@ impl Fixtures {
         changes.iter().map(result).collect()
     }
 
+    /// Whether others drop forwarded packets of connections that are not tracked.
+    pub(super) fn drops_invalid(&mut self) -> bool {
+        self.nftables.drops_invalid()
+    }
+
     /// What others do with these marks. A failure to look is logged, and no news.
     pub(super) fn marks(&mut self, marks: &BTreeSet<u32>) -> MarkReport {
         let foreign = self.nftables.foreign_marks().unwrap_or_else(|error| {

@@ -12,6 +12,8 @@ const SUBSYSTEM: u8 = 10;
 pub(super) const ANY_FAMILY: u8 = 0;
 /// `NFPROTO_INET`: IPv4 and IPv6.
 pub(super) const INET: u8 = 1;
+/// `NFPROTO_IPV4`
+pub(super) const IPV4: u8 = 2;
 /// Length of `struct nfgenmsg`.
 const HEADER: usize = 4;
 
@@ -26,6 +28,7 @@ pub(super) enum Kind {
     GetTable,
     DelTable,
     NewChain,
+    GetChain,
     DelChain,
     NewRule,
     GetRule,
@@ -42,13 +45,14 @@ pub(super) enum Kind {
     Other(u16),
 }
 
-const KINDS: [(Kind, u16); 18] = [
+const KINDS: [(Kind, u16); 19] = [
     (Kind::Begin, 0x10),
     (Kind::End, 0x11),
     (Kind::NewTable, nftables(0)),
     (Kind::GetTable, nftables(1)),
     (Kind::DelTable, nftables(2)),
     (Kind::NewChain, nftables(3)),
+    (Kind::GetChain, nftables(4)),
     (Kind::DelChain, nftables(5)),
     (Kind::NewRule, nftables(6)),
     (Kind::GetRule, nftables(7)),

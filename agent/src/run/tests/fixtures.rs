@@ -314,6 +314,19 @@ fn ftp_by_nat_without_its_helper_is_a_warning_of_the_service() {
 }
 
 #[test]
+fn where_others_drop_what_is_invalid_nat_is_tracked() {
+    let (mut engine, _dir) = started();
+    let slice = slice("web", 7, &[service(VIP, 80)], &[server("192.168.0.101", NAT, 1, 80)]);
+    engine.take(with_group(news(&[slice]), group("d")));
+    engine.step(T0);
+    for (drops_invalid, conntrack) in [(false, "0"), (true, "1"), (false, "0")] {
+        engine.kernel.facts.drops_invalid = drops_invalid;
+        engine.audit(Duration::from_secs(2));
+        assert_eq!(engine.kernel.sysctls["net/ipv4/vs/conntrack"], conntrack);
+    }
+}
+
+#[test]
 fn a_foreign_tunnel_is_reported_and_never_touched() {
     let dir = TempDir::new().unwrap();
     let facts = node("r", &[("eth0", "10.0.0.101/24")], None);
