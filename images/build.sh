@@ -2,8 +2,12 @@
 # Builds the container images as OCI archives, without a daemon, and prints the folder they are in as its last line:
 # lvs-agent.tar, lvs-operator.tar, and beside each its bill of materials (.spdx.json) and its digest (.digest).
 # The same commit gives the same digests, wherever it is built with the same Rust. IMAGE_REGISTRY and IMAGE_TAG name them.
+# For tests: IMAGE_PROFILE=quick builds without optimisation, IMAGE_SOURCE is another workspace with the same programs,
+# IMAGE_OUT another folder.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+here=$PWD
+profile=${IMAGE_PROFILE:-release}
 registry=${IMAGE_REGISTRY:-localhost/kube-lvs}
 tag=${IMAGE_TAG:-$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)}
 builds=${CARGO_TARGET_DIR:-$PWD/target}
@@ -21,13 +25,16 @@ if ! has_target "$target" || ! command -v musl-gcc >/dev/null; then
   flags+=(-C target-feature=+crt-static)
 fi
 
+cd "${IMAGE_SOURCE:-.}"
+out=${IMAGE_OUT:-$builds/images$([ "$profile" = release ] || echo "-$profile")}
 # Nothing of this machine's paths may be in a program: a panic's message has the path of its source.
 flags+=("--remap-path-prefix=$PWD=/src" "--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo")
 flags+=("--remap-path-prefix=$(rustc --print sysroot)=/rust")
 export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 0)}
 # Flags that have spaces in them: separated by the byte 0x1f.
 CARGO_ENCODED_RUSTFLAGS=$(IFS=$'\x1f'; echo "${flags[*]}") \
-  cargo build --locked --release --target "$target" --target-dir "$builds" -p lvs-agent -p lvs-operator --bin lvs-agent --bin lvs-operator >&2
-cargo run --quiet --locked --target-dir "$builds" -p lvs-images -- --programs "$builds/$target/release" --target "$target" \
-  --registry "$registry" --tag "$tag" --out "$builds/images" >&2
-echo "$builds/images"
+  cargo build --locked --profile "$profile" --config 'profile.quick.inherits="dev"' --config 'profile.quick.strip=true' \
+  --target "$target" --target-dir "$builds" -p lvs-agent -p lvs-operator --bin lvs-agent --bin lvs-operator >&2
+cargo run --quiet --locked --manifest-path "$here/Cargo.toml" --target-dir "$builds" -p lvs-images -- \
+  --programs "$builds/$target/$profile" --target "$target" --registry "$registry" --tag "$tag" --out "$out" >&2
+echo "$out"

@@ -25,13 +25,17 @@ case ${BED:-uml}:${BED_KERNEL:-}:$what in
   *:debian:demo | *:debian:demo-standalone | *:debian:demo-failover) ;; # the packaged kernel
   *) background kernel tests/bed/kernel.sh ;;
 esac
-[[ $what = demo-standalone || $what = demo-failover ]] || background control-plane tests/bed/control-plane.sh
+case $what in
+  demo-standalone | demo-failover) ;;
+  test) background control-plane tests/bed/oldest.sh ;; # the newest first
+  *) background control-plane tests/bed/control-plane.sh ;;
+esac
 [ $what != demo-cluster ] || background cluster tests/bed/cluster.sh
 case $what in
   bed) ;;
   test) cargo build --workspace --bins && cargo test --workspace --no-run ;;
   bench) cargo build --release -p lvs-agent -p lvs-operator -p lvs-tests --bin lvs-agent --bin lvs-operator --bin lvs-bench --bin lvs-bench-failover ;;
-  demo-cluster) cargo build -p lvs-tests --bin lvs-demo && images/build.sh ;;
+  demo-cluster) cargo build -p lvs-tests --bin lvs-demo && images/build.sh >/dev/null ;;
   *) cargo build --workspace --bins ;;
 esac || touch "$log/workspace.failed"
 for pid in "${pids[@]}"; do wait "$pid" || true; done

@@ -1,12 +1,18 @@
 #!/bin/bash
 # Builds kube-apiserver, kubectl and helm from their Go modules once and prints the folder they are in as its last line.
 # The result is cached by the lock file's content; an interrupted build goes on where it stopped (Go's build cache).
+# With the word `oldest`: the oldest kube-apiserver that is supported, beside the kubectl and helm of the newest.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cache=${KUBE_LVS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kube-lvs}
 
-version=$(awk '$1 == "require" && $2 == "k8s.io/kubernetes" {print $3}' "$here/control-plane/go.mod")
-key=$version-$(cat "$here/control-plane/go.mod" "$here/control-plane/go.sum" | sha256sum | cut -c1-12)
+module=$here/control-plane
+if [ "${1:-}" = oldest ]; then
+  newest=$("${BASH_SOURCE[0]}")
+  module=$here/oldest
+fi
+version=$(awk '$1 == "require" && $2 == "k8s.io/kubernetes" {print $3}' "$module/go.mod")
+key=$version-$(cat "$module/go.mod" "$module/go.sum" | sha256sum | cut -c1-12)
 dir=$cache/control-plane/$key
 mkdir -p "$dir"
 exec 9>"$dir/lock"
@@ -37,9 +43,11 @@ build() { # PROGRAM VERSION MODULE_FOLDER PACKAGE
   trap - EXIT
   mv "$dir/$program.new" "$dir/$program"
 }
+[ "${1:-}" != oldest ] || for program in kubectl helm; do cp -fl "$newest/$program" "$dir/" 2>/dev/null || cp -f "$newest/$program" "$dir/"; done
 for program in kube-apiserver kubectl; do
-  [ -x "$dir/$program" ] || build "$program" "$version" "$here/control-plane" "k8s.io/kubernetes/cmd/$program"
+  [ -x "$dir/$program" ] || build "$program" "$version" "$module" "k8s.io/kubernetes/cmd/$program"
 done
+[ "${1:-}" != oldest ] || { echo "$dir"; exit; }
 helm=$(awk '$1 == "require" && $2 == "helm.sh/helm/v4" {print $3}' "$here/helm/go.mod")
 # Another helm needs no other API server.
 key=$helm-$(cat "$here/helm/go.mod" "$here/helm/go.sum" | sha256sum | cut -c1-12)

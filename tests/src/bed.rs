@@ -20,8 +20,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 
-pub(crate) use guest::made_by;
 pub use guest::{Guest, Kernel};
+pub(crate) use guest::{is_oldest, made_by};
 use launch::{End, Launch};
 
 /// Set inside a guest: which of the test's calls of [`in_guest`] this guest is for.

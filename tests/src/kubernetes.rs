@@ -6,12 +6,13 @@
 //! # use lvs_tests::kubernetes::Kubernetes;
 //! in_guest(Guest::cluster(), || -> anyhow::Result<()> {
 //!     let cluster = Kubernetes::start(3);
-//!     cluster.import("lvs-agent")?;
+//!     cluster.import_images()?;
 //!     println!("{}", cluster.plane.kubectl(&["get", "nodes"])?);
 //!     Ok(())
 //! });
 //! ```
-//! Everybody is on one network, 10.70.0.0/24: the API server at .1, the nodes `node1` ... at .11 and up on `eth0`.
+//! Everybody is on one network, 10.70.0.0/24: the API server at .1, the nodes `node1` ... at .11 and up on `eth0`. Behind the nodes,
+//! on `eth1`, is 10.80.0.0/24.
 
 mod machine;
 mod pods;
@@ -26,7 +27,7 @@ use anyhow::{Context as _, ensure};
 use k8s_openapi::api::coordination::v1::Lease;
 
 use crate::control_plane::{ADDRESS, ControlPlane};
-use crate::net::{Daemon, Node};
+use crate::net::{Daemon, Link, Node};
 use crate::wait_for;
 pub use machine::{Machine, ProxyMode};
 pub use pods::TEST_IMAGE;
@@ -35,6 +36,8 @@ pub use pods::TEST_IMAGE;
 pub(crate) const PROGRAMS: &str = "BED_CLUSTER";
 /// The folder of the images' archives.
 pub(crate) const IMAGES: &str = "BED_IMAGES";
+/// The folder of the version before, in a guest that has it.
+pub(crate) const PREVIOUS: &str = "BED_PREVIOUS";
 /// What the nodes are given to start with.
 const FOLDER: &str = "/tmp/nodes";
 /// How long anything here may take; in real time [`wait_for`] gives a busy machine a multiple of it.
@@ -46,6 +49,8 @@ pub struct Kubernetes {
     pub plane: ControlPlane,
     /// Its nodes.
     pub machines: Vec<Machine>,
+    /// Behind them: what is here leaves it through one of them.
+    pub inside: Link,
     images: PathBuf,
     _controllers: [Daemon; 2],
 }
@@ -61,10 +66,6 @@ impl Kubernetes {
     }
 
     fn try_start(count: usize) -> anyhow::Result<Kubernetes> {
-        let folder = |variable: &str| {
-            let set = std::env::var_os(variable).map(PathBuf::from);
-            set.with_context(|| format!("{variable} is not set: in_guest(Guest::cluster(), ..)"))
-        };
         let (programs, images) = (folder(PROGRAMS)?, folder(IMAGES)?);
         fs::create_dir_all(FOLDER)?;
         pods::write_test_image(Path::new(FOLDER))?;
@@ -72,10 +73,10 @@ impl Kubernetes {
 
         let names: Vec<_> = (1..=count).map(|number| format!("node{number}")).collect();
         // The containers' daemons start while the API server does.
-        let net = crate::net::Link::new("mgmt");
+        let (net, inside) = (Link::new("mgmt"), Link::new("inside"));
         let mut machines = Vec::new();
         for (number, name) in (1..).zip(&names) {
-            machines.push(Machine::start(name, number, &net, &programs)?);
+            machines.push(Machine::start(name, number, [&net, &inside], &programs)?);
         }
         let plane = ControlPlane::start_whole(net, &names)?;
         // Pods of one node reach those of another, and the API server all of them.
@@ -106,7 +107,7 @@ impl Kubernetes {
             machine.start_kubelet(&plane)?;
             machine.start_proxy(&plane, ProxyMode::Nftables)?;
         }
-        let cluster = Kubernetes { plane, machines, images, _controllers: controllers };
+        let cluster = Kubernetes { plane, machines, inside, images, _controllers: controllers };
         for machine in &cluster.machines {
             cluster.wait_until_ready(machine);
         }
@@ -150,10 +151,27 @@ impl Kubernetes {
         Ok(())
     }
 
-    /// Gives all nodes the image that `make images` has made, `lvs-agent` or `lvs-operator`.
-    pub fn import(&self, name: &str) -> anyhow::Result<()> {
-        let archive = self.images.join(format!("{name}.tar"));
-        self.machines.iter().try_for_each(|machine| machine.import(&archive))
+    /// Gives all nodes the images that `make images` has made.
+    pub fn import_images(&self) -> anyhow::Result<()> {
+        self.import_all(&self.images)
+    }
+
+    /// Gives all nodes the images of the version before, whose tag is `previous`, and returns the folder of its chart.
+    ///
+    /// # Errors
+    /// When the guest is not a [`crate::bed::Guest::with_previous`].
+    pub fn import_previous(&self) -> anyhow::Result<PathBuf> {
+        let previous = folder(PREVIOUS)?;
+        self.import_all(&previous)?;
+        Ok(previous.join("chart"))
+    }
+
+    fn import_all(&self, folder: &Path) -> anyhow::Result<()> {
+        for image in ["lvs-agent.tar", "lvs-operator.tar"] {
+            let archive = folder.join(image);
+            self.machines.iter().try_for_each(|machine| machine.import(&archive))?;
+        }
+        Ok(())
     }
 
     /// Runs the real helm with all rights and returns what it prints; words as a shell would split them.
@@ -176,8 +194,35 @@ impl Kubernetes {
         Ok(String::from_utf8(output.stdout)?)
     }
 
+    /// What is said of a failure: events, and the last words of all pods of ours.
+    fn explain(&self) {
+        let asked = ["get events --all-namespaces --sort-by=.lastTimestamp", "get lvsnode -o yaml"];
+        for words in asked {
+            let words: Vec<_> = words.split(' ').collect();
+            println!("--- kubectl {words:?}\n{:?}", self.plane.kubectl(&words));
+        }
+        for machine in &self.machines {
+            let said = machine.sh("tail -n 60 /var/log/pods/kube-lvs_*/*/*.log");
+            println!("--- {}\n{}", machine.node.name(), said.unwrap_or_else(|e| format!("{e:#}")));
+        }
+    }
+
     /// The API server's URL, as pods and programs outside may reach it without kube-proxy.
     pub fn server(&self) -> (&'static str, u16) {
         (ADDRESS, 6443)
+    }
+}
+
+fn folder(variable: &str) -> anyhow::Result<PathBuf> {
+    let set = std::env::var_os(variable).map(PathBuf::from);
+    set.with_context(|| format!("{variable} is not set: in_guest(Guest::cluster(), ..)"))
+}
+
+impl Drop for Kubernetes {
+    /// What pods have said ends with the guest.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.explain();
+        }
     }
 }

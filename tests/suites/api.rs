@@ -20,7 +20,11 @@ fn guest() -> Guest {
 
 #[test]
 fn every_case_gets_from_the_api_server_the_verdict_that_it_gets_from_the_rules_in_rust() {
-    in_guest(guest(), || -> anyhow::Result<()> {
+    every_case(guest());
+}
+
+pub(crate) fn every_case(guest: Guest) {
+    in_guest(guest, || -> anyhow::Result<()> {
         let cluster = ControlPlane::start();
         let wrong: Vec<_> =
             cases::all().iter().filter_map(|case| disagreement(&cluster, case)).collect();

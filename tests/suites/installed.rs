@@ -24,7 +24,11 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 #[test]
 fn an_installation_is_checked_given_back_and_taken_away() {
-    let guest = Guest::control_plane().virtual_time().limit(Duration::from_secs(300));
+    installation(Guest::control_plane());
+}
+
+pub(crate) fn installation(guest: Guest) {
+    let guest = guest.virtual_time().limit(Duration::from_secs(300));
     in_guest(guest, || -> anyhow::Result<()> {
         let lan = Link::new("lan");
         let director = Node::new("director").on(&lan, "eth0", "10.0.0.1/24");

@@ -28,6 +28,7 @@ mod kernel;
 mod marks_api;
 mod nat;
 mod nftables;
+mod oldest;
 mod operator;
 mod persistence;
 mod protocols;

@@ -27,7 +27,11 @@ const OPERATOR: &str = "kube-lvs-operator";
 
 #[test]
 fn tokens_can_do_what_they_are_for_and_nothing_else() {
-    let guest = Guest::control_plane().virtual_time().limit(Duration::from_secs(300));
+    tokens(Guest::control_plane());
+}
+
+pub(crate) fn tokens(guest: Guest) {
+    let guest = guest.virtual_time().limit(Duration::from_secs(300));
     in_guest(guest, || -> anyhow::Result<()> {
         let lan = Link::new("lan");
         let (first, second) = (node(&lan, "first", 1), node(&lan, "second", 2));

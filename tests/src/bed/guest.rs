@@ -22,10 +22,21 @@ pub struct Guest {
     pub(super) limit: Duration,
     pub(super) virtual_time: bool,
     pub(super) control_plane: bool,
+    pub(super) oldest: bool,
     pub(super) making_seed: bool,
     pub(super) cluster: bool,
+    pub(super) previous: bool,
     pub(super) without: Vec<String>,
     pub(super) parameters: Vec<String>,
+}
+
+/// Which control plane is meant.
+pub(super) const KUBERNETES: &str = "BED_KUBERNETES";
+pub(super) const OLDEST: &str = "oldest";
+
+/// Whether the oldest control plane is asked for, or, in a guest, at hand.
+pub(crate) fn is_oldest() -> bool {
+    std::env::var_os(KUBERNETES).is_some_and(|which| which == OLDEST)
 }
 
 impl Guest {
@@ -37,8 +48,10 @@ impl Guest {
             limit: Duration::from_secs(120),
             virtual_time: false,
             control_plane: false,
+            oldest: false,
             making_seed: false,
             cluster: false,
+            previous: false,
             without: Vec::new(),
             parameters: Vec::new(),
         }
@@ -55,8 +68,14 @@ impl Guest {
     }
 
     /// The bed's own kernel with an etcd and a kube-apiserver at hand: see [`crate::control_plane`].
+    /// `BED_KUBERNETES=oldest` makes it a [`Guest::oldest_control_plane`].
     pub fn control_plane() -> Guest {
-        Guest { control_plane: true, memory: "3G".into(), ..Guest::kernel() }
+        Guest { control_plane: true, oldest: is_oldest(), memory: "3G".into(), ..Guest::kernel() }
+    }
+
+    /// As [`Guest::control_plane`], with the oldest kube-apiserver that is supported.
+    pub fn oldest_control_plane() -> Guest {
+        Guest { oldest: true, ..Guest::control_plane() }
     }
 
     /// The bed's own kernel with all that a Kubernetes cluster with nodes and pods takes: see [`crate::kubernetes`].
@@ -67,6 +86,12 @@ impl Guest {
             limit: Duration::from_secs(1800),
             ..Guest::control_plane()
         }
+    }
+
+    /// This cluster with the chart and the images of the version before at hand:
+    /// [`crate::kubernetes::Kubernetes::import_previous`].
+    pub fn with_previous(self) -> Guest {
+        Guest { previous: true, ..self }
     }
 
     /// The guest in which the data of every other control plane is made.

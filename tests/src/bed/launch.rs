@@ -16,7 +16,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::{Pid, geteuid};
 
 use super::folder::{Folder, memory_folder, root};
-use super::guest::made_by;
+use super::guest::{self, made_by};
 use super::slot::Slot;
 use super::{Guest, Kernel};
 use crate::control_plane::{PROGRAMS, seed};
@@ -130,15 +130,23 @@ impl Launch<'_> {
         fs::set_permissions(folder.join("init.sh"), fs::Permissions::from_mode(0o755))?;
         let mut environment = self.environment.clone();
         if self.guest.control_plane {
-            let programs = made_by("control-plane.sh")?;
+            let script = if self.guest.oldest { "oldest.sh" } else { "control-plane.sh" };
+            let programs = made_by(script)?;
+            if self.guest.oldest {
+                environment.push((guest::KUBERNETES.into(), guest::OLDEST.into()));
+            }
             if self.guest.cluster {
                 environment.push((kubernetes::PROGRAMS.into(), text(made_by("cluster.sh")?)?));
                 // Whoever has built them already says where.
                 let built = std::env::var_os(kubernetes::IMAGES).map(PathBuf::from);
-                let images = built.map_or_else(|| made_by("../../images/build.sh"), Ok)?;
+                let images = built.map_or_else(|| made_by("images.sh"), Ok)?;
                 environment.push((kubernetes::IMAGES.into(), text(images)?));
+                if self.guest.previous {
+                    let folder = made_by("previous.sh")?;
+                    environment.push((kubernetes::PREVIOUS.into(), text(folder)?));
+                }
             } else if !self.guest.making_seed {
-                let seed = seed::ensure_made(&programs)?;
+                let seed = seed::ensure_made(&programs, self.guest.oldest)?;
                 environment.push((seed::VARIABLE.into(), text(seed)?));
             }
             environment.push((PROGRAMS.into(), text(programs)?));
@@ -148,7 +156,13 @@ impl Launch<'_> {
         let workspace =
             Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ has a parent");
         let mut keep = vec![workspace.to_owned(), super::target(), std::env::current_dir()?];
-        let given = [PROGRAMS, seed::VARIABLE, kubernetes::PROGRAMS, kubernetes::IMAGES];
+        let given = [
+            PROGRAMS,
+            seed::VARIABLE,
+            kubernetes::PROGRAMS,
+            kubernetes::IMAGES,
+            kubernetes::PREVIOUS,
+        ];
         let folders = environment.iter().filter(|(name, _)| given.contains(&name.as_str()));
         keep.extend(folders.map(|(_, folder)| PathBuf::from(folder)));
         if !host && let Some(modules) = self.guest.modules()? {

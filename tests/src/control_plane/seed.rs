@@ -28,7 +28,7 @@ const MADE: &str = "/run/bed/seed";
 const BEST_BEFORE: Duration = Duration::from_secs(300 * 24 * 60 * 60);
 
 /// The seed for these programs and the chart as it stands; made if it is not there yet.
-pub(crate) fn ensure_made(programs: &Path) -> anyhow::Result<PathBuf> {
+pub(crate) fn ensure_made(programs: &Path, oldest: bool) -> anyhow::Result<PathBuf> {
     let cache = programs.parent().context("the control plane's folder has a parent")?;
     let seeds = cache.join("seeds");
     fs::create_dir_all(&seeds).with_context(|| format!("cannot create {}", seeds.display()))?;
@@ -43,7 +43,8 @@ pub(crate) fn ensure_made(programs: &Path) -> anyhow::Result<PathBuf> {
         "control plane: starting it for the first time with these CRDs (half a minute, once)"
     );
     let maker = super::programs::program("lvs-bed");
-    let guest = Guest::control_plane().making_seed().limit(Duration::from_secs(600));
+    let guest = if oldest { Guest::oldest_control_plane() } else { Guest::control_plane() };
+    let guest = guest.making_seed().limit(Duration::from_secs(600));
     // A folder that the guest sees.
     let manifest = programs.join("seed.yaml");
     fs::write(&manifest, rendered(programs)?)

@@ -15,7 +15,9 @@ use crate::wait_for;
 /// Groups that nothing here speaks of: each costs start-up time. Other settings are the server's own.
 const SWITCHED_OFF: &str = "--runtime-config=apps/v1=false,batch/v1=false,autoscaling/v1=false,autoscaling/v2=false,\
      policy/v1=false,storage.k8s.io/v1=false,scheduling.k8s.io/v1=false,node.k8s.io/v1=false,\
-     certificates.k8s.io/v1=false,resource.k8s.io/v1=false,flowcontrol.apiserver.k8s.io/v1=false";
+     certificates.k8s.io/v1=false";
+/// Two more, of which the oldest API server has never heard of one and waits for the other.
+const NEWER: &str = ",resource.k8s.io/v1=false,flowcontrol.apiserver.k8s.io/v1=false";
 /// Admission plugins that read those groups.
 const WITHOUT_PLUGINS: &str = "--disable-admission-plugins=DefaultStorageClass,StorageObjectInUseProtection,\
      PersistentVolumeClaimResize,RuntimeClass,Priority";
@@ -122,11 +124,12 @@ fn start_api(programs: &Path, groups: Groups) -> Daemon {
         "--enable-priority-and-fairness=false",
         "--profiling=false",
     ]);
+    let newer = if crate::bed::is_oldest() { "" } else { NEWER };
     match groups {
         Groups::Ours => command.args([
             "--authorization-mode=RBAC",
             "--endpoint-reconciler-type=none",
-            SWITCHED_OFF,
+            &format!("{SWITCHED_OFF}{newer}"),
             WITHOUT_PLUGINS,
         ]),
         Groups::All => command

@@ -1,0 +1,21 @@
+#!/bin/bash
+# The version before the chart had programs in it, for the test of an upgrade: its chart in chart/, its programs as images with the
+# tag `previous`. Prints the folder as its last line. Built once, from the repository's history.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+cache=${KUBE_LVS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kube-lvs}
+commit=a0dbe018e786f3258ce44b8d18106e3ba276cc21
+dir=$cache/previous/$commit
+mkdir -p "$dir"
+exec 9>"$dir/lock"
+flock 9
+if [ ! -e "$dir/built" ]; then
+  rm -rf "$dir/source" && mkdir "$dir/source"
+  git -C "$here/../.." archive "$commit" 2>/dev/null | tar -x -C "$dir/source" ||
+    { echo "previous: commit $commit is not here: git fetch --unshallow" >&2; exit 1; }
+  cp -r "$dir/source/charts/kube-lvs" "$dir/chart"
+  # Its programs have the same dependencies as today's, but for a few.
+  IMAGE_SOURCE=$dir/source IMAGE_OUT=$dir IMAGE_TAG=previous IMAGE_PROFILE=quick "$here/../../images/build.sh" >/dev/null 9>&-
+  touch "$dir/built"
+fi
+echo "$dir"
