@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::ensure;
 use lvs_tests::kubernetes::Kubernetes;
-use lvs_tests::kubernetes::shop::{DIRECT, NAT, Shop, fetch, services};
+use lvs_tests::kubernetes::shop::{DIRECT, NAT, Shop, VALUES, fetch, services};
 
 use crate::stage::{Stage, show};
 
@@ -13,7 +13,7 @@ const PICTURE: &str = "
   client 10.70.0.50 --+-- node1  director
                       +-- node2  director, and a pod with a web server
                       +-- node3  a pod with a web server
-                      +-- out1, out2  web servers that are no part of the cluster";
+                      '-- behind them, 10.80.0.0/24: out1, out2  web servers that are no part of the cluster";
 
 /// Plays all of it.
 pub(crate) fn play(stage: Stage) -> anyhow::Result<()> {
@@ -24,15 +24,16 @@ pub(crate) fn play(stage: Stage) -> anyhow::Result<()> {
     );
     let cluster = stage.wait("Starting three nodes", || Kubernetes::start(3));
     let shop = stage.wait("Starting two pods", || Shop::open(&cluster, &["node2", "node3"]))?;
-    stage.wait("Importing the images", || {
-        ["lvs-agent", "lvs-operator"].iter().try_for_each(|image| cluster.import(image))
-    })?;
+    stage.wait("Importing the images", || cluster.import_images())?;
 
     stage.part("1. helm install");
     kubectl(stage, &cluster, "label node node1 node2 kube-lvs.io/director=true")?;
-    let install = "install kube-lvs charts/kube-lvs --namespace kube-lvs --create-namespace --wait";
-    stage.command("", &format!("helm {install}"));
-    stage.output(&cluster.helm(&format!("{install} --timeout 10m"))?);
+    std::fs::write("/tmp/values.yaml", VALUES)?;
+    stage.output(VALUES);
+    let install =
+        "install kube-lvs charts/kube-lvs --namespace kube-lvs --create-namespace --wait --values";
+    stage.command("", &format!("helm {install} values.yaml"));
+    stage.output(&cluster.helm(&format!("{install} /tmp/values.yaml --timeout 10m"))?);
     kubectl(stage, &cluster, "get pods --namespace kube-lvs -o wide")?;
 
     stage.part("2. A VIP over pods by direct routing, one over machines outside by NAT");

@@ -36,7 +36,7 @@ impl ProxyMode {
 
 /// A node of the cluster.
 pub struct Machine {
-    /// Its network, with `eth0` on the cluster's.
+    /// Its network, with `eth0` on the cluster's, and `eth1` on that of the machines behind it.
     pub node: Node,
     /// Its address.
     pub address: String,
@@ -117,12 +117,13 @@ impl Machine {
     pub(super) fn start(
         name: &str,
         number: usize,
-        net: &Link,
+        [net, inside]: [&Link; 2],
         programs: &Path,
     ) -> anyhow::Result<Machine> {
         let address = format!("10.70.0.{}", 10 + number);
         let node = Node::new(name)
             .on(net, "eth0", &format!("{address}/24"))
+            .on(inside, "eth1", &format!("10.80.0.{}/24", 10 + number))
             .route("default via 10.70.0.1")
             .sysctl("net.ipv4.ip_forward", "1");
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("bed/node.sh");

@@ -1,0 +1,148 @@
+//! From the version whose chart had CRDs and rights only, and whose CRDs are older.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context as _, ensure};
+use lvs_tests::bed::{Guest, in_guest};
+use lvs_tests::kubernetes::Kubernetes;
+use lvs_tests::kubernetes::shop::{self, DIRECT, NAT, Shop, services};
+
+use serde_json::Value;
+
+use super::{RELEASE, VALUES, helm, pods, wait_until_programmed};
+
+/// As one had to write them then. That version's agent finds no other /proc/sys than the container's own, which only a
+/// privileged one may write.
+const WORKLOADS: &str = r#"
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: kube-lvs-operator, namespace: kube-lvs}
+spec:
+  selector: {matchLabels: &operator {app.kubernetes.io/name: kube-lvs, app.kubernetes.io/component: operator}}
+  template:
+    metadata: {labels: *operator}
+    spec:
+      serviceAccountName: kube-lvs-operator
+      containers:
+        - name: operator
+          image: localhost/kube-lvs/lvs-operator:previous
+          imagePullPolicy: Never
+---
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: {name: kube-lvs-agent, namespace: kube-lvs}
+spec:
+  selector: {matchLabels: &agent {app.kubernetes.io/name: kube-lvs, app.kubernetes.io/component: agent}}
+  template:
+    metadata: {labels: *agent}
+    spec:
+      serviceAccountName: kube-lvs-agent
+      hostNetwork: true
+      tolerations: [{operator: Exists}]
+      containers:
+        - name: agent
+          image: localhost/kube-lvs/lvs-agent:previous
+          imagePullPolicy: Never
+          env: [{name: NODE_NAME, valueFrom: {fieldRef: {fieldPath: spec.nodeName}}}]
+          securityContext: {privileged: true}
+          volumeMounts: [{name: state, mountPath: /var/lib/kube-lvs}]
+      volumes: [{name: state, hostPath: {path: /var/lib/kube-lvs, type: DirectoryOrCreate}}]
+---
+apiVersion: kube-lvs.io/v1alpha1
+kind: DirectorGroup
+metadata: {name: default}
+spec:
+  nodeSelector: {matchLabels: {kube-lvs.io/director: "true"}}
+  natGateways: [{address: 10.80.0.1/24}]
+  sysctls: {sloppyTcp: true}
+  failover: {advertisementIntervalMilliseconds: 1000}
+"#;
+
+#[test]
+#[ignore = "builds the programs of an earlier commit: make test-cluster"]
+fn the_version_before_is_upgraded_under_load_and_rolled_back() {
+    in_guest(Guest::cluster().with_previous(), || -> anyhow::Result<()> {
+        let cluster = Kubernetes::start(3);
+        cluster.plane.kubectl(&["label", "node", "node1", "node2", "kube-lvs.io/director=true"])?;
+        let shop = Shop::open(&cluster, &["node2", "node3"])?;
+        cluster.import_images()?;
+        let chart = cluster.import_previous()?;
+        let told = story(&cluster, &shop, &format!("'{}'", chart.display()));
+        assert!(told.is_ok(), "{:?}", told.err());
+        Ok(())
+    });
+}
+
+fn story(cluster: &Kubernetes, shop: &Shop, chart: &str) -> anyhow::Result<()> {
+    fs::write("/tmp/values.yaml", shop::VALUES)?;
+    cluster.helm(&format!("install {RELEASE} {chart} --create-namespace"))?;
+    cluster.plane.apply(WORKLOADS)?;
+    cluster.plane.apply(&services(&["node2", "node3"]))?;
+    serves(cluster, shop)?;
+    ensure!(!crds_are_current(cluster)?, "that version's CRDs are not older");
+
+    let loads = [shop.load(DIRECT), shop.load(NAT)];
+    let taken = "--take-ownership --force-conflicts --wait --timeout 10m";
+    helm(cluster, &format!("upgrade {RELEASE} CHART {VALUES} {taken}"))?;
+    for component in ["agent", "operator"] {
+        let images = images(cluster, component)?;
+        ensure!(images.iter().all(|image| !image.ends_with(":previous")), "{images:?}");
+    }
+    ensure!(crds_are_current(cluster)?, "the CRDs are still the older ones");
+    serves(cluster, shop)?;
+    println!("upgraded");
+
+    // There was no program in that release: what balances stays in the kernels until somebody starts the older ones.
+    cluster.helm("rollback kube-lvs 1 --namespace kube-lvs --wait --timeout 10m")?;
+    cluster.plane.apply(WORKLOADS)?;
+    for component in ["deployment/kube-lvs-operator", "daemonset/kube-lvs-agent"] {
+        let wait = ["--namespace=kube-lvs", "rollout", "status", component, "--timeout=300s"];
+        cluster.plane.kubectl(&wait)?;
+    }
+    serves(cluster, shop)?;
+    for load in loads {
+        load.end_without_a_failure("from the version before, and back");
+    }
+    Ok(())
+}
+
+/// A change of now reaches the kernels.
+fn serves(cluster: &Kubernetes, shop: &Shop) -> anyhow::Result<()> {
+    for (weight, servers) in [(0, &["node2"][..]), (1, &["node2", "node3"])] {
+        cluster.plane.kubectl(&[
+            "patch",
+            "realserver",
+            "node3",
+            "--type=merge",
+            &format!("--patch={{\"spec\":{{\"weight\":{weight}}}}}"),
+        ])?;
+        shop.wait_for_servers(DIRECT, servers);
+    }
+    shop.wait_for_servers(NAT, &["out1", "out2"]);
+    wait_until_programmed(cluster)
+}
+
+/// Whether the API server has the chart's CRDs: they explain a field otherwise than that version's.
+fn crds_are_current(cluster: &Kubernetes) -> anyhow::Result<bool> {
+    let explained = |crd: &Value| {
+        let field =
+            "/spec/versions/0/schema/openAPIV3Schema/properties/status/properties/reportTime";
+        let field = crd.pointer(field).context("LVSNodes have a reportTime")?;
+        anyhow::Ok(field["description"].clone())
+    };
+    let there = cluster.plane.kubectl(&["get", "crd", "lvsnodes.kube-lvs.io", "--output=json"])?;
+    let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/kube-lvs");
+    let ours: Value =
+        serde_saphyr::from_str(&fs::read_to_string(chart.join("files/crds/lvsnodes.yaml"))?)?;
+    let (there, ours) = (explained(&serde_json::from_str(&there)?)?, explained(&ours)?);
+    if there != ours {
+        println!("the CRD says {there}, the chart's {ours}");
+    }
+    Ok(there == ours)
+}
+
+fn images(cluster: &Kubernetes, component: &str) -> anyhow::Result<Vec<String>> {
+    let specs = pods(cluster, component)?.into_iter().filter_map(|pod| pod.spec);
+    Ok(specs.flat_map(|spec| spec.containers).filter_map(|container| container.image).collect())
+}
