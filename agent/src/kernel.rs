@@ -41,6 +41,10 @@ pub trait Kernel: Send {
     /// When the kernel does not answer.
     fn facts(&mut self, ours: &Ours) -> Result<Facts, KernelError>;
 
+    /// [`Facts::drops_invalid`], which [`Kernel::facts`] leaves at its default: nobody tells when others change their rules, so
+    /// it is asked for at audits alone.
+    fn drops_invalid(&mut self) -> bool;
+
     /// Reads what `scope` asks for, foreign things too. What was not asked for is empty in the answer.
     ///
     /// # Errors

@@ -327,6 +327,10 @@ impl Ports for Fake {
 }
 
 impl Kernel for Fake {
+    fn drops_invalid(&mut self) -> bool {
+        self.facts.drops_invalid
+    }
+
     fn facts(&mut self, ours: &Ours) -> Result<Facts, KernelError> {
         let mut facts = self.facts.clone();
         for held in &self.addresses {

@@ -334,9 +334,12 @@ impl Kernel for Linux {
         Ok(Facts {
             kernel_version: facts::version(&release()),
             ftp_helper: settings::has_ftp_helper(),
-            drops_invalid: self.fixtures.drops_invalid(),
             ..facts::facts(&links, &addresses, &routes, ours)
         })
+    }
+
+    fn drops_invalid(&mut self) -> bool {
+        self.fixtures.drops_invalid()
     }
 
     fn observe(&mut self, scope: &Scope) -> Result<Observed, KernelError> {

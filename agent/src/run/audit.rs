@@ -4,7 +4,7 @@ use super::engine::Engine;
 use super::{faults, mirror, rival};
 use crate::journal::Made;
 use crate::kernel::{Kernel, KernelError, Scope, Services};
-use crate::plan::Touched;
+use crate::plan::{IP_FORWARD, IPV6_FORWARDING, Touched};
 use crate::state::{Fixture, Observed};
 use std::time::{Duration, Instant};
 
@@ -34,7 +34,7 @@ impl<K: Kernel> Engine<K> {
         }
         let seen = self.kernel.observe(&scope).and_then(|read| {
             self.compare(&scope, read);
-            self.refresh_facts()
+            self.refresh_facts(self.facts.drops_invalid)
         });
         if let Err(error) = seen {
             tracing::warn!(%error, "addresses and routes not read; the next audit tries again");
@@ -51,7 +51,12 @@ impl<K: Kernel> Engine<K> {
         self.compare(&scope, read);
         self.uncertain = false;
         self.forget_lost();
-        self.refresh_facts()?;
+        // Only answers of NAT's real servers can be dropped for it, and those are forwarded.
+        let forwards = [IP_FORWARD, IPV6_FORWARDING];
+        let forwards = forwards.iter().any(|it| self.fragments.union().sysctls.contains_key(*it));
+        let drops_invalid =
+            if forwards { self.kernel.drops_invalid() } else { self.facts.drops_invalid };
+        self.refresh_facts(drops_invalid)?;
         if self.about.ipvs.is_none() {
             self.about = self.kernel.about()?;
         }
@@ -79,11 +84,12 @@ impl<K: Kernel> Engine<K> {
         self.touched.extend(changed);
     }
 
-    fn refresh_facts(&mut self) -> Result<(), KernelError> {
+    fn refresh_facts(&mut self, drops_invalid: bool) -> Result<(), KernelError> {
         let mut facts = self.kernel.facts(self.journal.ours())?;
+        facts.drops_invalid = drops_invalid;
         facts.node.clone_from(&self.facts.node);
         if facts != self.facts {
-            tracing::debug!("interfaces or routes of this node have changed");
+            tracing::debug!("interfaces, routes or others' rules of this node have changed");
             self.facts = facts;
             self.world.mark_all(&mut self.dirty);
         }

@@ -61,6 +61,7 @@ impl<K: Kernel> Engine<K> {
         let about = kernel.about()?;
         let mut facts = kernel.facts(journal.ours())?;
         node.clone_into(&mut facts.node);
+        facts.drops_invalid = kernel.drops_invalid();
         let mirror = kernel.observe(&Scope::audit(&NodeState::default(), journal.ours()))?;
         Ok(Self {
             kernel,

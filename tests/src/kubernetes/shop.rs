@@ -67,11 +67,11 @@ pub fn web_pod(node: &str) -> String {
 pub fn services(nodes: &[&str]) -> String {
     let mut objects = vec![
         "apiVersion: kube-lvs.io/v1alpha1\nkind: VirtualService\nmetadata: {name: direct}\nspec:\n  \
-         addresses: [10.70.0.100]\n  ports: [{port: 80}]\n  scheduler: sh\n  schedulerFlags: [shPort]\n  forwarding: DR\n  \
+         addresses: [10.70.0.100]\n  ports: [{port: 80}]\n  scheduler: sh\n  schedulerFlags: [shPort, shFallback]\n  forwarding: DR\n  \
          realServers: {selector: {matchLabels: {app: direct}}}\n"
             .to_owned(),
         "apiVersion: kube-lvs.io/v1alpha1\nkind: VirtualService\nmetadata: {name: nat}\nspec:\n  \
-         addresses: [10.70.0.101]\n  ports: [{port: 80, targetPort: 8080}]\n  scheduler: sh\n  schedulerFlags: [shPort]\n  \
+         addresses: [10.70.0.101]\n  ports: [{port: 80, targetPort: 8080}]\n  scheduler: sh\n  schedulerFlags: [shPort, shFallback]\n  \
          forwarding: NAT\n  \
          realServers: {selector: {matchLabels: {app: nat}}}\n"
             .to_owned(),
@@ -130,7 +130,8 @@ impl Shop {
     #[track_caller]
     pub fn wait_for_servers(&self, address: &str, servers: &[&str]) {
         wait_for(&format!("{address} is served by {servers:?}"), PATIENCE, || {
-            let shares = self.shares(address, 6)?;
+            // As many as nobody meets one of two servers by chance alone.
+            let shares = self.shares(address, 20)?;
             ensure!(shares.keys().eq(servers), "{shares:?}");
             anyhow::Ok(())
         });
