@@ -14,8 +14,10 @@ if [ ! -e "$dir/built" ]; then
   git -C "$here/../.." archive "$commit" 2>/dev/null | tar -x -C "$dir/source" ||
     { echo "previous: commit $commit is not here: git fetch --unshallow" >&2; exit 1; }
   cp -r "$dir/source/charts/kube-lvs" "$dir/chart"
-  # Its programs have the same dependencies as today's, but for a few.
-  IMAGE_SOURCE=$dir/source IMAGE_OUT=$dir IMAGE_TAG=previous IMAGE_PROFILE=quick "$here/../../images/build.sh" >/dev/null 9>&-
+  # In a folder of its own: other paths make other flags, and each build would begin anew after the other's.
+  CARGO_TARGET_DIR=$dir/target IMAGE_SOURCE=$dir/source IMAGE_OUT=$dir IMAGE_TAG=previous IMAGE_PROFILE=quick \
+    "$here/../../images/build.sh" >/dev/null 9>&-
+  rm -rf "$dir/target"
   touch "$dir/built"
 fi
 echo "$dir"
