@@ -136,6 +136,21 @@ fn serves(cluster: &Kubernetes, shop: &Shop) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A change of now reaches the kernels: `node3` is drained, and takes part again.
+fn follows_a_weight(cluster: &Kubernetes, shop: &Shop) -> anyhow::Result<()> {
+    for (weight, servers) in [(0, &["node2"][..]), (1, &["node2", "node3"])] {
+        cluster.plane.kubectl(&[
+            "patch",
+            "realserver",
+            "node3",
+            "--type=merge",
+            &format!("--patch={{\"spec\":{{\"weight\":{weight}}}}}"),
+        ])?;
+        shop.wait_for_servers(DIRECT, servers);
+    }
+    Ok(())
+}
+
 fn outlives_its_operator_and_kubelet(cluster: &Kubernetes, shop: &Shop) -> anyhow::Result<()> {
     let loads = [shop.load(DIRECT), shop.load(NAT)];
     cluster.plane.kubectl(&[
@@ -148,24 +163,7 @@ fn outlives_its_operator_and_kubelet(cluster: &Kubernetes, shop: &Shop) -> anyho
         "--selector=app.kubernetes.io/component=operator",
     ])?;
     // Whoever takes over has to do something that is seen.
-    cluster.plane.kubectl(&[
-        "patch",
-        "realserver",
-        "node3",
-        "--type=merge",
-        "-p",
-        r#"{"spec":{"weight":0}}"#,
-    ])?;
-    shop.wait_for_servers(DIRECT, &["node2"]);
-    cluster.plane.kubectl(&[
-        "patch",
-        "realserver",
-        "node3",
-        "--type=merge",
-        "-p",
-        r#"{"spec":{"weight":1}}"#,
-    ])?;
-    shop.wait_for_servers(DIRECT, &["node2", "node3"]);
+    follows_a_weight(cluster, shop)?;
 
     let machine = cluster.machine(2);
     let started = restarts(cluster, "node2")?;

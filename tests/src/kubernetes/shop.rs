@@ -23,9 +23,9 @@ pub const NAT: &str = "10.70.0.101:80";
 
 /// What `out1` and `out2` answer through.
 const GATEWAY: &str = "10.80.0.1";
-/// The chart's values for it, and for directors that hand over without a request lost: a request that is under way is told to the
-/// other one too late, which finds its real server again (docs/concepts/failover.md). The guest has one slow CPU for three nodes and their control plane: a director that says nothing for
-/// 300 ms is not gone.
+/// The chart's values for it, and for directors that hand over without a request lost: a request that is under way is told to
+/// the other one too late, which finds its real server again (docs/concepts/failover.md). The guest has one slow CPU for three
+/// nodes and their control plane: a director that says nothing for 300 ms is not gone.
 pub const VALUES: &str = "defaultDirectorGroup:
   spec:
     natGateways: [{address: 10.80.0.1/24}]

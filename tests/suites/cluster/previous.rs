@@ -10,7 +10,7 @@ use lvs_tests::kubernetes::shop::{self, DIRECT, NAT, Shop, services};
 
 use serde_json::Value;
 
-use super::{RELEASE, VALUES, helm, pods, wait_until_programmed};
+use super::{RELEASE, VALUES, follows_a_weight, helm, pods, wait_until_programmed};
 
 /// As one had to write them then. That version's agent finds no other /proc/sys than the container's own, which only a
 /// privileged one may write.
@@ -105,18 +105,8 @@ fn story(cluster: &Kubernetes, shop: &Shop, chart: &str) -> anyhow::Result<()> {
     serves(cluster, shop)
 }
 
-/// A change of now reaches the kernels.
 fn serves(cluster: &Kubernetes, shop: &Shop) -> anyhow::Result<()> {
-    for (weight, servers) in [(0, &["node2"][..]), (1, &["node2", "node3"])] {
-        cluster.plane.kubectl(&[
-            "patch",
-            "realserver",
-            "node3",
-            "--type=merge",
-            &format!("--patch={{\"spec\":{{\"weight\":{weight}}}}}"),
-        ])?;
-        shop.wait_for_servers(DIRECT, servers);
-    }
+    follows_a_weight(cluster, shop)?;
     shop.wait_for_servers(NAT, &["out1", "out2"]);
     wait_until_programmed(cluster)
 }
