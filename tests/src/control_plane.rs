@@ -25,6 +25,7 @@ pub(crate) mod seed;
 mod server;
 
 use std::collections::HashMap;
+use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Mutex;
@@ -50,7 +51,8 @@ const ADMIN_TOKEN: &str = "admin";
 pub struct ControlPlane {
     /// The management network, on which nodes reach the API server: their interface on it is `mgmt0`.
     pub net: Link,
-    server: Mutex<Server>,
+    /// It ends with the guest: to kill both while agents and operator live was once too much for a guest in virtual time.
+    server: Mutex<ManuallyDrop<Server>>,
     runtime: Runtime,
     client: kube::Client,
     /// kubectl, kube-apiserver.
@@ -116,7 +118,7 @@ impl ControlPlane {
         let client = runtime.block_on(objects::client(&admin))?;
         let plane = ControlPlane {
             net,
-            server: Mutex::new(server),
+            server: Mutex::new(ManuallyDrop::new(server)),
             runtime,
             client,
             programs,
@@ -138,10 +140,11 @@ impl ControlPlane {
     }
 
     fn into_server(self) -> Server {
-        self.server.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner())
+        let server = self.server.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
+        ManuallyDrop::into_inner(server)
     }
 
-    fn locked(&self) -> std::sync::MutexGuard<'_, Server> {
+    fn locked(&self) -> std::sync::MutexGuard<'_, ManuallyDrop<Server>> {
         self.server.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 

@@ -109,8 +109,13 @@ impl ControlPlane {
         let waited = self.block_on(async {
             let api = self.api_of_kind(kind).await?;
             // A watch: to ask again and again would take the guest's CPU from those who are waited for.
-            let waited = tokio::time::timeout(limit, await_condition(api, name, holds)).await;
-            anyhow::Ok(waited.is_ok_and(|found| found.is_ok()))
+            // One that breaks off is begun again, as kubectl's is not.
+            let waited = tokio::time::timeout(limit, async {
+                while await_condition(api.clone(), name, &holds).await.is_err() {
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            });
+            anyhow::Ok(waited.await.is_ok())
         })?;
         let found = self.read(object)?.with_context(|| format!("{object} is not there"))?;
         ensure!(waited, "{object} is not {type_}={status}: {:#}", found.data["status"]);

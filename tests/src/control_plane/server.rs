@@ -30,9 +30,8 @@ pub(super) const CERTIFICATE: &str = "/tmp/control-plane/pki/apiserver.crt";
 
 pub(super) struct Server {
     programs: PathBuf,
-    /// Dropped first: without its etcd an API server dials it over thirty connections at once.
-    api: Daemon,
     etcd: Daemon,
+    api: Daemon,
     groups: Groups,
 }
 
