@@ -35,7 +35,7 @@ case $what in
   bed) ;;
   test) cargo build --workspace --bins && cargo test --workspace --no-run ;;
   bench) cargo build --release -p lvs-agent -p lvs-operator -p lvs-tests --bin lvs-agent --bin lvs-operator --bin lvs-bench --bin lvs-bench-failover ;;
-  demo-cluster) cargo build -p lvs-tests --bin lvs-demo && images/build.sh >/dev/null ;;
+  demo-cluster) cargo build -p lvs-tests --bin lvs-demo && tests/bed/images.sh >/dev/null ;;
   *) cargo build --workspace --bins ;;
 esac || touch "$log/workspace.failed"
 for pid in "${pids[@]}"; do wait "$pid" || true; done

@@ -20,6 +20,8 @@ const RELEASE: &str = "kube-lvs --namespace kube-lvs";
 /// The VIPs, as kube-proxy in ipvs mode has to be told of them.
 const EXCLUDED: &[&str] = &["--ipvs-exclude-cidrs", "10.70.0.100/31"];
 
+/// As long as a director that comes back waits before it takes its VIPs, and as much again: the next is upgraded after that.
+const MIN_READY: u32 = 10;
 /// What each installation is told.
 const VALUES: &str = "--values /tmp/values.yaml";
 
@@ -106,7 +108,7 @@ fn story(cluster: &mut Kubernetes, shop: &Shop, before: &[NodeState]) -> anyhow:
 }
 
 fn serves(cluster: &Kubernetes, shop: &Shop) -> anyhow::Result<()> {
-    fs::write("/tmp/values.yaml", shop::VALUES)?;
+    fs::write("/tmp/values.yaml", shop::values(MIN_READY))?;
     helm(
         cluster,
         &format!("install {RELEASE} CHART {VALUES} --create-namespace --wait --timeout 10m"),

@@ -1,10 +1,14 @@
 //! Several directors: one dies, is frozen, is told to go or comes back, and what clients notice of it.
 
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
 use lvs_tests::bed::{Guest, in_guest};
 use lvs_tests::bench::{Crash, Mode, Pair, Rival, survivors};
 use lvs_tests::eventually;
+use lvs_tests::net::Node;
 use lvs_tests::scenario::{Directors, virtual_service};
 use lvs_tests::traffic::{Attempt, Probe, Server, longest_silence};
 
@@ -16,6 +20,8 @@ const EVERY: Duration = Duration::from_millis(5);
 const PROMISE: Duration = Duration::from_millis(300);
 /// The kernel's own hand, and its rounding.
 const LIFETIME: Duration = Duration::from_millis(3300);
+/// A request that takes long.
+const LATE: Duration = Duration::from_millis(500);
 /// Long enough for whatever is to happen to have happened.
 const SETTLED: Duration = Duration::from_secs(6);
 
@@ -23,8 +29,12 @@ const SETTLED: Duration = Duration::from_secs(6);
 fn nat_pair(group: &str) -> Directors {
     let mut net = Directors::nat(2, 2);
     net.listen(Server::tcp, "0.0.0.0:8080");
+    serve_nat(net, group, "rr")
+}
+
+fn serve_nat(mut net: Directors, group: &str, scheduler: &str) -> Directors {
     let spec = format!(
-        "addresses: [{VIP}], forwarding: NAT, scheduler: rr, ports: [{{port: 80, targetPort: 8080}}]"
+        "addresses: [{VIP}], forwarding: NAT, scheduler: {scheduler}, ports: [{{port: 80, targetPort: 8080}}]"
     );
     let mut objects = net.real_servers(false, "weight: 1");
     objects.push(virtual_service("web", &spec));
@@ -52,10 +62,10 @@ fn lost(attempts: &[Attempt], since: Instant) -> usize {
 /// Runs `event` under load and gives the longest time without an answer from then on, and the attempts that failed.
 fn under_load(net: &mut Directors, event: impl FnOnce(&mut Directors)) -> (Duration, usize) {
     let probe = Probe::start(&net.client, WEB, EVERY);
-    std::thread::sleep(Duration::from_secs(1));
+    sleep(Duration::from_secs(1));
     let since = Instant::now();
     event(net);
-    std::thread::sleep(SETTLED);
+    sleep(SETTLED);
     let attempts = probe.end();
     let (begin, end) = longest_silence(&attempts, since).expect("an end of the silence");
     (end - begin, lost(&attempts, since))
@@ -105,7 +115,7 @@ fn an_agent_that_is_killed_or_frozen_loses_its_addresses_by_the_kernels_own_hand
             } else {
                 net.agents[first].run();
             }
-            std::thread::sleep(SETTLED);
+            sleep(SETTLED);
             assert_eq!(
                 (net.holders(VIP), net.holders(Directors::GATEWAY)),
                 (vec![second], vec![second])
@@ -128,9 +138,9 @@ fn the_last_agents_death_takes_nothing_down() {
             |holders| *holders == [1 - first],
         )[0];
         // Now it knows of nobody else.
-        std::thread::sleep(SETTLED);
+        sleep(SETTLED);
         net.agents[second].kill();
-        std::thread::sleep(SETTLED);
+        sleep(SETTLED);
         assert_eq!(net.holders(VIP), [second]);
         is_served(&net);
         let (gap, lost) = under_load(&mut net, |net| net.agents[second].run());
@@ -146,19 +156,74 @@ fn who_is_told_to_go_hands_over_and_nothing_is_lost() {
         let mut net = nat_pair("failover: {preemptDelaySeconds: 2}");
         let first = net.holder(VIP);
         let probe = Probe::start(&net.client, WEB, EVERY);
-        std::thread::sleep(Duration::from_secs(1));
+        sleep(Duration::from_secs(1));
         let since = Instant::now();
         net.agents[first].stop();
-        std::thread::sleep(SETTLED);
+        sleep(SETTLED);
         assert_eq!(net.holders(VIP), [1 - first]);
         // And back: the one that it belongs to waits a while, then takes it over.
         net.agents[first].run();
-        std::thread::sleep(SETTLED);
+        sleep(SETTLED);
         assert_eq!(net.holders(VIP), [first]);
         let attempts = probe.end();
         assert_eq!(lost(&attempts, since), 0, "of {}", attempts.len());
         Ok(())
     });
+}
+
+/// docs/concepts/failover.md, "A planned hand-over".
+#[test]
+fn requests_under_way_outlive_a_planned_hand_over_where_the_next_director_finds_their_server() {
+    in_guest(Guest::kernel().virtual_time(), || -> anyhow::Result<()> {
+        let net = Directors::nat(2, 2);
+        net.servers.iter().for_each(answer_late);
+        let group = "sysctls: {sloppyTcp: true, natIcmpSend: true}";
+        let scheduler = "sh, schedulerFlags: [shPort, shFallback]";
+        let mut net = serve_nat(net, group, scheduler);
+        let first = net.holder(VIP);
+        let client = net.client.clone();
+        // As clients have, so that it can reset what it takes for a stranger's.
+        client.ip(&format!("route add default via 192.168.0.{}", 2 - first));
+        // From before the hand-over until after it, each at another point of its life when it comes.
+        let requests = thread::spawn(move || {
+            let one = |_| {
+                // So few that IPVS itself tells nobody of them for 2 s.
+                sleep(EVERY * 5);
+                let client = client.clone();
+                thread::spawn(move || client.run(ask_late))
+            };
+            let all: Vec<_> = (0..38).map(one).collect();
+            all.into_iter().map(|it| it.join().expect("a client")).collect::<Vec<_>>()
+        });
+        sleep(LATE);
+        net.agents[first].stop();
+        let answers = requests.join().expect("all clients");
+        let failed: Vec<_> = answers.iter().filter_map(|it| it.as_ref().err()).collect();
+        assert!(failed.is_empty(), "{} of {}: {failed:?}", failed.len(), answers.len());
+        assert_eq!(net.holders(VIP), [1 - first]);
+        Ok(())
+    });
+}
+
+/// A server on port 8080 whose answers take [`LATE`].
+fn answer_late(node: &Node) {
+    let listener = node.run(|| TcpListener::bind("0.0.0.0:8080")).expect("a listener");
+    thread::spawn(move || {
+        for mut client in listener.incoming().flatten() {
+            thread::spawn(move || {
+                client.read_exact(&mut [0])?;
+                sleep(LATE);
+                client.write_all(b"!")
+            });
+        }
+    });
+}
+
+fn ask_late() -> std::io::Result<()> {
+    let mut server = TcpStream::connect(WEB)?;
+    server.set_read_timeout(Some(Duration::from_secs(20)))?;
+    server.write_all(b"?")?;
+    server.read_exact(&mut [0])
 }
 
 /// `make bench-failover` opens many more.

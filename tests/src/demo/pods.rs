@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::ensure;
 use lvs_tests::kubernetes::Kubernetes;
-use lvs_tests::kubernetes::shop::{DIRECT, NAT, Shop, VALUES, fetch, services};
+use lvs_tests::kubernetes::shop::{DIRECT, NAT, Shop, fetch, services, values};
 
 use crate::stage::{Stage, show};
 
@@ -28,8 +28,10 @@ pub(crate) fn play(stage: Stage) -> anyhow::Result<()> {
 
     stage.part("1. helm install");
     kubectl(stage, &cluster, "label node node1 node2 kube-lvs.io/director=true")?;
-    std::fs::write("/tmp/values.yaml", VALUES)?;
-    stage.output(VALUES);
+    // Nobody upgrades it here.
+    let values = values(0);
+    std::fs::write("/tmp/values.yaml", &values)?;
+    stage.output(&values);
     let install =
         "install kube-lvs charts/kube-lvs --namespace kube-lvs --create-namespace --wait --values";
     stage.command("", &format!("helm {install} values.yaml"));
@@ -41,7 +43,11 @@ pub(crate) fn play(stage: Stage) -> anyhow::Result<()> {
     std::fs::write("/tmp/services.yaml", &manifest)?;
     stage.output(&manifest);
     kubectl(stage, &cluster, "apply -f /tmp/services.yaml")?;
-    kubectl(stage, &cluster, "wait --for=condition=Programmed vs/direct vs/nat --timeout=60s")?;
+    kubectl(
+        stage,
+        &cluster,
+        "wait --for=condition=Programmed lvsvs/direct lvsvs/nat --timeout=60s",
+    )?;
     kubectl(stage, &cluster, "get lvs")?;
     show(stage, &cluster.machine(1).node, "ipvsadm -L -n")?;
     for address in [DIRECT, NAT] {
@@ -49,17 +55,17 @@ pub(crate) fn play(stage: Stage) -> anyhow::Result<()> {
         stage.requests(20, |_| fetch(&shop.client, address))?;
     }
 
-    stage.part("3. kubelet dies, and the operator: requests go on");
+    stage.part("3. A kubelet is killed, operators are deleted: requests go on");
     let load = shop.load(DIRECT);
     cluster.machine(2).kill_kubelet();
     kubectl(
         stage,
         &cluster,
-        "delete pod --namespace kube-lvs --selector app.kubernetes.io/component=operator --grace-period=0 --force --wait=false",
+        "delete pod --namespace kube-lvs --selector app.kubernetes.io/component=operator --wait=false",
     )?;
     cluster.machine(2).start_kubelet(&cluster.plane)?;
     stage.wait("Waiting for kubelet", || cluster.wait_until_renewed(cluster.machine(2)))?;
-    let answered = load.end_without_a_failure("operator and kubelet killed");
+    let answered = load.end_without_a_failure("a kubelet killed and operators deleted");
     stage.say(&format!("{answered} requests meanwhile, each was answered."));
 
     stage.part("4. helm uninstall leaves the nodes as they were");

@@ -23,24 +23,29 @@ pub const NAT: &str = "10.70.0.101:80";
 
 /// What `out1` and `out2` answer through.
 const GATEWAY: &str = "10.80.0.1";
-/// The chart's values for it, and for directors that hand over without a request lost: a request that is under way is told to
-/// the other one too late, which finds its real server again (docs/concepts/failover.md). The guest has one slow CPU for three
-/// nodes and their control plane: a director that says nothing for 300 ms is not gone.
-pub const VALUES: &str = "defaultDirectorGroup:
-  spec:
-    natGateways: [{address: 10.80.0.1/24}]
-    sysctls: {sloppyTcp: true}
-    failover: {advertisementIntervalMilliseconds: 1000, preemptDelaySeconds: 5}
-agent:
-  minReadySeconds: 10
-uninstall:
-  timeoutSeconds: 20
-";
-
 /// Between two requests of a [`Load`].
 const PACE: Duration = Duration::from_millis(50);
 /// How long one request may take.
 const REQUEST: Duration = Duration::from_secs(5);
+
+/// The chart's values for it, and for directors that hand over without a request lost: a request that is under way is told to
+/// the other one too late, which finds its real server again (docs/concepts/failover.md). The guest has one slow CPU for three
+/// nodes and their control plane: a director that says nothing for 300 ms is not gone. An agent counts as available
+/// `min_ready` seconds after its start.
+pub fn values(min_ready: u32) -> String {
+    format!(
+        "defaultDirectorGroup:
+  spec:
+    natGateways: [{{address: {GATEWAY}/24}}]
+    sysctls: {{sloppyTcp: true, natIcmpSend: true}}
+    failover: {{advertisementIntervalMilliseconds: 1000, preemptDelaySeconds: 5}}
+agent:
+  minReadySeconds: {min_ready}
+uninstall:
+  timeoutSeconds: 20
+"
+    )
+}
 
 /// Pods with web servers on two nodes, web servers outside, and a client that is no part of the cluster either.
 pub struct Shop {

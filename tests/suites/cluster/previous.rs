@@ -10,7 +10,7 @@ use lvs_tests::kubernetes::shop::{self, DIRECT, NAT, Shop, services};
 
 use serde_json::Value;
 
-use super::{RELEASE, VALUES, follows_a_weight, helm, pods, wait_until_programmed};
+use super::{MIN_READY, RELEASE, VALUES, follows_a_weight, helm, pods, wait_until_programmed};
 
 /// As one had to write them then. That version's agent finds no other /proc/sys than the container's own, which only a
 /// privileged one may write.
@@ -75,7 +75,7 @@ fn the_version_before_is_upgraded_under_load_and_rolled_back() {
 }
 
 fn story(cluster: &Kubernetes, shop: &Shop, chart: &str) -> anyhow::Result<()> {
-    fs::write("/tmp/values.yaml", shop::VALUES)?;
+    fs::write("/tmp/values.yaml", shop::values(MIN_READY))?;
     cluster.helm(&format!("install {RELEASE} {chart} --create-namespace"))?;
     cluster.plane.apply(WORKLOADS)?;
     cluster.plane.apply(&services(&["node2", "node3"]))?;
