@@ -43,6 +43,17 @@ const FOLDER: &str = "/tmp/nodes";
 /// How long anything here may take; in real time [`wait_for`] gives a busy machine a multiple of it.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
+/// What is asked of each node when a test has failed.
+const NETWORK: &[&str] = &[
+    "ping -c 1 -W 1 10.70.0.1; ping -c 1 -W 1 10.70.0.11; ping -c 1 -W 1 10.70.0.12; ping -c 1 -W 1 10.70.0.13",
+    "ip address; ip neigh; ip route show table all",
+    "ipvsadm -L -n; ipvsadm -L --daemon",
+    "nft list ruleset",
+    "sysctl -a -r 'net.ipv4.(conf|vs|ip_)'",
+    "nstat -az",
+    "ss -tanp",
+];
+
 /// A running cluster.
 pub struct Kubernetes {
     /// Its API server, and with it kubectl and all that handles objects.
@@ -204,6 +215,14 @@ impl Kubernetes {
         for machine in &self.machines {
             let said = machine.sh("tail -n 60 /var/log/pods/kube-lvs_*/*/*.log");
             println!("--- {}\n{}", machine.node.name(), said.unwrap_or_else(|e| format!("{e:#}")));
+        }
+        // Whether they reach each other, and how they would.
+        let here = Node::here();
+        for node in self.machines.iter().map(|machine| &machine.node).chain([&here]) {
+            for words in NETWORK {
+                let said = node.sh(&format!("{words} 2>&1 || true"));
+                println!("--- {}: {words}\n{}", node.name(), said.unwrap_or_default());
+            }
         }
     }
 

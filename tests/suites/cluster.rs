@@ -111,7 +111,7 @@ fn serves(cluster: &Kubernetes, shop: &Shop) -> anyhow::Result<()> {
     fs::write("/tmp/values.yaml", shop::values(MIN_READY))?;
     helm(
         cluster,
-        &format!("install {RELEASE} CHART {VALUES} --create-namespace --wait --timeout 10m"),
+        &format!("install {RELEASE} CHART {VALUES} --create-namespace --wait --timeout 4m"),
     )?;
     cluster.plane.apply(&services(&["node2", "node3"]))?;
     shop.wait_for_servers(DIRECT, &["node2", "node3"]);
@@ -187,10 +187,10 @@ fn is_upgraded_and_rolled_back_under_load(cluster: &Kubernetes, shop: &Shop) -> 
     };
     let old = names("agent")?;
     let values = "--set agent.logLevel=debug,operator.logLevel=debug";
-    helm(cluster, &format!("upgrade {RELEASE} CHART {VALUES} {values} --wait --timeout 10m"))?;
+    helm(cluster, &format!("upgrade {RELEASE} CHART {VALUES} {values} --wait --timeout 4m"))?;
     let new = names("agent")?;
     ensure!(new.len() == 3 && new.iter().all(|uid| !old.contains(uid)), "{old:?}, then {new:?}");
-    helm(cluster, "rollback kube-lvs 1 --namespace kube-lvs --wait --timeout 10m")?;
+    helm(cluster, "rollback kube-lvs 1 --namespace kube-lvs --wait --timeout 4m")?;
     shop.wait_for_servers(DIRECT, &["node2", "node3"]);
     for load in loads {
         load.end_without_a_failure("upgrade and rollback");
@@ -251,7 +251,7 @@ fn loses_a_node(cluster: &Kubernetes, shop: &Shop) -> anyhow::Result<()> {
 }
 
 fn leaves_nothing(cluster: &Kubernetes, before: &[NodeState]) -> anyhow::Result<()> {
-    helm(cluster, &format!("uninstall {RELEASE} --wait --timeout 10m"))?;
+    helm(cluster, &format!("uninstall {RELEASE} --wait --timeout 4m"))?;
     for (machine, before) in cluster.machines.iter().zip(before) {
         let name = machine.node.name();
         eventually(

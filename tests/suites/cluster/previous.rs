@@ -83,7 +83,7 @@ fn story(cluster: &Kubernetes, shop: &Shop, chart: &str) -> anyhow::Result<()> {
     ensure!(!crds_are_current(cluster)?, "that version's CRDs are not older");
 
     let loads = [shop.load(DIRECT), shop.load(NAT)];
-    let taken = "--take-ownership --force-conflicts --wait --timeout 10m";
+    let taken = "--take-ownership --force-conflicts --wait --timeout 4m";
     helm(cluster, &format!("upgrade {RELEASE} CHART {VALUES} {taken}"))?;
     for component in ["agent", "operator"] {
         let images = images(cluster, component)?;
@@ -96,7 +96,7 @@ fn story(cluster: &Kubernetes, shop: &Shop, chart: &str) -> anyhow::Result<()> {
     }
 
     // There was no program in that release, so all agents go at once: not under load.
-    cluster.helm("rollback kube-lvs 1 --namespace kube-lvs --wait --timeout 10m")?;
+    cluster.helm("rollback kube-lvs 1 --namespace kube-lvs --wait --timeout 4m")?;
     cluster.plane.apply(WORKLOADS)?;
     for component in ["deployment/kube-lvs-operator", "daemonset/kube-lvs-agent"] {
         let wait = ["--namespace=kube-lvs", "rollout", "status", component, "--timeout=300s"];
