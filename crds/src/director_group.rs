@@ -259,10 +259,11 @@ pub struct Sysctls {
     /// untouched (off).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schedule_icmp: Option<bool>,
-    /// `nat_icmp_send`: with NAT, a packet from a real server's address and port that belongs to no known connection goes no
+    /// `nat_icmp_send`: with NAT, a packet from the address and port of a destination that belongs to no known connection goes no
     /// further, and the real server is told by ICMP (port unreachable). A reply that comes before this director knows its
     /// connection, right after a hand-over, is sent again then instead of reaching the client with the real server's own
-    /// address. Clients cannot reach real servers by their own addresses through this director then. Default: untouched (off).
+    /// address. Neither clients nor the director itself can speak to destinations by their own addresses any more, of all IPVS
+    /// services on the node, kube-proxy's too. Default: untouched (off).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nat_icmp_send: Option<bool>,
     /// `pmtu_disc`: a packet with DF that does not fit into the path to the real server, tunnel headers included, is answered by

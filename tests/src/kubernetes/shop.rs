@@ -37,7 +37,7 @@ pub fn values(min_ready: u32) -> String {
         "defaultDirectorGroup:
   spec:
     natGateways: [{{address: {GATEWAY}/24}}]
-    sysctls: {{sloppyTcp: true, natIcmpSend: true}}
+    sysctls: {{sloppyTcp: true}}
     failover: {{advertisementIntervalMilliseconds: 1000, preemptDelaySeconds: 5}}
 agent:
   minReadySeconds: {min_ready}
