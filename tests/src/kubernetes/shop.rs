@@ -15,6 +15,7 @@ use super::{Kubernetes, PATIENCE, TEST_IMAGE};
 use crate::net::Node;
 use crate::traffic::Server;
 use crate::wait_for;
+use crate::wire::Capture;
 
 /// The VIP whose real servers are pods on `node2` and `node3`.
 pub const DIRECT: &str = "10.70.0.100:80";
@@ -149,10 +150,16 @@ impl Shop {
         let (told, counted, client) = (stop.clone(), asked.clone(), self.client.clone());
         let thread = std::thread::spawn(move || {
             let (mut answered, mut failed) = (0, Vec::new());
+            let wire = Capture::start(&client);
             while !told.load(Ordering::Relaxed) {
-                match fetch(&client, address) {
+                let answer = fetch(&client, address);
+                // Of one request alone: who has reset it can be told by the frame's source.
+                let frames = wire.frames();
+                match answer {
                     Ok(_) => answered += 1,
-                    Err(error) => failed.push(format!("after {answered} answers: {error:#}")),
+                    Err(error) => {
+                        failed.push(format!("after {answered} answers: {error:#}: {frames:?}"));
+                    }
                 }
                 counted.fetch_add(1, Ordering::Relaxed);
                 sleep(PACE);
