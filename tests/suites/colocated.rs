@@ -11,7 +11,9 @@ use lvs_tests::traffic::{Client, Server, shares};
 use lvs_tests::wire::{Capture, Packet};
 use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::thread::sleep;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, sleep};
 use std::time::Duration;
 
 const SOON: Duration = Duration::from_secs(20);
@@ -241,6 +243,54 @@ fn held_connections_outlive_the_active_director_and_no_entry_ends_the_others() {
         held.assert_alive("the other director took over");
         world.come_back(false, home);
         held.assert_alive("and gave back");
+        Ok(())
+    });
+}
+
+/// What a client sends before it hears of the other director arrives after that. Nodes of Kubernetes forward, so the one
+/// that is relieved would pass it on to the other, a real server, who would take it for balanced already.
+#[test]
+fn what_is_on_its_way_during_a_hand_over_is_served() {
+    in_guest(Guest::kernel().virtual_time(), || -> anyhow::Result<()> {
+        let mut world = World::new("sysctls: {sloppyTcp: true}");
+        for node in &world.directors.nodes {
+            node.sh("sysctl -qw net.ipv4.ip_forward=1")?;
+        }
+        let group = format!("{GROUP}, sysctls: {{sloppyTcp: true}}");
+        let scheduler = "sh, schedulerFlags: [shPort, shFallback]";
+        let served_by = |world: &mut World, director: usize| {
+            let objects = objects(&world.directors, "", &[director], false);
+            let objects: Vec<_> = objects
+                .iter()
+                .map(|object| object.replace("scheduler: rr", &format!("scheduler: {scheduler}")))
+                .collect();
+            world.directors.apply(&group, &objects);
+            sleep(SETTLED);
+            world.directors.holder(VIP)
+        };
+        let home = served_by(&mut world, 0);
+        // The one that is relieved has the VIP nowhere then.
+        assert_eq!(served_by(&mut world, 1 - home), home);
+        let client = world.directors.client.clone();
+        client.sh("tc qdisc add dev eth0 root netem delay 10ms")?;
+        let (ended, asking) = (Arc::new(AtomicBool::new(false)), client.clone());
+        let told = ended.clone();
+        let requests = thread::spawn(move || {
+            let mut all = Vec::new();
+            while !told.load(Ordering::Relaxed) {
+                sleep(Duration::from_millis(2));
+                let client = asking.clone();
+                all.push(thread::spawn(move || Client::new(&client).get("192.168.0.10:80")));
+            }
+            all.into_iter().map(|it| it.join().expect("a client")).collect::<Vec<_>>()
+        });
+        let other = world.hand_over(false, home);
+        world.come_back(false, home);
+        ended.store(true, Ordering::Relaxed);
+        let answers = requests.join().expect("all clients");
+        let lost: Vec<_> = answers.iter().filter_map(|it| it.as_ref().err()).collect();
+        assert!(answers.len() > 1_000 && other != home);
+        assert!(lost.is_empty(), "{} of {}: {:?}", lost.len(), answers.len(), lost.first());
         Ok(())
     });
 }

@@ -124,9 +124,17 @@ fn a_stop_hands_over_before_it_lets_go() {
     // It may have been lost.
     assert_eq!(scene.short().last().unwrap(), "send 1 0");
     scene.hear(3, 1, 250);
-    assert!(scene.holds(1));
+    // Of two heirs that were quick the other one gives up: what counts is one that says it twice.
+    scene.hear(1, 1, 249);
     scene.hear(3, 1, 250);
-    assert_eq!(scene.short(), ["release 1 2", "stopped"]);
+    scene.wait(ms(60));
+    assert!(scene.holds(1));
+    scene.take();
+    scene.hear(3, 1, 250);
+    scene.wait(ms(49));
+    assert_eq!(scene.short(), [""; 0]);
+    scene.wait(ms(1));
+    assert_eq!(scene.short(), ["release 1 2", "send 1 1", "stopped"]);
 }
 
 #[test]
@@ -197,7 +205,53 @@ fn a_better_one_is_given_way_to_at_once_and_a_worse_one_is_contradicted() {
     assert_eq!(scene.state(1), State::Active);
     scene.take();
     scene.hear(3, 1, 254);
+    assert_eq!(scene.state(1), State::Backup);
+    // Hosts have to hear of it first.
+    scene.neighbor(1, mac(3));
+    scene.wait(ms(49));
+    assert_eq!(scene.short(), [""; 0]);
+    scene.wait(ms(1));
     assert_eq!(scene.short(), ["release 1 2", "send 1 1"]);
+}
+
+#[test]
+fn a_short_interval_makes_a_hand_over_short() {
+    let mut quick = config();
+    quick.interval = ms(30);
+    let mut scene = active();
+    scene.tell(Event::Configure(quick));
+    scene.take();
+    scene.hear(3, 1, 255);
+    scene.wait(ms(29));
+    assert!(scene.holds(1));
+    scene.wait(ms(1));
+    assert!(!scene.holds(1));
+}
+
+#[test]
+fn what_goes_is_taken_back_from_a_better_one_that_goes() {
+    let mut scene = active();
+    scene.hear(3, 1, 255);
+    scene.hear(3, 1, 0);
+    scene.wait(ms(20));
+    assert_eq!(scene.state(1), State::Active);
+    scene.wait(ms(60));
+    assert!(scene.holds(1) && scene.holds(2));
+    assert!(!scene.short().iter().any(|done| done.starts_with("release")));
+}
+
+#[test]
+fn hosts_are_told_again_when_a_predecessor_is_gone_for_sure() {
+    let mut scene = Scene::new(config(), Vec::new());
+    scene.until(DOWN);
+    scene.take();
+    scene.wait(ms(20));
+    // Announced 20 ms ago: enough for a contender.
+    scene.hear(1, 1, 250);
+    assert!(!scene.short().contains(&"announce 1 2".to_owned()));
+    // But he held it until now, and may have answered for it.
+    scene.hear(1, 1, 1);
+    assert_eq!(scene.short(), ["send 1 254", "announce 1 2"]);
 }
 
 #[test]
@@ -239,8 +293,14 @@ fn new_addresses_are_probed_and_old_ones_go_at_once() {
     changed.routers.get_mut(&vrid(2)).unwrap().addresses = [vip(2), vip(3)].into();
     scene.tell(Event::Configure(changed));
     assert!(scene.holds(2));
-    scene.take();
+    scene.hear(3, 2, 254);
     scene.neighbor(2, mac(3));
+    scene.wait(ms(40));
+    // Said again, which is no reason to wait longer.
+    scene.neighbor(2, mac(3));
+    assert!(scene.holds(2));
+    scene.take();
+    scene.wait(ms(10));
     assert_eq!(scene.short(), ["release 2"]);
 }
 

@@ -75,6 +75,21 @@ fn a_dead_members_kernel_takes_nothing_from_the_living() {
     assert!(scene.holds(1));
 }
 
+/// Whoever holds something says so each interval. One that was frozen a moment ago is in the election still, by its address.
+#[test]
+fn a_frozen_members_kernel_takes_nothing_from_one_that_holds_it_too() {
+    for (silent, stays) in [(ms(90), false), (ms(500), true)] {
+        let mut scene = active();
+        for _ in 0..8 {
+            scene.neighbor(1, mac(3));
+            scene.hear_for(ms(540), 3, 2, 254);
+        }
+        scene.wait(silent);
+        scene.neighbor(1, mac(3));
+        assert_eq!(scene.holds(1), stays, "silent for {silent:?}");
+    }
+}
+
 #[test]
 fn what_is_held_is_probed_every_ten_seconds() {
     let mut scene = active();

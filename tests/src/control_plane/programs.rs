@@ -183,7 +183,7 @@ pub fn program(name: &str) -> PathBuf {
     let built = fs::metadata(&found).and_then(|known| known.modified()).ok();
     let sources: &[&str] = match name {
         "lvs-operator" => &["operator", "resolve", "crds"],
-        "lvs-agent" => &["agent", "resolve", "crds", "ipvs"],
+        "lvs-agent" => &["agent", "resolve", "crds", "ipvs", "vrrp"],
         _ => &[],
     };
     let sources = sources.iter().map(|package| source_folder(package));

@@ -1,5 +1,6 @@
 //! One address of the group's: held or not, and what is undecided about it: whether somebody else has it.
 
+use super::peers::PeerState;
 use super::{Action, Conflict, Group, Held, Timer};
 use crate::neighbor::Mac;
 use crate::packet::Vrid;
@@ -28,7 +29,7 @@ pub(super) struct Claim {
     pub(super) pending: Option<Pending>,
     /// Since when it is held.
     since: Duration,
-    rival: Option<Rival>,
+    pub(super) rival: Option<Rival>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,11 +40,20 @@ pub(super) enum Pending {
     Blocked { lost: bool, tries: u8 },
     /// Held for a moment, until its new router's Active member announces it.
     Lingering,
+    /// Held for a moment, after another member was heard to hold it.
+    Parting,
+}
+
+impl Pending {
+    /// It is held, although that is over.
+    fn stays(self) -> bool {
+        matches!(self, Pending::Lingering | Pending::Parting)
+    }
 }
 
 /// Somebody who answers for what we hold.
 #[derive(Clone, Copy, Debug)]
-struct Rival {
+pub(super) struct Rival {
     first: Duration,
     last: Duration,
 }
@@ -70,7 +80,7 @@ impl Group {
             let here = self.held.contains(&held);
             let Some(state) = self.claims.get_mut(&held) else { continue };
             match state.pending {
-                Some(Pending::Lingering) => {
+                Some(pending) if pending.stays() => {
                     state.pending = None;
                     self.timers.clear(Timer::Address(held.clone()));
                     claim.push(held);
@@ -139,7 +149,8 @@ impl Group {
     }
 
     /// A peer carries the router, or we gave it up: none of its addresses is ours, and nothing about them undecided.
-    /// Those that linger have come from another router, and stay. Whether something was held.
+    /// Those that stay for a moment do so: they have come from another router, or are handed over already. Whether something
+    /// was held.
     pub(super) fn let_go(&mut self, vrid: Vrid, actions: &mut Vec<Action>) -> bool {
         let Some(entry) = self.routers.get(&vrid) else { return false };
         let heard = entry.heard;
@@ -147,7 +158,7 @@ impl Group {
         for held in &entry.addresses {
             let Some(claim) = self.claims.get_mut(held) else { continue };
             let here = self.held.contains(held);
-            if here && claim.pending == Some(Pending::Lingering) {
+            if here && claim.pending.is_some_and(Pending::stays) {
                 continue;
             }
             claim.known |= heard;
@@ -171,7 +182,7 @@ impl Group {
     /// Whatever was to be decided about these addresses now.
     pub(super) fn addresses_due(&mut self, due: Vec<Held>, actions: &mut Vec<Action>) {
         let (mut claim, mut probe, mut release) = (Vec::new(), Vec::new(), Vec::new());
-        let mut defend = Vec::new();
+        let (mut defend, mut parted) = (Vec::new(), BTreeSet::new());
         for held in due {
             let Some(state) = self.claims.get_mut(&held) else { continue };
             let (vrid, pending, rivalled) = (state.vrid, state.pending, state.rival.is_some());
@@ -191,7 +202,10 @@ impl Group {
                     probe.push(held);
                 }
                 Some(Pending::Blocked { .. }) => state.pending = None,
-                Some(Pending::Lingering) => {
+                Some(Pending::Lingering | Pending::Parting) => {
+                    if pending == Some(Pending::Parting) {
+                        parted.insert(vrid);
+                    }
                     state.pending = None;
                     self.held.remove(&held);
                     release.push(held);
@@ -206,6 +220,7 @@ impl Group {
         if !release.is_empty() {
             actions.push(Action::Release(release));
         }
+        self.parted(parted, actions);
         if !defend.is_empty() {
             actions.push(Action::Announce(defend));
         }
@@ -238,11 +253,11 @@ impl Group {
         let Some(claim) = self.claims.get_mut(&held) else { return };
         match claim.pending {
             Some(Pending::Lingering) => {
-                claim.pending = None;
-                self.timers.clear(Timer::Address(held.clone()));
-                self.held.remove(&held);
-                actions.push(Action::Release(vec![held]));
+                let timer = Timer::Address(held);
+                let (soon, at) = (self.parted_at(), self.timers.at(&timer));
+                self.timers.set(timer, at.map_or(soon, |at| at.min(soon)));
             }
+            Some(Pending::Parting) => {}
             Some(Pending::Probing { lost, tries }) if lost || !member => {
                 self.block(held, mac, lost, tries);
             }
@@ -281,6 +296,7 @@ impl Group {
     /// one that takes it over and has not said so yet. Whoever is still there after that is in conflict with us.
     fn rivalled(&mut self, held: Held, mac: Mac, actions: &mut Vec<Action>) {
         let (now, grace) = (self.now, self.config.lifetime + Duration::from_secs(1));
+        let silent = self.patience();
         let Some(claim) = self.claims.get_mut(&held) else { return };
         let active = self.routers.get(&claim.vrid).is_some_and(super::Entry::is_active);
         if !active || now < claim.since + grace {
@@ -293,7 +309,9 @@ impl Group {
         rival.last = now;
         let lasting = now >= rival.first + grace;
         let peer = self.peers.iter().find(|(_, peer)| peer.has(mac));
-        let peer = peer.map(|(address, peer)| (*address, peer.heard.is_some()));
+        // Whoever holds something says so each interval; the kernel of one that was frozen meanwhile still answers.
+        let lives = |peer: &PeerState| peer.heard.is_some_and(|heard| now < heard + silent);
+        let peer = peer.map(|(address, peer)| (*address, lives(peer)));
         if lasting {
             self.report_conflict(held.address.addr(), mac);
         }

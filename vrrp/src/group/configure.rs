@@ -136,7 +136,8 @@ impl Group {
                 if let Some(entry) = self.routers.get_mut(&vrid) {
                     entry.router = None;
                 }
-                self.step_down(vrid, actions);
+                self.step_down(vrid);
+                self.let_go(vrid, actions);
             }
             (Some(router), false) => {
                 if router.configure(settings, now) == Outcome::Advertise {

@@ -1,5 +1,6 @@
 //! What becomes of the virtual routers' own machines for addresses, announcements and the report.
 
+use super::leave::LAST_WORD;
 use super::renumber::Former;
 use super::{Action, Group, Held, Timer};
 use crate::packet::{Advertisement, Vrid};
@@ -10,11 +11,6 @@ use std::time::Duration;
 
 /// How often what an Active router holds is probed.
 const PROBE: Duration = Duration::from_secs(10);
-
-/// The priority of an advertisement from one that has just let go of addresses because it heard of a better one, who may not
-/// have heard of it: after a partition, or a restart. Hosts may still send here; the other one announces again when it
-/// hears of a contender. Backups that hear this wait for an interval, and then know better.
-const LAST_WORD: u8 = 1;
 
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
@@ -27,8 +23,8 @@ pub(super) struct Entry {
     pub(super) heard: bool,
     /// While not Active: some of its addresses may be held or probed, until a peer is heard to carry it.
     pub(super) unsettled: bool,
-    /// It is being handed over: until when, and the number of advertisements heard from its successor.
-    pub(super) leaving: Option<(Duration, u32)>,
+    /// It is being handed over: until when, and who was heard last to carry it.
+    pub(super) leaving: Option<(Duration, Option<IpAddr>)>,
     /// Ids that it had, the last one last.
     pub(super) former: Vec<Former>,
 }
@@ -48,13 +44,10 @@ impl Group {
             return;
         };
         let Some(entry) = self.routers.get_mut(&vrid) else { return };
-        if let Some((_, adverts)) = &mut entry.leaving {
-            if heard.priority > 0 {
-                *adverts += 1;
-                // The first one comes before it holds the addresses, the next one after.
-                if *adverts > 1 {
-                    self.left(vrid, true, actions);
-                }
+        if let Some((_, successor)) = &mut entry.leaving {
+            // The first one comes before it holds the addresses, the next one after.
+            if heard.priority > 0 && successor.replace(from) == Some(from) {
+                self.left(vrid, true, actions);
             }
             return;
         }
@@ -62,12 +55,15 @@ impl Group {
         match router.hear(from, heard, now) {
             Outcome::Contended => {
                 self.advertise(vrid, actions);
+                if heard.priority == LAST_WORD {
+                    self.silence(vrid);
+                }
                 self.announce_all(vrid, actions);
                 self.unblock(vrid);
             }
             Outcome::GaveUp => {
-                self.step_down(vrid, actions);
-                self.say(vrid, LAST_WORD, actions);
+                self.step_down(vrid);
+                self.hand_over(vrid, actions);
             }
             Outcome::Nothing | Outcome::Advertise | Outcome::TookOver(_) => {}
         }
@@ -132,13 +128,12 @@ impl Group {
         self.timers.set(Timer::Probe(vrid), self.now + PROBE);
     }
 
-    /// Not Active any more, for whatever reason: all of its addresses go at once.
-    pub(super) fn step_down(&mut self, vrid: Vrid, actions: &mut Vec<Action>) {
+    /// Not Active any more, for whatever reason. What becomes of its addresses is the caller's.
+    pub(super) fn step_down(&mut self, vrid: Vrid) {
         self.silence(vrid);
         self.timers.clear(Timer::Probe(vrid));
         let state = self.routers.get(&vrid).and_then(|entry| entry.router.as_ref());
         self.note(vrid, state.map_or(State::Initialize, Router::state));
-        self.let_go(vrid, actions);
     }
 
     pub(super) fn probe_held(&mut self, vrid: Vrid, actions: &mut Vec<Action>) {
@@ -207,7 +202,8 @@ impl Group {
             self.arm(vrid);
             if active {
                 self.say(vrid, 0, actions);
-                self.step_down(vrid, actions);
+                self.step_down(vrid);
+                self.let_go(vrid, actions);
             }
         }
         if !alone && self.leaving.is_some() {

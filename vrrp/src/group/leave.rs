@@ -1,9 +1,21 @@
-//! Planned hand-over: addresses stay until a successor is heard to hold them.
+//! Planned hand-over: addresses stay until a successor is heard to hold them, and a moment longer.
 
+use super::address::Pending;
 use super::{Action, Group, Timer, Timers};
 use crate::packet::Vrid;
 use crate::router::{State, centiseconds};
+use std::collections::BTreeSet;
 use std::time::Duration;
+
+/// How long one who gives an address to another member serves it after that, or for an interval if that is shorter: hosts
+/// have to hear of the other one first, and what they sent before that is on its way. A kernel that forwards would pass it
+/// on to the other member, who may be a real server too, and would take it for balanced already.
+const PARTING: Duration = Duration::from_millis(50);
+
+/// The priority of an advertisement from one that has just let go of addresses because it heard of a better one. Hosts may
+/// have asked for them meanwhile, and send here; or the better one does not know of this one: after a partition, or a
+/// restart. It announces again when it hears this. Backups that hear it wait for an interval, and then know better.
+pub(super) const LAST_WORD: u8 = 1;
 
 /// That this member stops.
 #[derive(Clone, Copy, Debug)]
@@ -24,7 +36,7 @@ impl Group {
             let Some(entry) = self.routers.get_mut(&vrid) else { continue };
             let Some(router) = &mut entry.router else { continue };
             if router.shut_down() {
-                entry.leaving = Some((until, 0));
+                entry.leaving = Some((until, None));
                 self.timers.set(Timer::Leave(vrid), self.now);
             }
             self.arm(vrid);
@@ -41,20 +53,20 @@ impl Group {
     }
 
     /// How long a successor may take: its active-down interval is not longer.
-    fn patience(&self) -> Duration {
+    pub(super) fn patience(&self) -> Duration {
         4 * centiseconds(self.interval)
     }
 
     /// Says again that we go, for it may have been lost; ends it in the end.
     pub(super) fn leave_due(&mut self, vrid: Vrid, actions: &mut Vec<Action>) {
-        let Some((until, adverts)) = self.routers.get(&vrid).and_then(|entry| entry.leaving) else {
+        let Some((until, successor)) = self.routers.get(&vrid).and_then(|entry| entry.leaving) else {
             return;
         };
         if self.now >= until {
             self.left(vrid, false, actions);
             return;
         }
-        if adverts == 0 {
+        if successor.is_none() {
             self.say(vrid, 0, actions);
         }
         let next = self.now + centiseconds(self.interval);
@@ -69,16 +81,50 @@ impl Group {
             entry.leaving = None;
         }
         let for_good = self.leaving.is_some_and(|leaving| leaving.for_good);
-        if taken || for_good || self.any_live() {
+        if taken {
+            self.hand_over(vrid, actions);
+        } else if for_good || self.any_live() {
             self.let_go(vrid, actions);
         }
         self.all_left(actions);
     }
 
     fn all_left(&mut self, actions: &mut Vec<Action>) {
-        if self.leaving.is_some() && self.routers.values().all(|entry| entry.leaving.is_none()) {
+        let parting = |claim: &super::Claim| claim.pending == Some(Pending::Parting);
+        if self.leaving.is_some()
+            && self.routers.values().all(|entry| entry.leaving.is_none())
+            && !self.claims.values().any(parting)
+        {
             self.stopped(actions);
         }
+    }
+
+    /// A peer carries the router from now on: what is held goes in a moment, all of it at once.
+    pub(super) fn hand_over(&mut self, vrid: Vrid, actions: &mut Vec<Action>) {
+        let at = self.parted_at();
+        for held in self.held_of(vrid) {
+            let Some(claim) = self.claims.get_mut(&held) else { continue };
+            if claim.pending.is_none() {
+                claim.pending = Some(Pending::Parting);
+                claim.known = true;
+                claim.rival = None;
+                self.timers.set(Timer::Address(held), at);
+            }
+        }
+        self.let_go(vrid, actions);
+    }
+
+    /// When what somebody else holds from now on is let go.
+    pub(super) fn parted_at(&self) -> Duration {
+        self.now + PARTING.min(centiseconds(self.interval))
+    }
+
+    /// What was handed over of these routers is gone.
+    pub(super) fn parted(&mut self, routers: BTreeSet<Vrid>, actions: &mut Vec<Action>) {
+        for vrid in routers {
+            self.say(vrid, LAST_WORD, actions);
+        }
+        self.all_left(actions);
     }
 
     pub(super) fn stopped(&mut self, actions: &mut Vec<Action>) {
