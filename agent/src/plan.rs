@@ -161,7 +161,7 @@ pub fn plan(
     if let Some(part) = part {
         service::plan(&program, &mut fragment);
         vips(&program, group, part, facts, &mut fragment);
-        director::plan(&program, facts, &mut fragment);
+        director::plan(&program, group, facts, &mut fragment);
         sync::warn(&program, group, &mut fragment);
     }
     real_server::plan(&program, group, part, facts, &mut fragment);

@@ -122,6 +122,13 @@ pub struct Failover {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1000))]
     pub preempt_delay_seconds: Option<i32>,
+    /// NAT: whether what a real server answers for a connection that the director does not know is dropped, instead of passed on
+    /// with the real server's own address, which resets its client. It comes again, and is known by then: part of
+    /// hand-overs that lose no request. For services with ports, not for all of them. A client that asks a real server
+    /// itself has to do so through the director that answers come back through. Directors track connections then.
+    /// Default: false.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub drop_unknown_replies: bool,
     /// How advertisements travel. `Unicast`: to each other director's address. `Multicast`: to 224.0.0.18 or ff02::12.
     /// Default: Unicast.
     #[serde(default, skip_serializing_if = "is_default")]
@@ -260,10 +267,9 @@ pub struct Sysctls {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schedule_icmp: Option<bool>,
     /// `nat_icmp_send`: with NAT, a packet from the address and port of a destination that belongs to no known connection goes no
-    /// further, and the real server is told by ICMP (port unreachable). A reply that comes before this director knows its
-    /// connection, right after a hand-over, is sent again then instead of reaching the client with the real server's own
-    /// address. Neither clients nor the director itself can speak to destinations by their own addresses any more, of all IPVS
-    /// services on the node, kube-proxy's too. Default: untouched (off).
+    /// further, and the real server is told by ICMP (port unreachable). Neither clients nor the director itself can speak to
+    /// destinations by their own addresses any more, of all IPVS services on the node, kube-proxy's too;
+    /// `failover.dropUnknownReplies` spares them. Default: untouched (off).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nat_icmp_send: Option<bool>,
     /// `pmtu_disc`: a packet with DF that does not fit into the path to the real server, tunnel headers included, is answered by

@@ -177,7 +177,7 @@ fn requests_under_way_outlive_a_planned_hand_over_where_the_next_director_finds_
     in_guest(Guest::kernel().virtual_time(), || -> anyhow::Result<()> {
         let net = Directors::nat(2, 2);
         net.servers.iter().for_each(answer_late);
-        let group = "sysctls: {sloppyTcp: true, natIcmpSend: true}";
+        let group = "sysctls: {sloppyTcp: true}, failover: {dropUnknownReplies: true}";
         let scheduler = "sh, schedulerFlags: [shPort, shFallback]";
         let mut net = serve_nat(net, group, scheduler);
         let first = net.holder(VIP);

@@ -63,6 +63,8 @@ fn some_of_each() -> Vec<Fixture> {
         mark(to("2001:db8:1::/64", Protocol::Sctp, 0, 65535), 0xffff_fff0),
         Fixture::Masquerade { packets: tcp("10.0.0.10/32", 80, 80) },
         Fixture::Masquerade { packets: tcp("2001:db8::10/128", 80, 443) },
+        Fixture::UnknownReplies { packets: tcp("10.0.0.101/32", 8080, 8080) },
+        Fixture::UnknownReplies { packets: to("2001:db8::101/128", Protocol::Udp, 53, 53) },
         Fixture::SegmentSize { packets: tcp("10.0.0.10/32", 80, 80), bytes: 1440 },
         Fixture::SegmentSize { packets: tcp("10.0.0.10/32", 81, 81), bytes: 1400 },
         Fixture::SegmentSize { packets: tcp("2001:db8::10/128", 0, 65535), bytes: 1380 },
@@ -101,6 +103,9 @@ fn the_table_comes_and_goes_with_its_fixtures_and_touches_no_other() {
             "ct original ip daddr . meta l4proto . ct original proto-dst @masquerade4",
             "ct reply ip6 saddr . meta l4proto . ct reply proto-src != @masquerade6",
             "masquerade comment \"masquerade, IPv4\"",
+            "type filter hook forward priority 101; policy accept;",
+            "ip saddr . meta l4proto . th sport @unknown-replies4 ct state invalid counter packets 0 bytes 0 drop",
+            "ip6 saddr . meta l4proto . th sport @unknown-replies6 ct direction original counter packets 0 bytes 0 drop",
             "th sport map @segment-sizes4",
             "10.0.0.10 . tcp . 80 : 1440",
         ] {

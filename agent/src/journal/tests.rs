@@ -274,6 +274,7 @@ fn fixtures() -> Vec<Fixture> {
             Fixture::OwnTunnel { interface: InterfaceName::new("lvsi0a000001").unwrap() },
             daemon(SyncRole::Master),
             daemon(SyncRole::Backup),
+            Fixture::UnknownReplies { packets },
         ])
         .collect()
 }
@@ -295,8 +296,9 @@ fn every_fixture_is_there_after_a_restart_and_can_be_forgotten() {
 #[test]
 fn the_lines_of_fixtures_stay_as_they_are() {
     let dir = TempDir::new().unwrap();
-    let picked: Vec<Entry> =
-        fixtures().into_iter().skip(5).step_by(2).map(Entry::Fixture).collect();
+    let all = fixtures();
+    let picked = all.iter().skip(5).step_by(2).chain(all.last());
+    let picked: Vec<Entry> = picked.copied().map(Entry::Fixture).collect();
     open(&dir).record(&picked).unwrap();
     let text = fs::read_to_string(dir.path().join("journal")).unwrap();
     let to =
@@ -317,6 +319,7 @@ fn the_lines_of_fixtures_stay_as_they_are() {
                 r#""group":"224.0.0.81","port":8848,"ttl":1,"maxLength":1472}}}}"#
             )
             .to_owned(),
+            format!(r#"{{"add":{{"fixture":{{"unknownReplies":{{{to}}}}}}}}}"#),
         ]
     );
 }

@@ -9,6 +9,7 @@ mod message;
 mod plan;
 mod rule;
 mod ruleset;
+mod set;
 #[cfg(test)]
 mod tests;
 
@@ -369,6 +370,9 @@ fn part_refused(part: Part, fixture: &Fixture, errno: Errno) -> FixtureError {
     match (part, errno) {
         (Part::Masquerade | Part::AllPortsMasquerade, Errno::ENOENT) => {
             FixtureError::NoModule { module: "nft_masq".into() }
+        }
+        (Part::UnknownReplies, Errno::ENOENT) => {
+            FixtureError::NoModule { module: "nft_ct".into() }
         }
         (Part::NetworkMarks, Errno::ENOENT) => {
             FixtureError::NoModule { module: "nft_fib_inet".into() }

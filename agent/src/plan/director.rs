@@ -4,7 +4,7 @@ use super::settings::{CONN_REUSE_MODE, CONNTRACK};
 use super::{ACCEPT_LOCAL, Fragment, IP_FORWARD, IPV6_FORWARDING, Problem, Program, packets};
 use crate::state::{Facts, Fixture, Packets};
 use ipnet::IpNet;
-use lvs_crds::{FailedRole, Forwarding, MarkRules, SliceService};
+use lvs_crds::{DirectorGroup, FailedRole, Forwarding, MarkRules, SliceService};
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 
@@ -12,12 +12,19 @@ use std::num::NonZeroU32;
 const FTP: u16 = 21;
 
 /// Adds it.
-pub(super) fn plan(program: &Program<'_>, facts: &Facts, fragment: &mut Fragment) {
+pub(super) fn plan(
+    program: &Program<'_>,
+    group: Option<&DirectorGroup>,
+    facts: &Facts,
+    fragment: &mut Fragment,
+) {
+    let failover = group.and_then(|group| group.spec.failover.as_ref());
+    let drops_unknown = failover.is_some_and(|failover| failover.drop_unknown_replies);
     for service in program.services {
         marks(service, fragment);
         local_delivery(service, fragment);
         replies(service, fragment);
-        nat(program, service, facts, fragment);
+        nat(program, service, drops_unknown, facts, fragment);
     }
     forwarding(program, fragment);
 }
@@ -53,7 +60,13 @@ fn replies(service: &SliceService, fragment: &mut Fragment) {
     }
 }
 
-fn nat(program: &Program<'_>, service: &SliceService, facts: &Facts, fragment: &mut Fragment) {
+fn nat(
+    program: &Program<'_>,
+    service: &SliceService,
+    drops_unknown: bool,
+    facts: &Facts,
+    fragment: &mut Fragment,
+) {
     let mut servers = program.real_servers.iter();
     if !servers.any(|it| it.forwarding == Forwarding::NAT && program.serves(it, service)) {
         return;
@@ -71,6 +84,11 @@ fn nat(program: &Program<'_>, service: &SliceService, facts: &Facts, fragment: &
             let role = FailedRole::Director;
             fragment.warnings.push(Problem::new(role, "NotMasqueraded", message.to_owned()));
         }
+    }
+    if drops_unknown && !program.masquerade {
+        let unknown = packets::to_real_servers(program, service);
+        let unknown = unknown.into_iter().map(|packets| Fixture::UnknownReplies { packets });
+        fragment.fixtures.extend(unknown);
     }
     let is_ftp = packets::has_tcp_port(service, FTP);
     if is_ftp && !facts.ftp_helper {

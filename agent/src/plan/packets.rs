@@ -3,7 +3,7 @@
 use super::Program;
 use crate::state::Packets;
 use ipnet::IpNet;
-use lvs_crds::{SliceMark, SliceMarkPorts, SliceService};
+use lvs_crds::{Forwarding, SliceMark, SliceMarkPorts, SlicePort, SliceService};
 use lvs_ipvs::Protocol;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -52,6 +52,35 @@ pub(super) fn to(networks: impl Iterator<Item = IpNet>, ports: &[SliceMarkPorts]
             let protocol = protocol(ports.protocol);
             all.push(Packets { destination, protocol, first_port, last_port });
         }
+    }
+    all
+}
+
+/// What IPVS sends by NAT to the real servers of a service with ports of its own. Of all ports and of ranges nothing: those
+/// are the ports of the real servers' own connections too.
+pub(super) fn to_real_servers(program: &Program<'_>, service: &SliceService) -> Vec<Packets> {
+    let mut all = Vec::new();
+    for server in &program.real_servers {
+        if server.forwarding != Forwarding::NAT || !program.serves(server, service) {
+            continue;
+        }
+        let Ok(address) = server.address.parse::<IpAddr>() else { continue };
+        let ports = match &service.firewall_mark {
+            Some(mark) => mark.ports.clone(),
+            None => {
+                let ours = |it: &&SlicePort| {
+                    (it.protocol, it.port) == (service.protocol, service.port)
+                };
+                let port = |it: &SlicePort| SliceMarkPorts {
+                    protocol: it.protocol,
+                    port: it.target_port,
+                    end_port: None,
+                };
+                server.ports.iter().filter(ours).map(port).collect()
+            }
+        };
+        let packets = to(std::iter::once(address.into()), &ports);
+        all.extend(packets.into_iter().filter(|it| it.first_port == it.last_port));
     }
     all
 }

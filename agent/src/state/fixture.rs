@@ -36,6 +36,11 @@ pub enum Fixture {
         /// The packets as the client sent them.
         packets: Packets,
     },
+    /// What real servers answer is dropped while IPVS does not know the connection.
+    UnknownReplies {
+        /// The packets as IPVS sends them to the real server.
+        packets: Packets,
+    },
     /// Packets from elsewhere to addresses that are not this node's are delivered to it.
     LocalDelivery {
         /// Which packets.
@@ -77,8 +82,8 @@ pub enum FixtureKind {
     Tunnel,
     /// [`Fixture::Gue`]: the family `fou`.
     Gue,
-    /// [`Fixture::Mark`], [`Fixture::Masquerade`], [`Fixture::SegmentSize`], [`Fixture::Balanced`] and what goes with it: our
-    /// table in nftables.
+    /// [`Fixture::Mark`], [`Fixture::Masquerade`], [`Fixture::UnknownReplies`], [`Fixture::SegmentSize`],
+    /// [`Fixture::Balanced`] and what goes with it: our table in nftables.
     Nftables,
     /// [`Fixture::LocalDelivery`]: policy rules.
     LocalDelivery,
@@ -127,6 +132,7 @@ impl Fixture {
             Self::Gue { .. } => FixtureKind::Gue,
             Self::Mark { .. }
             | Self::Masquerade { .. }
+            | Self::UnknownReplies { .. }
             | Self::SegmentSize { .. }
             | Self::Balanced { .. }
             | Self::OtherDirector { .. }
@@ -193,6 +199,9 @@ impl fmt::Display for Fixture {
             Self::Gue { family: Family::V6, port } => write!(f, "GUE at UDP port {port} (IPv6)"),
             Self::Mark { packets, mark } => write!(f, "mark {mark} on packets to {packets}"),
             Self::Masquerade { packets } => write!(f, "masquerading of packets to {packets}"),
+            Self::UnknownReplies { packets } => {
+                write!(f, "rule for replies of unknown connections to {packets}")
+            }
             Self::LocalDelivery { packets } => write!(f, "local delivery of packets to {packets}"),
             Self::SegmentSize { packets, bytes } => {
                 write!(f, "segment size {bytes} for {packets}")

@@ -151,6 +151,60 @@ fn masquerading_spares_real_servers_the_way_back_and_leaves_other_forwarding_alo
     });
 }
 
+/// A director that has just taken over knows nothing of the connections whose replies come to it. Here it is another router
+/// by which it has not seen a client ask.
+#[test]
+fn replies_of_unknown_connections_are_dropped_and_come_again() {
+    in_guest(Guest::kernel().virtual_time(), || -> anyhow::Result<()> {
+        let (outside, inside) = (Link::new("outside"), Link::new("inside"));
+        let router = |name: &str, host: usize| {
+            Node::new(name)
+                .on(&outside, "eth1", &format!("203.0.113.{host}/24 2001:db8:1::{host}/64"))
+                .on(&inside, "eth0", &format!("10.0.0.{host}/24 fd00::{host}/64"))
+                .sysctl("net.ipv4.ip_forward", "1")
+                .sysctl("net.ipv6.conf.all.forwarding", "1")
+        };
+        let (director, _other) = (router("director", 1), router("other", 2));
+        director.ip("addr add 203.0.113.10/32 dev eth1");
+        let client = |name: &str, host: usize, by: usize| {
+            Node::new(name)
+                .on(&outside, "eth0", &format!("203.0.113.{host}/24 2001:db8:1::{host}/64"))
+                .route(&format!("10.0.0.0/24 via 203.0.113.{by}"))
+                .route(&format!("fd00::/64 via 2001:db8:1::{by}"))
+        };
+        let (through, past) = (client("through", 51, 1), client("past", 52, 2));
+        let nat = Node::new("nat")
+            .on(&inside, "eth0", "10.0.0.101/24 fd00::101/64")
+            .route("default via 10.0.0.1")
+            .route("default via fd00::1");
+        let (web, real, real6) = ("203.0.113.10:80", "10.0.0.101:8080", "[fd00::101]:8080");
+        let _servers = [
+            Server::tcp(&nat, real, "nat"),
+            Server::tcp(&nat, real6, "nat"),
+            Server::tcp(&through, "203.0.113.51:9000", "client"),
+        ];
+        director.sh("ipvsadm -A -t 203.0.113.10:80 -s rr && \
+             ipvsadm -a -t 203.0.113.10:80 -r 10.0.0.101:8080 -m")?;
+        let unknown = ["10.0.0.101/32", "fd00::101/128"]
+            .map(|address| Fixture::UnknownReplies { packets: tcp(address, 8080, 8080) });
+        for address in [real, real6] {
+            let (mut seen, mut unseen) = (through.hold(address)?, past.hold(address)?);
+            director.run(|| add(&mut Nftables::new(), &unknown));
+            seen.ask()?;
+            assert!(unseen.ask().is_err(), "{address}: nobody has asked by way of the director");
+            assert!(past.get(address).is_err(), "{address}: nor has anybody begun");
+            assert_eq!(through.get(address)?.server, "nat");
+            assert_eq!(through.get(web)?.server, "nat", "what IPVS knows is translated before");
+            let own = Client::new(&nat).from("10.0.0.101:0").get("203.0.113.51:9000")?;
+            assert_eq!(own.server, "client", "its own connections have other ports");
+            director.run(|| remove(&mut Nftables::new(), &unknown));
+            unseen.ask()?;
+            assert_eq!(past.get(address)?.server, "nat");
+        }
+        Ok(())
+    });
+}
+
 #[test]
 fn answers_ask_for_smaller_segments_and_never_for_larger() {
     in_guest(Guest::kernel().virtual_time(), || -> anyhow::Result<()> {

@@ -24,7 +24,9 @@ pub(super) fn request(kind: Kind, fixture: &Fixture) -> Option<Message> {
             return Some(plain(kind, part, Key::Interface, &name));
         }
         Fixture::SegmentSize { packets, bytes } => (packets, bytes.to_be_bytes().to_vec()),
-        Fixture::Masquerade { packets } => (packets, Vec::new()),
+        Fixture::Masquerade { packets } | Fixture::UnknownReplies { packets } => {
+            (packets, Vec::new())
+        }
         Fixture::Tunnel { .. }
         | Fixture::Gue { .. }
         | Fixture::LocalDelivery { .. }
@@ -115,6 +117,7 @@ fn fixture(part: Part, key: Key, element: View<'_>) -> Option<Fixture> {
             }
         }
         Part::Masquerade | Part::AllPortsMasquerade => Fixture::Masquerade { packets },
+        Part::UnknownReplies => Fixture::UnknownReplies { packets },
         Part::SegmentSizes | Part::AllPortsSegmentSizes | Part::NetworkSegmentSizes => {
             Fixture::SegmentSize { packets, bytes: u16::from_be_bytes(data(2)?.try_into().ok()?) }
         }

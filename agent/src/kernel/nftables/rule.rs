@@ -39,6 +39,17 @@ const TRANSPORT_HEADER: u32 = 2;
 const EQUAL: u32 = 0;
 const NOT_EQUAL: u32 = 1;
 
+/// `enum nft_ct_keys`
+mod ct {
+    pub(super) const STATE: u32 = 0;
+    pub(super) const DIRECTION: u32 = 1;
+}
+
+/// `NF_CT_STATE_INVALID_BIT`
+const INVALID: u32 = 1;
+/// `NF_DROP`
+const DROP: u32 = 0;
+
 /// The loopback device: the first of each network namespace (`LOOPBACK_IFINDEX`).
 const LOOPBACK: u32 = 1;
 
@@ -135,13 +146,39 @@ impl Expressions {
             1,
             VALUE,
         );
-        let data = |byte| Attributes::new().bytes(1, &[byte]);
-        let mask = Attributes::new().number(1, VALUE).number(2, VALUE).number(3, 1);
-        flags.push("bitwise", &mask.nest(4, &data(0x02)).nest(5, &data(0))).compare(
-            VALUE,
-            NOT_EQUAL,
-            &[0],
+        flags.any_bit(&[0x02])
+    }
+
+    /// Only if the value has one of these bits.
+    fn any_bit(self, mask: &[u8]) -> Self {
+        let length = u32::try_from(mask.len()).unwrap_or_default();
+        let none = vec![0; mask.len()];
+        let data = |bytes| Attributes::new().bytes(1, bytes);
+        let bitwise = Attributes::new().number(1, VALUE).number(2, VALUE).number(3, length);
+        self.push("bitwise", &bitwise.nest(4, &data(mask)).nest(5, &data(&none))).compare(
+            VALUE, NOT_EQUAL, &none,
         )
+    }
+
+    /// Only what connection tracking cannot make sense of: `ct state invalid`.
+    pub(super) fn invalid(self) -> Self {
+        // NFTA_CT_DREG, NFTA_CT_KEY
+        let state = Attributes::new().number(1, VALUE).number(2, ct::STATE);
+        self.push("ct", &state).any_bit(&INVALID.to_ne_bytes())
+    }
+
+    /// Only what goes the way in which its connection began, as far as connection tracking has seen: `ct direction original`.
+    pub(super) fn not_a_reply(self) -> Self {
+        let direction = Attributes::new().number(1, VALUE).number(2, ct::DIRECTION);
+        self.push("ct", &direction).compare(VALUE, EQUAL, &[0])
+    }
+
+    /// Counts what comes so far, and drops it.
+    pub(super) fn drop(self) -> Self {
+        // NFTA_IMMEDIATE_DREG: NFT_REG_VERDICT; NFTA_IMMEDIATE_DATA: NFTA_DATA_VERDICT: NFTA_VERDICT_CODE
+        let verdict = Attributes::new().nest(2, &Attributes::new().number(1, DROP));
+        let immediate = Attributes::new().number(1, 0).nest(2, &verdict);
+        self.push("counter", &Attributes::new()).push("immediate", &immediate)
     }
 
     /// Address, protocol and port of the packet become the key.

@@ -4,6 +4,7 @@
 
 use super::message::{Attributes, INET, Kind, Message};
 use super::rule::{Expressions, Side, Tuple};
+use super::set::set;
 use crate::state::{Fixture, Packets};
 use lvs_ipvs::Family;
 use netlink_packet_core::{NLM_F_APPEND, NLM_F_CREATE};
@@ -27,6 +28,7 @@ pub(super) const COUNTER_OBJECT: u32 = 1;
 #[derive(Clone, Copy, Debug)]
 enum Hook {
     LocalIn = 1,
+    Forward = 2,
     LocalOut = 3,
     PostRouting = 4,
 }
@@ -35,6 +37,8 @@ enum Hook {
 const MANGLE: i32 = -150;
 /// `NF_IP_PRI_NAT_SRC`
 const NAT_SOURCE: i32 = 100;
+/// After IPVS, which translates what passes through at [`NAT_SOURCE`] (`ip_vs_ops4`).
+const TRANSLATED: i32 = NAT_SOURCE + 1;
 
 /// What stands and falls together. They are apart so that a node gets no connection tracking for a mark.
 ///
@@ -49,6 +53,7 @@ pub(super) enum Part {
     NetworkMarks,
     Masquerade,
     AllPortsMasquerade,
+    UnknownReplies,
     SegmentSizes,
     AllPortsSegmentSizes,
     NetworkSegmentSizes,
@@ -103,11 +108,12 @@ const OTHERS: [Key; 6] = [
 ];
 
 impl Part {
-    pub(super) const ALL: [Part; 8] = [
+    pub(super) const ALL: [Part; 9] = [
         Part::Marks,
         Part::NetworkMarks,
         Part::Masquerade,
         Part::AllPortsMasquerade,
+        Part::UnknownReplies,
         Part::SegmentSizes,
         Part::AllPortsSegmentSizes,
         Part::NetworkSegmentSizes,
@@ -121,6 +127,7 @@ impl Part {
             Fixture::Mark { .. } => Some(Part::NetworkMarks),
             Fixture::Masquerade { packets } if all_ports(packets) => Some(Part::AllPortsMasquerade),
             Fixture::Masquerade { .. } => Some(Part::Masquerade),
+            Fixture::UnknownReplies { .. } => Some(Part::UnknownReplies),
             Fixture::SegmentSize { packets, .. } if !is_host(packets) => {
                 Some(Part::NetworkSegmentSizes)
             }
@@ -145,7 +152,7 @@ impl Part {
         }
         match self {
             Part::Marks | Part::NetworkMarks | Part::Balanced => Value::Mark,
-            Part::Masquerade | Part::AllPortsMasquerade => Value::Nothing,
+            Part::Masquerade | Part::AllPortsMasquerade | Part::UnknownReplies => Value::Nothing,
             Part::SegmentSizes | Part::AllPortsSegmentSizes | Part::NetworkSegmentSizes => {
                 Value::Size
             }
@@ -163,6 +170,8 @@ impl Part {
             (Part::Masquerade, Family::V6) => "masquerade6",
             (Part::AllPortsMasquerade, Family::V4) => "all-ports-masquerade4",
             (Part::AllPortsMasquerade, Family::V6) => "all-ports-masquerade6",
+            (Part::UnknownReplies, Family::V4) => "unknown-replies4",
+            (Part::UnknownReplies, Family::V6) => "unknown-replies6",
             (Part::SegmentSizes, Family::V4) => "segment-sizes4",
             (Part::SegmentSizes, Family::V6) => "segment-sizes6",
             (Part::AllPortsSegmentSizes, Family::V4) => "all-ports-segment-sizes4",
@@ -296,6 +305,22 @@ impl Part {
                 let (kind, hook) = ("nat", Hook::PostRouting);
                 vec![Chain { name, kind, hook, priority: NAT_SOURCE, rules }]
             }
+            Part::UnknownReplies => {
+                // What IPVS has known has its VIP's address by now. Of the rest a reply to somebody who has asked the real
+                // server itself passes: connection tracking has seen him ask. It takes what comes in the midst of a connection
+                // for its beginning, and a SYN-ACK without a SYN for invalid.
+                let from = |family| {
+                    let rule = Expressions::of(family).key(family, Side::Source);
+                    rule.within(self.set(family))
+                };
+                let rules = FAMILIES.into_iter().flat_map(|family| {
+                    [
+                        ("drop what nobody began", from(family).invalid().drop().done()),
+                        ("drop what nobody asked for", from(family).not_a_reply().drop().done()),
+                    ]
+                });
+                vec![filter("unknown-replies", Hook::Forward, TRANSLATED, rules.collect())]
+            }
             Part::SegmentSizes | Part::AllPortsSegmentSizes | Part::NetworkSegmentSizes => {
                 let rule = |family| {
                     let rule = Expressions::default().syn().only(family).key(family, Side::Source);
@@ -381,6 +406,7 @@ pub(super) fn key(fixture: &Fixture) -> Option<Key> {
         }
         Fixture::Mark { packets, .. }
         | Fixture::Masquerade { packets }
+        | Fixture::UnknownReplies { packets }
         | Fixture::SegmentSize { packets, .. } => {
             Key::Packets(Family::of(&packets.destination.addr()))
         }
@@ -405,45 +431,6 @@ fn filter(
     rules: Vec<(&'static str, Attributes)>,
 ) -> Chain {
     Chain { name, kind: "filter", hook, priority, rules }
-}
-
-/// A set of address, protocol and port, each from .. to; or of plain keys.
-fn set(name: &str, key: Key, value: Value, id: u32) -> Attributes {
-    // nft's own numbers for types (enum datatypes in its datatype.h), for it to show keys as what they are.
-    let plain = |kind, length| named(name).number(3, 0).number(4, kind).number(5, length);
-    let (address, length) = match key {
-        Key::Packets(Family::V4) | Key::AllPorts(Family::V4) | Key::Network(Family::V4) => (7, 4),
-        Key::Packets(Family::V6) | Key::AllPorts(Family::V6) | Key::Network(Family::V6) => (8, 16),
-        Key::Mac => return plain(9, 6).number(10, id),
-        // In the machine's order, as registers hold it: else nft shows it backwards (`NFTNL_UDATA_SET_KEYBYTEORDER`).
-        Key::Interface => return plain(41, 16).number(10, id).bytes(13, &key_in_host_order()),
-    };
-    let (protocol, port, mark) = (12, 13, 19);
-    let key_type = (address << 12) | (protocol << 6) | port;
-    // NFT_SET_INTERVAL | NFT_SET_CONCAT, NFT_SET_MAP
-    let flags = 0x4 | 0x80 | if value == Value::Nothing { 0 } else { 0x8 };
-    // NFTA_SET_DESC_CONCAT: a list of NFTA_SET_FIELD_LEN. A field's room in the key is a multiple of four.
-    let fields = [length, 1, 2].into_iter().fold(Attributes::new(), |fields, length| {
-        fields.nest(1, &Attributes::new().number(1, length))
-    });
-    let description = Attributes::new().nest(2, &fields);
-    let set = named(name).number(3, flags).number(4, key_type).number(5, length + 8);
-    let set = match value {
-        Value::Nothing => set,
-        Value::Mark => set.number(6, mark).number(7, 4).bytes(13, &host_order()),
-        Value::Size => set.number(6, port).number(7, 2),
-    };
-    set.nest(9, &description).number(10, id)
-}
-
-/// For nft to show marks as numbers of this machine (libnftnl's `NFTNL_UDATA_SET_DATABYTEORDER`; 1 is the host's order).
-fn host_order() -> Vec<u8> {
-    [&[1, 4][..], &1_u32.to_ne_bytes()].concat()
-}
-
-/// The same of a set's keys.
-fn key_in_host_order() -> Vec<u8> {
-    [&[0, 4][..], &1_u32.to_ne_bytes()].concat()
 }
 
 /// NFTA_SET_TABLE and _NAME, which for objects have the same numbers.

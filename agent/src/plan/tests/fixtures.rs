@@ -103,6 +103,43 @@ fn masquerading_is_for_services_with_nat_servers_and_needs_tracked_connections()
 }
 
 #[test]
+fn unknown_replies_are_of_nat_servers_with_ports_of_their_own() {
+    let mut servers = [
+        server("192.168.0.101", NAT, 1, 80),
+        server("192.168.0.102", DR, 1, 80),
+    ];
+    for server in &mut servers {
+        server.ports[0].target_port = 8080;
+    }
+    let mut slice = slice("web", 1, &[service(VIP, 80)], &servers);
+    let mut group = group("d");
+    let planned = |slice: &VirtualServiceSlice, group: &DirectorGroup| {
+        let all = plan(&[slice], Some(group), ACTIVE, &director()).fixtures.into_iter();
+        let told = all.filter_map(|it| match it {
+            Fixture::UnknownReplies { packets } => Some(packets.to_string()),
+            _ => None,
+        });
+        told.collect::<Vec<_>>()
+    };
+    assert_eq!(planned(&slice, &group), [""; 0], "by default");
+    let failover = lvs_crds::Failover { drop_unknown_replies: true, ..Default::default() };
+    group.spec.failover = Some(failover);
+    assert_eq!(planned(&slice, &group), ["192.168.0.101/32 TCP/8080"]);
+    assert_eq!(fixtures(&plan(&[&slice], Some(&group), None, &director())), [], "no director");
+    // Of a mark the real server's port is the client's; a range's ports may be those of its own connections.
+    let mut both = marked(7, &[VIP]);
+    let ports = |port, end_port| SliceMarkPorts { protocol: Protocol::TCP, port, end_port };
+    both.firewall_mark.as_mut().unwrap().ports = vec![ports(80, None), ports(1000, Some(65535))];
+    slice.spec.services = vec![both];
+    assert_eq!(planned(&slice, &group), ["192.168.0.101/32 TCP/80"]);
+    slice.spec.services[0].firewall_mark.as_mut().unwrap().ports = vec![ports(0, None)];
+    assert_eq!(planned(&slice, &group), [""; 0], "all ports");
+    slice.spec.services = vec![service(VIP, 80)];
+    slice.spec.masquerade = true;
+    assert_eq!(planned(&slice, &group), [""; 0], "they are the director's own");
+}
+
+#[test]
 fn ftp_by_nat_without_its_helper_is_a_warning_and_with_it_tracks_connections() {
     let at = |services: &[SliceService], forwarding, facts: &Facts| {
         let servers = [server("192.168.0.101", forwarding, 1, 21)];

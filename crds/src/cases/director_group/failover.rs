@@ -17,7 +17,7 @@ pub(in crate::cases) const ROWS: &[Row] = &[
         &[(
             "spec.failover",
             r#"{"profile": "Fast", "advertisementIntervalMilliseconds": 1000, "preempt": true,
-                "preemptDelaySeconds": 60, "transport": "Multicast", "interface": "eth1",
+                "preemptDelaySeconds": 60, "dropUnknownReplies": true, "transport": "Multicast", "interface": "eth1",
                 "virtualRouterIDs": {"first": 100, "last": 199}}"#,
         )],
     ),
@@ -39,6 +39,12 @@ pub(in crate::cases) const ROWS: &[Row] = &[
         &[("spec.failover", r#"{"preempt": false, "preemptDelaySeconds": 5}"#)],
         "spec.failover.preemptDelaySeconds",
         "of no effect with preempt: false",
+    ),
+    reject(
+        "unknown replies by another word",
+        &[("spec.failover.dropUnknownReplies", r#""Drop""#)],
+        "spec.failover.dropUnknownReplies",
+        "Invalid value",
     ),
     reject(
         "advertisements on an interface with a space",

@@ -236,6 +236,7 @@ fn together() -> impl Strategy<Value = (Option<Failover>, Option<ConnectionSync>
             advertisement_interval_milliseconds: interval,
             preempt,
             preempt_delay_seconds: delay.filter(|_| preempt != Some(false)),
+            drop_unknown_replies: fast != multicast,
             transport: if multicast { VrrpTransport::Multicast } else { VrrpTransport::Unicast },
             interface,
             virtual_router_ids: first.map(|first| VirtualRouterIds { first, last: first + 224 }),
