@@ -28,8 +28,11 @@ fi
 cd "${IMAGE_SOURCE:-.}"
 out=${IMAGE_OUT:-$builds/images$([ "$profile" = release ] || echo "-$profile")}
 # Nothing of this machine's paths may be in a program: a panic's message has the path of its source.
-flags+=("--remap-path-prefix=$PWD=/src" "--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo")
-flags+=("--remap-path-prefix=$(rustc --print sysroot)=/rust")
+# In what is built for tests it may: then what does not change is built once, wherever the checkout is.
+if [ "$profile" != quick ]; then
+  flags+=("--remap-path-prefix=$PWD=/src" "--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo")
+  flags+=("--remap-path-prefix=$(rustc --print sysroot)=/rust")
+fi
 export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 0)}
 # Flags that have spaces in them: separated by the byte 0x1f.
 CARGO_ENCODED_RUSTFLAGS=$(IFS=$'\x1f'; echo "${flags[*]}") \

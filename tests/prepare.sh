@@ -1,7 +1,7 @@
 #!/bin/bash
 # Makes everything that a run needs: packages, the test bed's kernel, the control plane, our programs. What is independent
 # is built side by side. Each part is cached; a second call takes seconds.
-# Usage: prepare.sh demo | demo-standalone | demo-failover | demo-cluster | playground | test | bench | bed
+# Usage: prepare.sh demo | demo-standalone | demo-failover | demo-cluster | playground | test | test-cluster | bench | bed
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 what=$1
@@ -30,10 +30,12 @@ case $what in
   test) background control-plane tests/bed/oldest.sh ;; # the newest first
   *) background control-plane tests/bed/control-plane.sh ;;
 esac
-[ $what != demo-cluster ] || background cluster tests/bed/cluster.sh
+case $what in
+  test | test-cluster | demo-cluster) background cluster tests/bed/cluster.sh ;;
+esac
 case $what in
   bed) ;;
-  test) cargo build --workspace --bins && cargo test --workspace --no-run ;;
+  test) cargo build --workspace --bins && cargo test --workspace --no-run && tests/bed/images.sh >/dev/null ;;
   bench) cargo build --release -p lvs-agent -p lvs-operator -p lvs-tests --bin lvs-agent --bin lvs-operator --bin lvs-bench --bin lvs-bench-failover ;;
   demo-cluster) cargo build -p lvs-tests --bin lvs-demo && tests/bed/images.sh >/dev/null ;;
   *) cargo build --workspace --bins ;;

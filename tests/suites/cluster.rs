@@ -68,14 +68,38 @@ fn wait_until_programmed(cluster: &Kubernetes) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Three nodes, of which two are to be directors, with our images; web servers on two nodes and outside, and a client.
+fn begin() -> anyhow::Result<(Kubernetes, Shop)> {
+    let cluster = Kubernetes::start(3);
+    cluster.plane.kubectl(&["label", "node", "node1", "node2", "kube-lvs.io/director=true"])?;
+    let shop = Shop::open(&cluster, &["node2", "node3"])?;
+    cluster.import_images()?;
+    Ok((cluster, shop))
+}
+
+/// The short story: what [`what_helm_installs_serves_survives_and_leaves_nothing`] tells besides takes long.
 #[test]
-#[ignore = "takes eight minutes of real time: make test-cluster"]
+fn what_helm_installs_serves_is_upgraded_under_load_and_leaves_nothing() {
+    in_guest(Guest::cluster(), || -> anyhow::Result<()> {
+        let (cluster, shop) = begin()?;
+        let before: Vec<_> =
+            cluster.machines.iter().map(|machine| NodeState::of(&machine.node)).collect();
+        let told = serves(&cluster, &shop).and_then(|()| {
+            let loads = [shop.load(DIRECT), shop.load(NAT)];
+            is_upgraded(&cluster)?;
+            loads.into_iter().for_each(|load| drop(load.end_without_a_failure("upgrade")));
+            leaves_nothing(&cluster, &before)
+        });
+        assert!(told.is_ok(), "{:?}", told.err());
+        Ok(())
+    });
+}
+
+#[test]
+#[ignore = "takes ten minutes of real time: make test-cluster"]
 fn what_helm_installs_serves_survives_and_leaves_nothing() {
     in_guest(Guest::cluster(), || -> anyhow::Result<()> {
-        let mut cluster = Kubernetes::start(3);
-        cluster.plane.kubectl(&["label", "node", "node1", "node2", "kube-lvs.io/director=true"])?;
-        let shop = Shop::open(&cluster, &["node2", "node3"])?;
-        cluster.import_images()?;
+        let (mut cluster, shop) = begin()?;
         // What kube-proxy leaves of each mode is not ours to explain.
         for mode in [ProxyMode::Iptables, ProxyMode::Ipvs, ProxyMode::Nftables] {
             run_kube_proxy(&mut cluster, mode, EXCLUDED)?;
@@ -180,8 +204,8 @@ fn outlives_its_operator_and_kubelet(cluster: &Kubernetes, shop: &Shop) -> anyho
     Ok(())
 }
 
-fn is_upgraded_and_rolled_back_under_load(cluster: &Kubernetes, shop: &Shop) -> anyhow::Result<()> {
-    let loads = [shop.load(DIRECT), shop.load(NAT)];
+/// Every agent is another one then.
+fn is_upgraded(cluster: &Kubernetes) -> anyhow::Result<()> {
     let names = |component: &str| -> anyhow::Result<Vec<_>> {
         Ok(pods(cluster, component)?.into_iter().map(|pod| pod.metadata.uid).collect())
     };
@@ -190,6 +214,12 @@ fn is_upgraded_and_rolled_back_under_load(cluster: &Kubernetes, shop: &Shop) -> 
     helm(cluster, &format!("upgrade {RELEASE} CHART {VALUES} {values} --wait --timeout 4m"))?;
     let new = names("agent")?;
     ensure!(new.len() == 3 && new.iter().all(|uid| !old.contains(uid)), "{old:?}, then {new:?}");
+    Ok(())
+}
+
+fn is_upgraded_and_rolled_back_under_load(cluster: &Kubernetes, shop: &Shop) -> anyhow::Result<()> {
+    let loads = [shop.load(DIRECT), shop.load(NAT)];
+    is_upgraded(cluster)?;
     helm(cluster, "rollback kube-lvs 1 --namespace kube-lvs --wait --timeout 4m")?;
     shop.wait_for_servers(DIRECT, &["node2", "node3"]);
     for load in loads {

@@ -371,9 +371,7 @@ fn part_refused(part: Part, fixture: &Fixture, errno: Errno) -> FixtureError {
         (Part::Masquerade | Part::AllPortsMasquerade, Errno::ENOENT) => {
             FixtureError::NoModule { module: "nft_masq".into() }
         }
-        (Part::UnknownReplies, Errno::ENOENT) => {
-            FixtureError::NoModule { module: "nft_ct".into() }
-        }
+        (Part::UnknownReplies, Errno::ENOENT) => FixtureError::NoModule { module: "nft_ct".into() },
         (Part::NetworkMarks, Errno::ENOENT) => {
             FixtureError::NoModule { module: "nft_fib_inet".into() }
         }

@@ -68,9 +68,8 @@ pub(super) fn to_real_servers(program: &Program<'_>, service: &SliceService) -> 
         let ports = match &service.firewall_mark {
             Some(mark) => mark.ports.clone(),
             None => {
-                let ours = |it: &&SlicePort| {
-                    (it.protocol, it.port) == (service.protocol, service.port)
-                };
+                let ours =
+                    |it: &&SlicePort| (it.protocol, it.port) == (service.protocol, service.port);
                 let port = |it: &SlicePort| SliceMarkPorts {
                     protocol: it.protocol,
                     port: it.target_port,

@@ -153,7 +153,7 @@ impl Shop {
             let wire = Capture::start(&client);
             while !told.load(Ordering::Relaxed) {
                 let answer = fetch(&client, address);
-                // Of one request alone: who has reset it can be told by the frame's source.
+                // Those of this request's time: who has reset it can be told by the frame's source.
                 let frames = wire.frames();
                 match answer {
                     Ok(_) => answered += 1,

@@ -59,7 +59,8 @@ impl Group {
 
     /// Says again that we go, for it may have been lost; ends it in the end.
     pub(super) fn leave_due(&mut self, vrid: Vrid, actions: &mut Vec<Action>) {
-        let Some((until, successor)) = self.routers.get(&vrid).and_then(|entry| entry.leaving) else {
+        let Some((until, successor)) = self.routers.get(&vrid).and_then(|entry| entry.leaving)
+        else {
             return;
         };
         if self.now >= until {

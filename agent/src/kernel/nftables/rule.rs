@@ -155,9 +155,8 @@ impl Expressions {
         let none = vec![0; mask.len()];
         let data = |bytes| Attributes::new().bytes(1, bytes);
         let bitwise = Attributes::new().number(1, VALUE).number(2, VALUE).number(3, length);
-        self.push("bitwise", &bitwise.nest(4, &data(mask)).nest(5, &data(&none))).compare(
-            VALUE, NOT_EQUAL, &none,
-        )
+        self.push("bitwise", &bitwise.nest(4, &data(mask)).nest(5, &data(&none)))
+            .compare(VALUE, NOT_EQUAL, &none)
     }
 
     /// Only what connection tracking cannot make sense of: `ct state invalid`.

@@ -104,10 +104,7 @@ fn masquerading_is_for_services_with_nat_servers_and_needs_tracked_connections()
 
 #[test]
 fn unknown_replies_are_of_nat_servers_with_ports_of_their_own() {
-    let mut servers = [
-        server("192.168.0.101", NAT, 1, 80),
-        server("192.168.0.102", DR, 1, 80),
-    ];
+    let mut servers = [server("192.168.0.101", NAT, 1, 80), server("192.168.0.102", DR, 1, 80)];
     for server in &mut servers {
         server.ports[0].target_port = 8080;
     }
