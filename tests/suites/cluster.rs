@@ -84,15 +84,20 @@ fn what_helm_installs_serves_is_upgraded_under_load_and_leaves_nothing() {
         let (cluster, shop) = begin()?;
         let before: Vec<_> =
             cluster.machines.iter().map(|machine| NodeState::of(&machine.node)).collect();
-        let told = serves(&cluster, &shop).and_then(|()| {
-            let loads = [shop.load(DIRECT), shop.load(NAT)];
-            is_upgraded(&cluster)?;
-            loads.into_iter().for_each(|load| drop(load.end_without_a_failure("upgrade")));
-            leaves_nothing(&cluster, &before)
-        });
+        let told = short_story(&cluster, &shop, &before);
         assert!(told.is_ok(), "{:?}", told.err());
         Ok(())
     });
+}
+
+fn short_story(cluster: &Kubernetes, shop: &Shop, before: &[NodeState]) -> anyhow::Result<()> {
+    serves(cluster, shop)?;
+    let loads = [shop.load(DIRECT), shop.load(NAT)];
+    is_upgraded(cluster)?;
+    for load in loads {
+        load.end_without_a_failure("upgrade");
+    }
+    leaves_nothing(cluster, before)
 }
 
 #[test]
