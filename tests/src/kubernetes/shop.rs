@@ -39,7 +39,7 @@ pub fn values(min_ready: u32) -> String {
   spec:
     natGateways: [{{address: {GATEWAY}/24}}]
     sysctls: {{sloppyTcp: true}}
-    failover: {{advertisementIntervalMilliseconds: 1000, preemptDelaySeconds: 5}}
+    failover: {{advertisementIntervalMilliseconds: 1000, preemptDelaySeconds: 5, dropUnknownReplies: true}}
 agent:
   minReadySeconds: {min_ready}
 uninstall:
