@@ -44,7 +44,7 @@ pub(in crate::cases) const ROWS: &[Row] = &[
         "unknown replies by another word",
         &[("spec.failover.dropUnknownReplies", r#""Drop""#)],
         "spec.failover.dropUnknownReplies",
-        "Invalid value",
+        "must be of type boolean",
     ),
     reject(
         "advertisements on an interface with a space",
