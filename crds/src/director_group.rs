@@ -122,10 +122,10 @@ pub struct Failover {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1000))]
     pub preempt_delay_seconds: Option<i32>,
-    /// NAT: whether what a real server answers for a connection that the director does not know is dropped, instead of passed on
-    /// with the real server's own address, which resets its client. It comes again, and is known by then: part of
-    /// hand-overs that lose no request. For services with ports, not for all of them. A client that asks a real server
-    /// itself has to do so through the director that answers come back through. Directors track connections then.
+    /// NAT: whether what a real server answers for a TCP connection that the director does not know is dropped, instead of
+    /// passed on with the real server's own address, for which its client resets it. It comes again, and is known by then:
+    /// part of hand-overs that lose no request. For services with ports, not for all of them. A client that asks a real
+    /// server itself has to do so by way of the director that answers come back through. Directors track connections then.
     /// Default: false.
     #[serde(default, skip_serializing_if = "is_default")]
     pub drop_unknown_replies: bool,

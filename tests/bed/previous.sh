@@ -14,7 +14,7 @@ if [ ! -e "$dir/built" ]; then
   git -C "$here/../.." archive "$commit" 2>/dev/null | tar -x -C "$dir/source" ||
     { echo "previous: commit $commit is not here: git fetch --unshallow" >&2; exit 1; }
   cp -r "$dir/source/charts/kube-lvs" "$dir/chart"
-  # In a folder of its own: other paths make other flags, and each build would begin anew after the other's.
+  # In a folder of its own: another lock file's dependencies would not be needed again.
   CARGO_TARGET_DIR=$dir/target IMAGE_SOURCE=$dir/source IMAGE_OUT=$dir IMAGE_TAG=previous IMAGE_PROFILE=quick \
     "$here/../../images/build.sh" >/dev/null 9>&-
   rm -rf "$dir/target"

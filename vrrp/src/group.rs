@@ -52,7 +52,7 @@ pub struct Peer {
 pub struct RouterConfig {
     /// What it is called by all members whatever its id is, which may change. No two have one name.
     pub name: String,
-    /// 1 to 254, as things are: lower where this member cannot serve all of the router's addresses.
+    /// 2 to 254, as things are (1 is said by one that has let go): lower where this member cannot serve all of the router's addresses.
     pub priority: u8,
     /// What its Active member holds. One that is in two virtual routers belongs to that of the lower id.
     pub addresses: BTreeSet<Held>,

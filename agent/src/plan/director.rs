@@ -86,7 +86,7 @@ fn nat(
         }
     }
     if drops_unknown && !program.masquerade {
-        let unknown = packets::to_real_servers(program, service);
+        let unknown = packets::tcp_to_real_servers(program, service);
         let unknown = unknown.into_iter().map(|packets| Fixture::UnknownReplies { packets });
         fragment.fixtures.extend(unknown);
     }

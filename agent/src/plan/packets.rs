@@ -56,9 +56,10 @@ pub(super) fn to(networks: impl Iterator<Item = IpNet>, ports: &[SliceMarkPorts]
     all
 }
 
-/// What IPVS sends by NAT to the real servers of a service with ports of its own. Of all ports and of ranges nothing: those
-/// are the ports of the real servers' own connections too.
-pub(super) fn to_real_servers(program: &Program<'_>, service: &SliceService) -> Vec<Packets> {
+/// What IPVS sends by NAT over TCP to the real servers of a service with ports of its own. Of all ports and of ranges
+/// nothing: those are the ports of the real servers' own connections too, as a UDP server asks from the port that it
+/// answers from (NTP, SIP).
+pub(super) fn tcp_to_real_servers(program: &Program<'_>, service: &SliceService) -> Vec<Packets> {
     let mut all = Vec::new();
     for server in &program.real_servers {
         if server.forwarding != Forwarding::NAT || !program.serves(server, service) {
@@ -79,7 +80,8 @@ pub(super) fn to_real_servers(program: &Program<'_>, service: &SliceService) -> 
             }
         };
         let packets = to(std::iter::once(address.into()), &ports);
-        all.extend(packets.into_iter().filter(|it| it.first_port == it.last_port));
+        let ours = |it: &Packets| it.protocol == Protocol::Tcp && it.first_port == it.last_port;
+        all.extend(packets.into_iter().filter(ours));
     }
     all
 }

@@ -220,7 +220,6 @@ impl Group {
         if !release.is_empty() {
             actions.push(Action::Release(release));
         }
-        self.parted(parted, actions);
         if !defend.is_empty() {
             actions.push(Action::Announce(defend));
         }
@@ -228,6 +227,8 @@ impl Group {
             actions.push(Action::Probe(probe));
         }
         self.claim(claim, actions);
+        // Which may be the end.
+        self.parted(parted, actions);
     }
 
     /// Somebody else uses an address.
@@ -254,7 +255,7 @@ impl Group {
         match claim.pending {
             Some(Pending::Lingering) => {
                 let timer = Timer::Address(held);
-                let (soon, at) = (self.parted_at(), self.timers.at(&timer));
+                let (soon, at) = (self.parted_at(1), self.timers.at(&timer));
                 self.timers.set(timer, at.map_or(soon, |at| at.min(soon)));
             }
             Some(Pending::Parting) => {}
@@ -346,8 +347,10 @@ impl Group {
         self.report.conflicts.retain(|_, conflict| now < conflict.last + 2 * GONE);
     }
 
-    /// Rebuilds what is known of each address after a change of the routers, and returns those that are of none.
-    pub(super) fn reclaim(&mut self) -> BTreeSet<Held> {
+    /// Rebuilds what is known of each address after a change of the routers, and returns those that are of none. Those that
+    /// others hold already, and that are a router's now that is Active here, are claimed anew.
+    pub(super) fn reclaim(&mut self, actions: &mut Vec<Action>) -> BTreeSet<Held> {
+        let mut taken_back = Vec::new();
         let mut before = std::mem::take(&mut self.claims);
         self.by_address.clear();
         for (vrid, entry) in &mut self.routers {
@@ -358,6 +361,9 @@ impl Group {
                     // It moves between routers: the group had it.
                     Some(claim) => {
                         self.timers.clear(Timer::Address(held.clone()));
+                        if entry.is_active() && claim.pending.is_some_and(Pending::stays) {
+                            taken_back.push(held.clone());
+                        }
                         Claim::new(*vrid, claim.known || claim.pending.is_none())
                     }
                     None => Claim::new(*vrid, false),
@@ -371,6 +377,7 @@ impl Group {
             self.report.end_conflict(held.address.addr());
             self.timers.clear(Timer::Address(held));
         }
+        self.claim(taken_back, actions);
         self.held.iter().filter(|held| !self.claims.contains_key(held)).cloned().collect()
     }
 

@@ -1,5 +1,6 @@
 //! A new configuration: what is the same stays as it is.
 
+use super::leave::LAST_WORD;
 use super::peers::PeerState;
 use super::renumber;
 use super::{Action, Config, Entry, Group, RouterConfig, RouterReport, Timer, centiseconds};
@@ -22,7 +23,9 @@ impl Group {
         let moved = before.own != self.config.own
             || before.routers.len() != self.config.routers.len()
             || before.routers.iter().any(|(vrid, old)| {
-                self.config.routers.get(vrid).is_none_or(|new| new.addresses != old.addresses)
+                let same =
+                    |new: &RouterConfig| (&new.name, &new.addresses) == (&old.name, &old.addresses);
+                !self.config.routers.get(vrid).is_some_and(same)
             });
         let (gone, moves) = renumber::changes(&before, &self.config);
         for vrid in gone {
@@ -91,7 +94,7 @@ impl Group {
         let now = self.now;
         let settings = Settings {
             own: self.config.own,
-            priority: config.priority.max(1),
+            priority: config.priority.max(LAST_WORD + 1),
             interval: self.interval,
             preempt: self.config.preempt,
             ill_below: self.config.ill_below,
@@ -150,7 +153,7 @@ impl Group {
 
     /// After addresses came, went, or moved between routers.
     fn set_addresses(&mut self, actions: &mut Vec<Action>) {
-        let release = self.reclaim();
+        let release = self.reclaim(actions);
         let mut release: Vec<_> = release.into_iter().collect();
         for held in &release {
             self.held.remove(held);

@@ -45,9 +45,18 @@ impl Group {
         };
         let Some(entry) = self.routers.get_mut(&vrid) else { return };
         if let Some((_, successor)) = &mut entry.leaving {
-            // The first one comes before it holds the addresses, the next one after.
-            if heard.priority > 0 && successor.replace(from) == Some(from) {
+            // One alone may come from an heir that gives up to a better one.
+            if heard.priority > LAST_WORD && successor.replace(from) == Some(from) {
                 self.left(vrid, true, actions);
+            }
+            return;
+        }
+        if heard.priority == LAST_WORD {
+            if entry.is_active() {
+                self.silence(vrid);
+                self.advertise(vrid, actions);
+                self.announce_all(vrid, actions);
+                self.unblock(vrid);
             }
             return;
         }
@@ -55,9 +64,6 @@ impl Group {
         match router.hear(from, heard, now) {
             Outcome::Contended => {
                 self.advertise(vrid, actions);
-                if heard.priority == LAST_WORD {
-                    self.silence(vrid);
-                }
                 self.announce_all(vrid, actions);
                 self.unblock(vrid);
             }
@@ -117,7 +123,7 @@ impl Group {
             report.carrier = None;
         }
         // Others that wait for the same silence hear that it is over before they have waited long enough. But whoever is
-        // relieved lets go as soon as it hears of it, so it hears of it last.
+        // relieved begins to let go when it hears of it, so it hears of it last.
         if cause != Cause::Preempted {
             self.advertise(vrid, actions);
         }

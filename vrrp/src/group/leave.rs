@@ -11,10 +11,15 @@ use std::time::Duration;
 /// have to hear of the other one first, and what they sent before that is on its way. A kernel that forwards would pass it
 /// on to the other member, who may be a real server too, and would take it for balanced already.
 const PARTING: Duration = Duration::from_millis(50);
+/// And as much longer for each address: the other member has to make and announce all of them, and says that it is Active
+/// before it has.
+const EACH: Duration = Duration::from_micros(500);
+/// But not longer than this.
+const MOST: Duration = Duration::from_millis(500);
 
 /// The priority of an advertisement from one that has just let go of addresses because it heard of a better one. Hosts may
 /// have asked for them meanwhile, and send here; or the better one does not know of this one: after a partition, or a
-/// restart. It announces again when it hears this. Backups that hear it wait for an interval, and then know better.
+/// restart. It announces again when it hears this. Nobody else heeds it: the better one says itself how good it is.
 pub(super) const LAST_WORD: u8 = 1;
 
 /// That this member stops.
@@ -102,8 +107,9 @@ impl Group {
 
     /// A peer carries the router from now on: what is held goes in a moment, all of it at once.
     pub(super) fn hand_over(&mut self, vrid: Vrid, actions: &mut Vec<Action>) {
-        let at = self.parted_at();
-        for held in self.held_of(vrid) {
+        let held = self.held_of(vrid);
+        let at = self.parted_at(held.len());
+        for held in held {
             let Some(claim) = self.claims.get_mut(&held) else { continue };
             if claim.pending.is_none() {
                 claim.pending = Some(Pending::Parting);
@@ -115,9 +121,10 @@ impl Group {
         self.let_go(vrid, actions);
     }
 
-    /// When what somebody else holds from now on is let go.
-    pub(super) fn parted_at(&self) -> Duration {
-        self.now + PARTING.min(centiseconds(self.interval))
+    /// When so many addresses are let go that somebody else holds from now on.
+    pub(super) fn parted_at(&self, addresses: usize) -> Duration {
+        let each = u32::try_from(addresses).map_or(MOST, |count| EACH.saturating_mul(count));
+        self.now + PARTING.min(centiseconds(self.interval)) + each.min(MOST)
     }
 
     /// What was handed over of these routers is gone.

@@ -131,6 +131,10 @@ fn unknown_replies_are_of_nat_servers_with_ports_of_their_own() {
     assert_eq!(planned(&slice, &group), ["192.168.0.101/32 TCP/80"]);
     slice.spec.services[0].firewall_mark.as_mut().unwrap().ports = vec![ports(0, None)];
     assert_eq!(planned(&slice, &group), [""; 0], "all ports");
+    slice.spec.services = vec![SliceService { protocol: Protocol::UDP, ..service(VIP, 80) }];
+    slice.spec.real_servers[0].ports[0].protocol = Protocol::UDP;
+    assert_eq!(planned(&slice, &group), [""; 0], "a UDP server may ask from the same port");
+    slice.spec.real_servers[0].ports[0].protocol = Protocol::TCP;
     slice.spec.services = vec![service(VIP, 80)];
     slice.spec.masquerade = true;
     assert_eq!(planned(&slice, &group), [""; 0], "they are the director's own");
