@@ -33,8 +33,9 @@ const LOOK: Duration = Duration::from_secs(10);
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// Links that change together are looked at together.
 const SETTLE: Duration = Duration::from_millis(100);
-/// How long handing over may take when told to stop.
-const PARTING: Duration = Duration::from_secs(1);
+/// How long handing over may take when told to stop. A group gives up after four intervals by itself; of 40 s each nobody waits
+/// for four.
+const PARTING: Duration = Duration::from_secs(5);
 /// Advertisements of one socket in one round; the rest waits for the next.
 const BURST: usize = 1024;
 /// The same of frames: the answers to a thousand probes come at once, and are in no hurry.
