@@ -29,7 +29,7 @@ playground: ## a shell in a running bed, with kubectl, ipvsadm and curl
 test: ## every test, on a real kernel and a real API server; one with: make test TEST=name
 	@tests/run.sh $(TEST)
 
-test-cluster: ## the long stories of the chart on three nodes with pods, with the images of make images, and from the version before
+test-cluster: ## the stories of the chart on three nodes with pods, with the images of make images, and from the version before
 	@tests/prepare.sh test-cluster && tests/bed/previous.sh >/dev/null && \
 	  BED_IMAGES="$$(images/build.sh)" cargo test -p lvs-tests --test suites cluster:: -- --include-ignored
 

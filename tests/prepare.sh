@@ -31,11 +31,11 @@ case $what in
   *) background control-plane tests/bed/control-plane.sh ;;
 esac
 case $what in
-  test | test-cluster | demo-cluster) background cluster tests/bed/cluster.sh ;;
+  test-cluster | demo-cluster) background cluster tests/bed/cluster.sh ;;
 esac
 case $what in
   bed) ;;
-  test) cargo build --workspace --bins && cargo test --workspace --no-run && tests/bed/images.sh >/dev/null ;;
+  test) cargo build --workspace --bins && cargo test --workspace --no-run ;;
   bench) cargo build --release -p lvs-agent -p lvs-operator -p lvs-tests --bin lvs-agent --bin lvs-operator --bin lvs-bench --bin lvs-bench-failover ;;
   demo-cluster) cargo build -p lvs-tests --bin lvs-demo && tests/bed/images.sh >/dev/null ;;
   *) cargo build --workspace --bins ;;

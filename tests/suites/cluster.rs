@@ -79,6 +79,7 @@ fn begin() -> anyhow::Result<(Kubernetes, Shop)> {
 
 /// The short story: what [`what_helm_installs_serves_survives_and_leaves_nothing`] tells besides takes long.
 #[test]
+#[ignore = "takes four minutes and more of a CPU, and images: make test-cluster"]
 fn what_helm_installs_serves_is_upgraded_under_load_and_leaves_nothing() {
     in_guest(Guest::cluster(), || -> anyhow::Result<()> {
         let (cluster, shop) = begin()?;
