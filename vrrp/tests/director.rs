@@ -5,11 +5,8 @@
 mod scene;
 
 use lvs_vrrp::{Action, Event, State};
-use scene::{Scene, config, mac, ms, own, s, vip, vrid};
+use scene::{DOWN, Scene, config, mac, ms, own, s, vip, vrid};
 use std::time::Duration;
-
-/// Active-down interval of priority 254, in a group that advertises every 90 ms.
-const DOWN: Duration = Duration::from_nanos(270_703_125);
 
 /// Carries virtual router 1, took it over from node1, which is gone; node3 lives and carries 2.
 fn active() -> Scene {

@@ -5,12 +5,8 @@
 mod scene;
 
 use lvs_vrrp::{Event, State};
-use scene::{Scene, config, mac, ms, own, s, vip, vrid};
+use scene::{DOWN, Scene, config, mac, ms, own, s, vip, vrid};
 use std::net::IpAddr;
-use std::time::Duration;
-
-/// Active-down interval of priority 254, in a group that advertises every 90 ms.
-const DOWN: Duration = Duration::from_nanos(270_703_125);
 
 #[test]
 fn a_stop_hands_over_before_it_lets_go() {

@@ -54,19 +54,13 @@ impl Group {
         if heard.priority == LAST_WORD {
             if entry.is_active() {
                 self.silence(vrid);
-                self.advertise(vrid, actions);
-                self.announce_all(vrid, actions);
-                self.unblock(vrid);
+                self.contradict(vrid, actions);
             }
             return;
         }
         let Some(router) = &mut entry.router else { return };
         match router.hear(from, heard, now) {
-            Outcome::Contended => {
-                self.advertise(vrid, actions);
-                self.announce_all(vrid, actions);
-                self.unblock(vrid);
-            }
+            Outcome::Contended => self.contradict(vrid, actions),
             Outcome::GaveUp => {
                 self.step_down(vrid);
                 self.hand_over(vrid, actions);
@@ -77,6 +71,13 @@ impl Group {
         if heard.priority > 0 {
             self.carried(vrid, from, actions);
         }
+    }
+
+    /// Somebody else held what this Active router holds.
+    fn contradict(&mut self, vrid: Vrid, actions: &mut Vec<Action>) {
+        self.advertise(vrid, actions);
+        self.announce_all(vrid, actions);
+        self.unblock(vrid);
     }
 
     /// Whether or not a peer carries this router: if we do not, what is left of it here goes.

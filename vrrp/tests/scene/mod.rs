@@ -11,6 +11,9 @@ use std::time::Duration;
 
 pub const PRESENCE: u8 = 200;
 
+/// Active-down interval of priority 254, in a group that advertises every 90 ms.
+pub const DOWN: Duration = Duration::from_nanos(270_703_125);
+
 pub fn ms(count: u64) -> Duration {
     Duration::from_millis(count)
 }
