@@ -20,26 +20,39 @@ background() { # NAME COMMAND...: its progress (standard error) is shown, its re
   { "$@" >"$log/$name" || { touch "$log/$name.failed"; }; } &
   pids+=($!)
 }
+kernels() {
+  tests/bed/kernel.sh && tests/bed/newest-kernel.sh
+}
 case ${BED:-uml}:${BED_KERNEL:-}:$what in
+  *:newest:* | *:demo-cluster | *:test-cluster | host:*:test) background kernel tests/bed/newest-kernel.sh ;;
   host:*) ;; # the host's own kernel
   *:debian:demo | *:debian:demo-standalone | *:debian:demo-failover) ;; # the packaged kernel
+  *:test) background kernel kernels ;;
   *) background kernel tests/bed/kernel.sh ;;
 esac
+# One after the other: side by side they would compile twice what they have in common.
+programs() {
+  case $what in
+    test) tests/bed/oldest.sh && tests/bed/cluster.sh ;; # the newest control plane comes first
+    test-cluster | demo-cluster) tests/bed/control-plane.sh && tests/bed/cluster.sh ;;
+    *) tests/bed/control-plane.sh ;;
+  esac
+}
 case $what in
   demo-standalone | demo-failover) ;;
-  test) background control-plane tests/bed/oldest.sh ;; # the newest first
-  *) background control-plane tests/bed/control-plane.sh ;;
+  *) background control-plane programs ;;
 esac
-case $what in
-  test-cluster | demo-cluster) background cluster tests/bed/cluster.sh ;;
-esac
-case $what in
-  bed) ;;
-  test) cargo build --workspace --bins && cargo test --workspace --no-run ;;
-  bench) cargo build --release -p lvs-agent -p lvs-operator -p lvs-tests --bin lvs-agent --bin lvs-operator --bin lvs-bench --bin lvs-bench-failover ;;
-  demo-cluster) cargo build -p lvs-tests --bin lvs-demo && tests/bed/images.sh >/dev/null ;;
-  *) cargo build --workspace --bins ;;
-esac || touch "$log/workspace.failed"
+workspace() {
+  case $what in
+    bed) ;;
+    test) cargo build --workspace --bins && cargo test --workspace --no-run && tests/bed/images.sh && tests/bed/previous.sh ;;
+    test-cluster) cargo test -p lvs-tests --test suites --no-run && tests/bed/previous.sh ;;
+    demo-cluster) cargo build -p lvs-tests --bin lvs-demo && tests/bed/images.sh ;;
+    bench) cargo build --release -p lvs-agent -p lvs-operator -p lvs-tests --bin lvs-agent --bin lvs-operator --bin lvs-bench --bin lvs-bench-failover ;;
+    *) cargo build --workspace --bins ;;
+  esac >/dev/null
+}
+workspace || touch "$log/workspace.failed"
 for pid in "${pids[@]}"; do wait "$pid" || true; done
 failed=$(cd "$log" && { ls -- *.failed 2>/dev/null || true; } | sed 's/\.failed//' | tr '\n' ' ')
 [ -z "$failed" ] || { echo "prepare: could not build: $failed(the reason is above)" >&2; exit 1; }

@@ -10,9 +10,13 @@ mkdir -p "$dir"
 exec 9>"$dir/lock"
 flock 9
 if [ ! -e "$dir/built" ]; then
-  rm -rf "$dir/source" && mkdir "$dir/source"
-  git -C "$here/../.." archive "$commit" 2>/dev/null | tar -x -C "$dir/source" ||
-    { echo "previous: commit $commit is not here: git fetch --unshallow" >&2; exit 1; }
+  echo "previous: building the programs of ${commit:0:7} (once)" >&2
+  rm -rf "$dir/source" "$dir/chart" && mkdir "$dir/source"
+  git() { command git -C "$here/../.." "$@"; }
+  # A checkout may have been made without its history.
+  git cat-file -e "$commit" 2>/dev/null || git fetch --quiet --unshallow || git fetch --quiet origin "$commit" ||
+    { echo "previous: commit $commit is not here, and cannot be fetched" >&2; exit 1; }
+  git archive "$commit" | tar -x -C "$dir/source"
   cp -r "$dir/source/charts/kube-lvs" "$dir/chart"
   # In a folder of its own: another lock file's dependencies would not be needed again.
   CARGO_TARGET_DIR=$dir/target IMAGE_SOURCE=$dir/source IMAGE_OUT=$dir IMAGE_TAG=previous IMAGE_PROFILE=quick \

@@ -312,10 +312,22 @@ fn a_release_is_installed_refused_twice_and_removed(plane: &ControlPlane) -> any
         "installed in this cluster already, as release \"kube-lvs\" in namespace \"kube-lvs\"";
     assert!(said.contains(reason), "{said}");
 
-    run(&["uninstall", RELEASE, "-n", NAMESPACE, "--no-hooks"])?;
-    let crds: Vec<CustomResourceDefinition> = plane.list()?;
-    let ours = crds.iter().filter(|crd| crd.name_any().ends_with(".kube-lvs.io"));
-    assert_eq!(ours.count(), 5, "users' objects live in them");
+    let ours = || -> anyhow::Result<usize> {
+        let crds: Vec<CustomResourceDefinition> = plane.list()?;
+        Ok(crds.iter().filter(|crd| crd.name_any().ends_with(".kube-lvs.io")).count())
+    };
+    let uninstall = ["uninstall", RELEASE, "-n", NAMESPACE, "--no-hooks"];
+    run(&uninstall)?;
+    assert_eq!(ours()?, 5, "users' objects live in them");
     plane.get::<ConfigMap>(NAMESPACE, "kube-lvs-defaults").expect_err("helm's own go");
+
+    let without_trace = ["--set", "crds.keep=false"];
+    run(&[&["install", RELEASE, folder, "-n", NAMESPACE][..], &take, &without_trace].concat())?;
+    run(&uninstall)?;
+    wait_for("the CRDs are gone, as crds.keep=false asks for", Duration::from_secs(30), || {
+        let left = ours()?;
+        ensure!(left == 0, "{left} CRDs");
+        anyhow::Ok(())
+    });
     Ok(())
 }

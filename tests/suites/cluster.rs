@@ -77,32 +77,7 @@ fn begin() -> anyhow::Result<(Kubernetes, Shop)> {
     Ok((cluster, shop))
 }
 
-/// The short story: what [`what_helm_installs_serves_survives_and_leaves_nothing`] tells besides takes long.
 #[test]
-#[ignore = "takes four minutes and more of a CPU, and images: make test-cluster"]
-fn what_helm_installs_serves_is_upgraded_under_load_and_leaves_nothing() {
-    in_guest(Guest::cluster(), || -> anyhow::Result<()> {
-        let (cluster, shop) = begin()?;
-        let before: Vec<_> =
-            cluster.machines.iter().map(|machine| NodeState::of(&machine.node)).collect();
-        let told = short_story(&cluster, &shop, &before);
-        assert!(told.is_ok(), "{:?}", told.err());
-        Ok(())
-    });
-}
-
-fn short_story(cluster: &Kubernetes, shop: &Shop, before: &[NodeState]) -> anyhow::Result<()> {
-    serves(cluster, shop)?;
-    let loads = [shop.load(DIRECT), shop.load(NAT)];
-    is_upgraded(cluster)?;
-    for load in loads {
-        load.end_without_a_failure("upgrade");
-    }
-    leaves_nothing(cluster, before)
-}
-
-#[test]
-#[ignore = "takes ten minutes of real time: make test-cluster"]
 fn what_helm_installs_serves_survives_and_leaves_nothing() {
     in_guest(Guest::cluster(), || -> anyhow::Result<()> {
         let (mut cluster, shop) = begin()?;

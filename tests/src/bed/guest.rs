@@ -12,6 +12,8 @@ pub enum Kernel {
     Ours,
     /// Debian's package `user-mode-linux`: Linux 6.1 with modules, all of IPVS but the scheduler `twos`.
     Debian,
+    /// Built by `tests/bed/newest-kernel.sh`: the newest that Debian packages, of which a system call costs half as much.
+    Newest,
 }
 
 /// A guest to boot: an ordinary process with a kernel of its own.
@@ -78,9 +80,10 @@ impl Guest {
         Guest { oldest: true, ..Guest::control_plane() }
     }
 
-    /// The bed's own kernel with all that a Kubernetes cluster with nodes and pods takes: see [`crate::kubernetes`].
+    /// The newest kernel with all that a Kubernetes cluster with nodes and pods takes: see [`crate::kubernetes`].
     pub fn cluster() -> Guest {
         Guest {
+            kernel: Kernel::Newest,
             cluster: true,
             memory: "6G".into(),
             limit: Duration::from_secs(1800),
@@ -126,15 +129,20 @@ impl Guest {
         self
     }
 
-    /// The kernel that is booted in the end: `BED_KERNEL=debian` spares the build of ours where Debian's will do.
+    /// The kernel that is booted in the end: `BED_KERNEL=debian` spares the build of ours where Debian's will do, and
+    /// `BED_KERNEL=newest` shows how all goes on the newest.
     pub(super) fn chosen_kernel(&self) -> Kernel {
-        let asked = std::env::var("BED_KERNEL").is_ok_and(|kernel| kernel == "debian");
-        if asked && !self.virtual_time { Kernel::Debian } else { self.kernel }
+        match (std::env::var("BED_KERNEL").as_deref(), self.kernel) {
+            (Ok("newest"), Kernel::Ours) => Kernel::Newest,
+            (Ok("debian"), Kernel::Ours) if !self.virtual_time => Kernel::Debian,
+            (_, kernel) => kernel,
+        }
     }
 
     pub(super) fn kernel_binary(&self) -> anyhow::Result<PathBuf> {
         match self.chosen_kernel() {
             Kernel::Ours => made_by("kernel.sh"),
+            Kernel::Newest => made_by("newest-kernel.sh"),
             Kernel::Debian => {
                 ensure!(
                     !self.virtual_time,
@@ -153,9 +161,9 @@ impl Guest {
 
     pub(super) fn modules(&self) -> anyhow::Result<Option<PathBuf>> {
         match self.chosen_kernel() {
-            Kernel::Ours if self.without.is_empty() => Ok(None),
-            Kernel::Ours => bail!("our kernel has no modules to leave out: use Guest::debian()"),
             Kernel::Debian => made_by("modules.sh").map(Some),
+            _ if self.without.is_empty() => Ok(None),
+            _ => bail!("our kernels have no modules to leave out: use Guest::debian()"),
         }
     }
 }

@@ -216,7 +216,8 @@ impl Launch<'_> {
             [
                 &format!("mem={}", self.guest.memory),
                 "rootfstype=hostfs root=/dev/root rootflags=/",
-                "ro quiet panic=-1 con=null",
+                // Since Linux 6.16; one before it passes the word on to init.
+                "ro quiet panic=-1 con=null seccomp=auto",
                 &format!("uml_dir={shown}/ umid=uml init={shown}/init.sh"),
             ]
             .iter()

@@ -32,10 +32,8 @@ pub(crate) fn play(stage: Stage) -> anyhow::Result<()> {
     let values = values(0);
     std::fs::write("/tmp/values.yaml", &values)?;
     stage.output(&values);
-    let install =
-        "install kube-lvs charts/kube-lvs --namespace kube-lvs --create-namespace --wait --values";
-    stage.command("", &format!("helm {install} values.yaml"));
-    stage.output(&cluster.helm(&format!("{install} /tmp/values.yaml --timeout 10m"))?);
+    let install = "install kube-lvs charts/kube-lvs --namespace kube-lvs --create-namespace --wait";
+    helm(stage, &cluster, &format!("{install} --values /tmp/values.yaml"))?;
     kubectl(stage, &cluster, "get pods --namespace kube-lvs -o wide")?;
 
     stage.part("2. A VIP over pods by direct routing, one over machines outside by NAT");
@@ -69,10 +67,17 @@ pub(crate) fn play(stage: Stage) -> anyhow::Result<()> {
     stage.say(&format!("{answered} requests meanwhile, each was answered."));
 
     stage.part("4. helm uninstall leaves the nodes as they were");
-    stage.command("", "helm uninstall kube-lvs --namespace kube-lvs --wait");
-    stage.output(&cluster.helm("uninstall kube-lvs --namespace kube-lvs --wait --timeout 10m")?);
+    helm(stage, &cluster, "uninstall kube-lvs --namespace kube-lvs --wait")?;
     show(stage, &cluster.machine(1).node, "ipvsadm -L -n")?;
     show(stage, &cluster.machine(2).node, "ip -4 -brief addr show dev lo")
+}
+
+/// Shows a helm command, how long it takes, and all that it says.
+fn helm(stage: Stage, cluster: &Kubernetes, words: &str) -> anyhow::Result<()> {
+    stage.command("", &format!("helm {words}"));
+    let said = stage.wait("Waiting", || cluster.helm(&format!("{words} --timeout 10m")))?;
+    stage.output(&said);
+    Ok(())
 }
 
 /// Shows a kubectl command with all that it says.

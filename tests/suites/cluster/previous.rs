@@ -60,7 +60,6 @@ spec:
 "#;
 
 #[test]
-#[ignore = "builds the programs of an earlier commit: make test-cluster"]
 fn the_version_before_is_upgraded_under_load_and_rolled_back() {
     in_guest(Guest::cluster().with_previous(), || -> anyhow::Result<()> {
         let cluster = Kubernetes::start(3);
