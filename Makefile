@@ -7,7 +7,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
 
 # The demos need nothing that Debian's packaged kernel lacks: a first run spares the build of ours.
-DEMO_KERNEL = export BED_KERNEL=$${BED_KERNEL:-$$(tests/bed/kernel.sh --cached >/dev/null 2>&1 || echo debian)}
+DEMO_KERNEL = export BED_KERNEL=$${BED_KERNEL:-$$(tests/bed/kernel.sh --cached >/dev/null && echo newest || echo debian)}
 
 .PHONY: values demo demo-standalone demo-failover demo-cluster playground test test-cluster lint bench bench-failover crds images bed
 demo: ## both worked examples through a real API server and a real kernel, and a failover

@@ -24,11 +24,10 @@ kernels() {
   tests/bed/kernel.sh && tests/bed/newest-kernel.sh
 }
 case ${BED:-uml}:${BED_KERNEL:-}:$what in
-  *:newest:* | *:demo-cluster | *:test-cluster | host:*:test) background kernel tests/bed/newest-kernel.sh ;;
+  *:newest:* | *:playground | *:demo-cluster | *:test-cluster | host:*:test) background kernel tests/bed/newest-kernel.sh ;;
   host:*) ;; # the host's own kernel
   *:debian:demo | *:debian:demo-standalone | *:debian:demo-failover) ;; # the packaged kernel
-  *:test) background kernel kernels ;;
-  *) background kernel tests/bed/kernel.sh ;;
+  *) background kernel kernels ;;
 esac
 # One after the other: side by side they would compile twice what they have in common.
 programs() {

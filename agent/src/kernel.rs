@@ -199,7 +199,8 @@ pub struct About {
     pub release: String,
     /// IPVS, where the kernel has it.
     pub ipvs: Option<lvs_ipvs::Info>,
-    /// Whether IPVS fits the number of its buckets to that of the connections: kernels of 2026 on.
+    /// Whether IPVS fits the number of its buckets to that of the connections, so that it has to be asked again: kernels of
+    /// 2026 on.
     pub resizes: bool,
 }
 

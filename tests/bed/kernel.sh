@@ -2,16 +2,16 @@
 # Builds a kernel of the test bed (User Mode Linux with IPVS) once and prints the path of the binary as its last line.
 # An interrupted build goes on where it stopped.
 # Usage: kernel.sh            Linux 6.12, of Debian's package linux-source-6.12; it has virtual time
-#        kernel.sh --cached   the same if it has been built; builds nothing, and fails where there is nothing yet
 #        kernel.sh --newest   the newest that Debian backports to its stable release, which catches system calls by seccomp instead
 #                             of ptrace: a cluster starts in half the time. Where there is none to be had: the former
+#        kernel.sh --cached   the newest if it has been built; builds nothing, and fails where there is nothing yet
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cache=${KUBE_LVS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kube-lvs}
 which=${1-}
 
 config=$(sha256sum <"$here/kernel.config" | cut -c1-12)
-if [ "$which" = --newest ]; then
+if [ -n "$which" ]; then
   # Whichever was the newest when it was built: nobody need ask again.
   key=newest-$config
 else
@@ -96,8 +96,11 @@ build() {
   echo "kernel: built in $((SECONDS - start)) s" >&2
 }
 
-[ -x "$dir/linux" ] || (build) || {
+# One that could not be had is tried again on another day.
+tried() { [ "$which" = --newest ] && [ -n "$(find "$dir/failed" -mmin -1440 2>/dev/null)" ]; }
+[ -x "$dir/linux" ] || { ! tried && (build); } || {
   [ "$which" = --newest ] || exit 1
+  tried || touch "$dir/failed"
   echo "kernel: no newest kernel: 6.12 takes its place, and twice the time" >&2
   flock -u 9
   exec "$here/kernel.sh"

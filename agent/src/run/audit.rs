@@ -45,8 +45,10 @@ impl<K: Kernel> Engine<K> {
     fn look(&mut self) -> Result<(), KernelError> {
         let scope = Scope::audit(self.fragments.union(), self.journal.ours());
         let read = self.kernel.observe(&scope)?;
+        if self.about.ipvs.is_none() || self.about.resizes {
+            self.about = self.kernel.about()?;
+        }
         let buckets = self.about.ipvs.as_ref().map(|info| info.connection_table_size);
-        let buckets = buckets.filter(|_| !self.about.resizes);
         self.fill.see(read.connections.unwrap_or_default(), buckets);
         self.compare(&scope, read);
         self.uncertain = false;
@@ -56,11 +58,7 @@ impl<K: Kernel> Engine<K> {
         let forwards = forwards.iter().any(|it| self.fragments.union().sysctls.contains_key(*it));
         let drops_invalid =
             if forwards { self.kernel.drops_invalid() } else { self.facts.drops_invalid };
-        self.refresh_facts(drops_invalid)?;
-        if self.about.ipvs.is_none() {
-            self.about = self.kernel.about()?;
-        }
-        Ok(())
+        self.refresh_facts(drops_invalid)
     }
 
     fn compare(&mut self, scope: &Scope, read: Observed) {

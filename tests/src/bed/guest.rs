@@ -12,7 +12,7 @@ pub enum Kernel {
     Ours,
     /// Debian's package `user-mode-linux`: Linux 6.1 with modules, all of IPVS but the scheduler `twos`.
     Debian,
-    /// Built by `tests/bed/newest-kernel.sh`: the newest that Debian packages, of which a system call costs half as much.
+    /// Built by `tests/bed/newest-kernel.sh`: the same of the newest that Debian packages, of which a system call costs half as much.
     Newest,
 }
 
@@ -43,9 +43,11 @@ pub(crate) fn is_oldest() -> bool {
 
 impl Guest {
     /// The bed's own kernel in real time, with 1 GB of memory (used only where touched), for two minutes at most.
+    /// `BED_KERNEL=newest` makes it the newest.
     pub fn kernel() -> Guest {
+        let newest = std::env::var("BED_KERNEL").is_ok_and(|kernel| kernel == "newest");
         Guest {
-            kernel: Kernel::Ours,
+            kernel: if newest { Kernel::Newest } else { Kernel::Ours },
             memory: "1G".into(),
             limit: Duration::from_secs(120),
             virtual_time: false,
@@ -66,13 +68,24 @@ impl Guest {
 
     /// This guest with Debian's packaged kernel: see [`Guest::debian`].
     pub fn on_debian(self) -> Guest {
-        Guest { kernel: Kernel::Debian, ..self }
+        self.on(Kernel::Debian)
     }
 
-    /// The bed's own kernel with an etcd and a kube-apiserver at hand: see [`crate::control_plane`].
-    /// `BED_KUBERNETES=oldest` makes it a [`Guest::oldest_control_plane`].
+    /// This guest with that kernel.
+    pub fn on(self, kernel: Kernel) -> Guest {
+        Guest { kernel, ..self }
+    }
+
+    /// The newest kernel, on which both are twice as quick, with an etcd and a kube-apiserver at hand: see
+    /// [`crate::control_plane`]. `BED_KUBERNETES=oldest` makes it a [`Guest::oldest_control_plane`].
     pub fn control_plane() -> Guest {
-        Guest { control_plane: true, oldest: is_oldest(), memory: "3G".into(), ..Guest::kernel() }
+        Guest {
+            kernel: Kernel::Newest,
+            control_plane: true,
+            oldest: is_oldest(),
+            memory: "3G".into(),
+            ..Guest::kernel()
+        }
     }
 
     /// As [`Guest::control_plane`], with the oldest kube-apiserver that is supported.
@@ -83,7 +96,6 @@ impl Guest {
     /// The newest kernel with all that a Kubernetes cluster with nodes and pods takes: see [`crate::kubernetes`].
     pub fn cluster() -> Guest {
         Guest {
-            kernel: Kernel::Newest,
             cluster: true,
             memory: "6G".into(),
             limit: Duration::from_secs(1800),
@@ -129,14 +141,10 @@ impl Guest {
         self
     }
 
-    /// The kernel that is booted in the end: `BED_KERNEL=debian` spares the build of ours where Debian's will do, and
-    /// `BED_KERNEL=newest` shows how all goes on the newest.
+    /// The kernel that is booted in the end: `BED_KERNEL=debian` spares the build of ours where Debian's will do.
     pub(super) fn chosen_kernel(&self) -> Kernel {
-        match (std::env::var("BED_KERNEL").as_deref(), self.kernel) {
-            (Ok("newest"), Kernel::Ours) => Kernel::Newest,
-            (Ok("debian"), Kernel::Ours) if !self.virtual_time => Kernel::Debian,
-            (_, kernel) => kernel,
-        }
+        let asked = std::env::var("BED_KERNEL").is_ok_and(|kernel| kernel == "debian");
+        if asked && !self.virtual_time && !self.cluster { Kernel::Debian } else { self.kernel }
     }
 
     pub(super) fn kernel_binary(&self) -> anyhow::Result<PathBuf> {
