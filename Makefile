@@ -20,7 +20,8 @@ demo-failover: ## two directors, one of which loses its cables; from files
 	@$(DEMO_KERNEL); tests/prepare.sh demo-failover && "$${CARGO_TARGET_DIR:-target}"/debug/lvs-demo --failover
 
 demo-cluster: ## the chart on a cluster of three nodes with pods: helm install, direct routing, NAT, helm uninstall
-	@tests/prepare.sh demo-cluster && "$${CARGO_TARGET_DIR:-target}"/debug/lvs-demo --pods
+	@tests/prepare.sh demo-cluster && images=$$(realpath "$${CARGO_TARGET_DIR:-target}/images-quick") && \
+	  BED_IMAGES="$$images" "$$images/programs/lvs-demo" --pods
 
 playground: ## a shell in a running bed, with kubectl, ipvsadm and curl
 	@tests/prepare.sh playground

@@ -3,12 +3,13 @@
 # lvs-agent.tar, lvs-operator.tar, and beside each its bill of materials (.spdx.json) and its digest (.digest).
 # The same commit gives the same digests, wherever it is built with the same Rust. IMAGE_REGISTRY and IMAGE_TAG name them.
 # For tests: IMAGE_PROFILE=quick builds without optimisation, IMAGE_SOURCE is another workspace with the same programs,
-# IMAGE_OUT another folder.
+# IMAGE_OUT another folder, IMAGE_WITH further words for cargo; what it builds is in programs/ there.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 here=$PWD
 profile=${IMAGE_PROFILE:-release}
 registry=${IMAGE_REGISTRY:-localhost/kube-lvs}
+IMAGE_WITH=${IMAGE_WITH:-}
 tag=${IMAGE_TAG:-$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)}
 builds=${CARGO_TARGET_DIR:-$PWD/target}
 machine=$(uname -m)
@@ -35,9 +36,11 @@ if [ "$profile" != quick ]; then
 fi
 export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 0)}
 # Flags that have spaces in them: separated by the byte 0x1f.
+# shellcheck disable=SC2086 # several words
 CARGO_ENCODED_RUSTFLAGS=$(IFS=$'\x1f'; echo "${flags[*]}") \
   cargo build --locked --profile "$profile" --config 'profile.quick.inherits="dev"' --config 'profile.quick.strip=true' \
-  --target "$target" --target-dir "$builds" -p lvs-agent -p lvs-operator --bin lvs-agent --bin lvs-operator >&2
+  --target "$target" --target-dir "$builds" -p lvs-agent -p lvs-operator --bin lvs-agent --bin lvs-operator $IMAGE_WITH >&2
 cargo run --quiet --locked --manifest-path "$here/Cargo.toml" --target-dir "$builds" -p lvs-images -- \
   --programs "$builds/$target/$profile" --target "$target" --registry "$registry" --tag "$tag" --out "$out" >&2
+ln -sfn "$builds/$target/$profile" "$out/programs"
 echo "$out"

@@ -46,7 +46,7 @@ workspace() {
     bed) ;;
     test) cargo build --workspace --bins && cargo test --workspace --no-run && tests/bed/images.sh && tests/bed/previous.sh ;;
     test-cluster) cargo test -p lvs-tests --test suites --no-run && tests/bed/previous.sh ;;
-    demo-cluster) cargo build -p lvs-tests --bin lvs-demo && tests/bed/images.sh ;;
+    demo-cluster) IMAGE_WITH='-p lvs-tests --bin lvs-demo' tests/bed/images.sh ;; # for one target, as compiling is most of it
     bench) cargo build --release -p lvs-agent -p lvs-operator -p lvs-tests --bin lvs-agent --bin lvs-operator --bin lvs-bench --bin lvs-bench-failover ;;
     *) cargo build --workspace --bins ;;
   esac >/dev/null

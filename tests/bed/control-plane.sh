@@ -18,6 +18,8 @@ mkdir -p "$dir"
 exec 9>"$dir/lock"
 flock -n 9 || { echo "control plane: waiting for another build of it" >&2; flock 9; }
 
+# The compiler collects its garbage less often: a seventh less of CPU, for some hundred megabytes.
+export GOGC=400
 minor=${version#v1.}; minor=${minor%%.*}
 stamp="-s -w"
 for package in k8s.io/component-base/version k8s.io/client-go/pkg/version; do

@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use lvs_crds::VirtualService;
 use lvs_tests::bed::{Guest, in_guest};
-use lvs_tests::kubernetes::shop::{self, DIRECT, NAT, Shop, services};
+use lvs_tests::kubernetes::shop::{self, DIRECT, NAT, SERVICES, Shop};
 use lvs_tests::kubernetes::{Kubernetes, PATIENCE, ProxyMode};
 use lvs_tests::table::NodeState;
 use lvs_tests::{eventually, wait_for};
@@ -20,20 +20,17 @@ const RELEASE: &str = "kube-lvs --namespace kube-lvs";
 /// The VIPs, as kube-proxy in ipvs mode has to be told of them.
 const EXCLUDED: &[&str] = &["--ipvs-exclude-cidrs", "10.70.0.100/31"];
 
-/// As long as a director that comes back waits before it takes its VIPs, and as much again: the next is upgraded after that.
-const MIN_READY: u32 = 10;
-/// What each installation is told.
-const VALUES: &str = "--values /tmp/values.yaml";
-
 /// Kinds of which the chart makes objects, or those do.
 const OURS: &str = "deployments,daemonsets,replicasets,pods,configmaps,serviceaccounts,roles,rolebindings,clusterroles,\
                     clusterrolebindings,validatingadmissionpolicies,validatingadmissionpolicybindings,\
                     poddisruptionbudgets,networkpolicies,jobs";
 
-/// helm with the chart of this checkout.
+/// helm; CHART is the chart of this checkout, with the values of the shop.
 fn helm(cluster: &Kubernetes, words: &str) -> anyhow::Result<String> {
-    let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/kube-lvs");
-    cluster.helm(&words.replace("CHART", &format!("'{}'", chart.display())))
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let (chart, values) = (tests.join("../charts/kube-lvs"), tests.join(shop::VALUES));
+    let chart = format!("'{}' --values '{}'", chart.display(), values.display());
+    cluster.helm(&words.replace("CHART", &chart))
 }
 
 /// The pods of a component of ours.
@@ -113,15 +110,12 @@ fn story(cluster: &mut Kubernetes, shop: &Shop, before: &[NodeState]) -> anyhow:
 }
 
 fn serves(cluster: &Kubernetes, shop: &Shop) -> anyhow::Result<()> {
-    fs::write("/tmp/values.yaml", shop::values(MIN_READY))?;
-    helm(
-        cluster,
-        &format!("install {RELEASE} CHART {VALUES} --create-namespace --wait --timeout 4m"),
-    )?;
-    cluster.plane.apply(&services(&["node2", "node3"]))?;
+    helm(cluster, &format!("install {RELEASE} CHART --create-namespace --wait --timeout 4m"))?;
+    cluster.plane.apply(SERVICES)?;
     shop.wait_for_servers(DIRECT, &["node2", "node3"]);
     shop.wait_for_servers(NAT, &["out1", "out2"]);
     wait_until_programmed(cluster)?;
+    whoever_edits_a_namespace_edits_services_there(cluster)?;
     let told = helm(cluster, "test kube-lvs --namespace kube-lvs --timeout 5m")?;
     ensure!(told.contains("Succeeded"), "{told}");
     // No more rights than it says, as the kernel sees it: NET_ADMIN and NET_RAW (capability.h, 12 and 13).
@@ -140,6 +134,17 @@ fn serves(cluster: &Kubernetes, shop: &Shop) -> anyhow::Result<()> {
         "{agents}"
     );
     ensure!(agents.contains("NoNewPrivs:\t1") && agents.contains("Seccomp:\t2"), "{agents}");
+    Ok(())
+}
+
+/// The role that every cluster has for it is added to by its own controller.
+fn whoever_edits_a_namespace_edits_services_there(cluster: &Kubernetes) -> anyhow::Result<()> {
+    let binding = ["create", "rolebinding", "dev", "--clusterrole=edit", "--user=dev"];
+    cluster.plane.kubectl(&binding)?;
+    let may = |verb: &str, kind: &str| cluster.plane.kubectl(&["auth", "can-i", verb, kind, "--as=dev"]);
+    may("create", "virtualservices.kube-lvs.io")?;
+    may("list", "virtualserviceslices.kube-lvs.io")?;
+    ensure!(may("create", "virtualserviceslices.kube-lvs.io").is_err(), "slices are the operator's");
     Ok(())
 }
 
@@ -192,7 +197,7 @@ fn is_upgraded(cluster: &Kubernetes) -> anyhow::Result<()> {
     };
     let old = names("agent")?;
     let values = "--set agent.logLevel=debug,operator.logLevel=debug";
-    helm(cluster, &format!("upgrade {RELEASE} CHART {VALUES} {values} --wait --timeout 4m"))?;
+    helm(cluster, &format!("upgrade {RELEASE} CHART {values} --wait --timeout 4m"))?;
     let new = names("agent")?;
     ensure!(new.len() == 3 && new.iter().all(|uid| !old.contains(uid)), "{old:?}, then {new:?}");
     Ok(())

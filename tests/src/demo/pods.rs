@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::ensure;
 use lvs_tests::kubernetes::Kubernetes;
-use lvs_tests::kubernetes::shop::{DIRECT, NAT, Shop, fetch, services, values};
+use lvs_tests::kubernetes::shop::{DIRECT, NAT, SERVICES, Shop, VALUES, fetch};
 
 use crate::stage::{Stage, show};
 
@@ -28,19 +28,17 @@ pub(crate) fn play(stage: Stage) -> anyhow::Result<()> {
 
     stage.part("1. helm install");
     kubectl(stage, &cluster, "label node node1 node2 kube-lvs.io/director=true")?;
-    // Nobody upgrades it here.
-    let values = values(0);
-    std::fs::write("/tmp/values.yaml", &values)?;
-    stage.output(&values);
+    let values = Path::new("tests").join(VALUES);
+    stage.output(&std::fs::read_to_string(&values)?);
     let install = "install kube-lvs charts/kube-lvs --namespace kube-lvs --create-namespace --wait";
-    helm(stage, &cluster, &format!("{install} --values /tmp/values.yaml"))?;
+    // Nobody upgrades it here.
+    let at_once = "--set agent.minReadySeconds=0";
+    helm(stage, &cluster, &format!("{install} --values {} {at_once}", values.display()))?;
     kubectl(stage, &cluster, "get pods --namespace kube-lvs -o wide")?;
 
     stage.part("2. A VIP over pods by direct routing, one over machines outside by NAT");
-    let manifest = services(&["node2", "node3"]);
-    std::fs::write("/tmp/services.yaml", &manifest)?;
-    stage.output(&manifest);
-    kubectl(stage, &cluster, "apply -f /tmp/services.yaml")?;
+    stage.output(SERVICES);
+    kubectl(stage, &cluster, "apply -f tests/bed/shop/services.yaml")?;
     kubectl(
         stage,
         &cluster,

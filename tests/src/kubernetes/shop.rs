@@ -29,24 +29,10 @@ const PACE: Duration = Duration::from_millis(50);
 /// How long one request may take.
 const REQUEST: Duration = Duration::from_secs(5);
 
-/// The chart's values for it, and for directors that hand over without a request lost: a request that is under way is told to
-/// the other one too late, which finds its real server again (docs/concepts/failover.md). The guest has one slow CPU for three
-/// nodes and their control plane: a director that says nothing for 300 ms is not gone. An agent counts as available
-/// `min_ready` seconds after its start.
-pub fn values(min_ready: u32) -> String {
-    format!(
-        "defaultDirectorGroup:
-  spec:
-    natGateways: [{{address: {GATEWAY}/24}}]
-    sysctls: {{sloppyTcp: true}}
-    failover: {{advertisementIntervalMilliseconds: 1000, preemptDelaySeconds: 5, dropUnknownReplies: true}}
-agent:
-  minReadySeconds: {min_ready}
-uninstall:
-  timeoutSeconds: 20
-"
-    )
-}
+/// Where the chart's values for it are, from the folder of the tests; `tests/kind/run.sh` takes the same.
+pub const VALUES: &str = "bed/shop/values.yaml";
+/// The objects that a user applies, for pods on `node2` and `node3`.
+pub const SERVICES: &str = include_str!("../../bed/shop/services.yaml");
 
 /// Pods with web servers on two nodes, web servers outside, and a client that is no part of the cluster either.
 pub struct Shop {
@@ -67,33 +53,6 @@ pub fn web_pod(node: &str) -> String {
          command: [/busybox, httpd, -f, -p, \"80\", -h, /www]\n    \
          volumeMounts: [{{name: www, mountPath: /www}}]\n"
     )
-}
-
-/// The objects that a user applies, for pods on these nodes.
-pub fn services(nodes: &[&str]) -> String {
-    let mut objects = vec![
-        "apiVersion: kube-lvs.io/v1alpha1\nkind: VirtualService\nmetadata: {name: direct}\nspec:\n  \
-         addresses: [10.70.0.100]\n  ports: [{port: 80}]\n  scheduler: sh\n  schedulerFlags: [shPort, shFallback]\n  forwarding: DR\n  \
-         realServers: {selector: {matchLabels: {app: direct}}}\n"
-            .to_owned(),
-        "apiVersion: kube-lvs.io/v1alpha1\nkind: VirtualService\nmetadata: {name: nat}\nspec:\n  \
-         addresses: [10.70.0.101]\n  ports: [{port: 80, targetPort: 8080}]\n  scheduler: sh\n  schedulerFlags: [shPort, shFallback]\n  \
-         forwarding: NAT\n  \
-         realServers: {selector: {matchLabels: {app: nat}}}\n"
-            .to_owned(),
-    ];
-    let server = |name: &str, app: &str, spec: String| {
-        format!(
-            "apiVersion: kube-lvs.io/v1alpha1\nkind: RealServer\n\
-             metadata: {{name: {name}, labels: {{app: {app}}}}}\nspec: {{{spec}}}\n"
-        )
-    };
-    objects.extend(nodes.iter().map(|node| server(node, "direct", format!("nodeName: {node}"))));
-    for number in [1, 2] {
-        let spec = format!("address: 10.80.0.20{number}");
-        objects.push(server(&format!("out{number}"), "nat", spec));
-    }
-    objects.join("---\n")
 }
 
 impl Shop {

@@ -6,58 +6,14 @@ use std::path::Path;
 use anyhow::{Context as _, ensure};
 use lvs_tests::bed::{Guest, in_guest};
 use lvs_tests::kubernetes::Kubernetes;
-use lvs_tests::kubernetes::shop::{self, DIRECT, NAT, Shop, services};
+use lvs_tests::kubernetes::shop::{DIRECT, NAT, SERVICES, Shop};
 
 use serde_json::Value;
 
-use super::{MIN_READY, RELEASE, VALUES, follows_a_weight, helm, pods, wait_until_programmed};
+use super::{RELEASE, follows_a_weight, helm, pods, wait_until_programmed};
 
-/// As one had to write them then. That version's agent finds no other /proc/sys than the container's own, which only a
-/// privileged one may write.
-const WORKLOADS: &str = r#"
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: kube-lvs-operator, namespace: kube-lvs}
-spec:
-  selector: {matchLabels: &operator {app.kubernetes.io/name: kube-lvs, app.kubernetes.io/component: operator}}
-  template:
-    metadata: {labels: *operator}
-    spec:
-      serviceAccountName: kube-lvs-operator
-      containers:
-        - name: operator
-          image: localhost/kube-lvs/lvs-operator:previous
-          imagePullPolicy: Never
----
-apiVersion: apps/v1
-kind: DaemonSet
-metadata: {name: kube-lvs-agent, namespace: kube-lvs}
-spec:
-  selector: {matchLabels: &agent {app.kubernetes.io/name: kube-lvs, app.kubernetes.io/component: agent}}
-  template:
-    metadata: {labels: *agent}
-    spec:
-      serviceAccountName: kube-lvs-agent
-      hostNetwork: true
-      tolerations: [{operator: Exists}]
-      containers:
-        - name: agent
-          image: localhost/kube-lvs/lvs-agent:previous
-          imagePullPolicy: Never
-          env: [{name: NODE_NAME, valueFrom: {fieldRef: {fieldPath: spec.nodeName}}}]
-          securityContext: {privileged: true}
-          volumeMounts: [{name: state, mountPath: /var/lib/kube-lvs}]
-      volumes: [{name: state, hostPath: {path: /var/lib/kube-lvs, type: DirectoryOrCreate}}]
----
-apiVersion: kube-lvs.io/v1alpha1
-kind: DirectorGroup
-metadata: {name: default}
-spec:
-  nodeSelector: {matchLabels: {kube-lvs.io/director: "true"}}
-  natGateways: [{address: 10.80.0.1/24}]
-  sysctls: {sloppyTcp: true}
-  failover: {advertisementIntervalMilliseconds: 1000}
-"#;
+/// As one had to write them then.
+const WORKLOADS: &str = include_str!("../../bed/shop/previous.yaml");
 
 #[test]
 fn the_version_before_is_upgraded_under_load_and_rolled_back() {
@@ -74,16 +30,15 @@ fn the_version_before_is_upgraded_under_load_and_rolled_back() {
 }
 
 fn story(cluster: &Kubernetes, shop: &Shop, chart: &str) -> anyhow::Result<()> {
-    fs::write("/tmp/values.yaml", shop::values(MIN_READY))?;
     cluster.helm(&format!("install {RELEASE} {chart} --create-namespace"))?;
     cluster.plane.apply(WORKLOADS)?;
-    cluster.plane.apply(&services(&["node2", "node3"]))?;
+    cluster.plane.apply(SERVICES)?;
     serves(cluster, shop)?;
     ensure!(!crds_are_current(cluster)?, "that version's CRDs are not older");
 
     let loads = [shop.load(DIRECT), shop.load(NAT)];
     let taken = "--take-ownership --force-conflicts --wait --timeout 4m";
-    helm(cluster, &format!("upgrade {RELEASE} CHART {VALUES} {taken}"))?;
+    helm(cluster, &format!("upgrade {RELEASE} CHART {taken}"))?;
     for component in ["agent", "operator"] {
         let images = images(cluster, component)?;
         ensure!(images.iter().all(|image| !image.ends_with(":previous")), "{images:?}");
