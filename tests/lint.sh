@@ -9,7 +9,7 @@ actionlint=1.7.12
 cargo fmt --all --check
 cargo clippy --workspace --all-targets --quiet -- -D warnings
 for script in tests/*.sh tests/bed/*.sh tests/kind/*.sh images/*.sh .ci/run; do bash -n "$script"; done
-shellcheck tests/kind/run.sh images/build.sh tests/bed/{cluster,node,images,oldest,previous}.sh
+shellcheck tests/kind/run.sh images/build.sh tests/prepare.sh tests/bed/{cluster,kernel,newest-kernel,node,images,oldest,previous}.sh
 # The workflow of a public forge runs there only: this is all that is known of it here.
 [ -x "$cache/tools/bin/actionlint" ] && "$cache/tools/bin/actionlint" --version | grep -q "^v\?$actionlint$" || {
   echo "lint: building actionlint $actionlint (once)" >&2
@@ -21,5 +21,7 @@ shellcheck tests/kind/run.sh images/build.sh tests/bed/{cluster,node,images,olde
   echo "lint: building cargo-deny $deny (once)" >&2
   cargo install --quiet --locked --root "$cache/tools" "cargo-deny@$deny"
 }
+# It looks at the packages for every system, and builds fetch those for this one.
+cargo fetch --locked --quiet
 "$cache/tools/bin/cargo-deny" --log-level error --offline check bans licenses sources
 echo "lint: clean"

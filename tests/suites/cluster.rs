@@ -141,10 +141,14 @@ fn serves(cluster: &Kubernetes, shop: &Shop) -> anyhow::Result<()> {
 fn whoever_edits_a_namespace_edits_services_there(cluster: &Kubernetes) -> anyhow::Result<()> {
     let binding = ["create", "rolebinding", "dev", "--clusterrole=edit", "--user=dev"];
     cluster.plane.kubectl(&binding)?;
-    let may = |verb: &str, kind: &str| cluster.plane.kubectl(&["auth", "can-i", verb, kind, "--as=dev"]);
+    let may =
+        |verb: &str, kind: &str| cluster.plane.kubectl(&["auth", "can-i", verb, kind, "--as=dev"]);
     may("create", "virtualservices.kube-lvs.io")?;
     may("list", "virtualserviceslices.kube-lvs.io")?;
-    ensure!(may("create", "virtualserviceslices.kube-lvs.io").is_err(), "slices are the operator's");
+    ensure!(
+        may("create", "virtualserviceslices.kube-lvs.io").is_err(),
+        "slices are the operator's"
+    );
     Ok(())
 }
 
