@@ -9,7 +9,7 @@ actionlint=1.7.12
 cargo fmt --all --check
 cargo clippy --workspace --all-targets --quiet -- -D warnings
 for script in tests/*.sh tests/bed/*.sh tests/kind/*.sh images/*.sh .ci/run; do bash -n "$script"; done
-shellcheck tests/kind/run.sh images/build.sh tests/prepare.sh tests/bed/{cluster,kernel,newest-kernel,node,images,oldest,previous}.sh
+shellcheck tests/kind/run.sh tests/kind/played/* images/build.sh tests/prepare.sh tests/bed/{cluster,kernel,newest-kernel,node,images,oldest,previous}.sh
 # The workflow of a public forge runs there only: this is all that is known of it here.
 [ -x "$cache/tools/bin/actionlint" ] && "$cache/tools/bin/actionlint" --version | grep -q "^v\?$actionlint$" || {
   echo "lint: building actionlint $actionlint (once)" >&2

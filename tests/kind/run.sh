@@ -48,7 +48,7 @@ kind delete cluster --name "$name" >/dev/null 2>&1 || true
 docker network rm "$inside" >/dev/null 2>&1 || true
 kind create cluster --name "$name" --config tests/kind/cluster.yaml --wait 180s
 [ -n "$archives" ] || archives=$(images/build.sh | tail -n 1)
-previous=$(tests/bed/previous.sh | tail -n 1)
+previous=${BED_PREVIOUS:-$(tests/bed/previous.sh | tail -n 1)}
 for image in lvs-agent lvs-operator; do
   kind load image-archive --name "$name" "$archives/$image.tar"
   kind load image-archive --name "$name" "$previous/$image.tar"
@@ -87,7 +87,7 @@ spec:
   containers:
   - name: web
     image: busybox:1.36
-    command: [httpd, -f, -p, "80", -h, /www]
+    command: [busybox, httpd, -f, -p, "80", -h, /www]
     volumeMounts: [{name: www, mountPath: /www}]
 YAML
 done
@@ -114,7 +114,7 @@ state() {
     for f in $(find /proc/sys/net/ipv4/conf /proc/sys/net/ipv4/vs -type f 2>/dev/null); do
       echo "$f $(cat "$f" 2>/dev/null)"; done
     cat /proc/net/ip_vs; nft list tables 2>/dev/null | grep lvs' |
-    grep -vE 'veth|valid_lft|^ *$' | sort
+    grep -vE 'veth|valid_lft|^IP Virtual Server|^ *$' | sort
 }
 for node in "${workers[@]}"; do state "$node" >"$folder/before-$node"; done
 

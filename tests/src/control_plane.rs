@@ -164,7 +164,7 @@ impl ControlPlane {
     }
 
     /// The folder of kubectl, kube-apiserver and helm.
-    pub(crate) fn programs(&self) -> &Path {
+    pub fn programs(&self) -> &Path {
         &self.programs
     }
 

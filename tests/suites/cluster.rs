@@ -1,5 +1,6 @@
 //! The chart on a real cluster: kubelets, containers, kube-proxy, and clients outside.
 
+mod kind;
 mod previous;
 
 use std::fs;

@@ -141,7 +141,8 @@ impl Machine {
         })
     }
 
-    fn containerd_pid(&self) -> u32 {
+    /// A process in all of the node's namespaces.
+    pub fn containerd_pid(&self) -> u32 {
         self.containerd.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).pid()
     }
 
