@@ -9,7 +9,7 @@ help: ## this list
 # The demos need nothing that Debian's packaged kernel lacks: a first run spares the build of ours.
 DEMO_KERNEL = export BED_KERNEL=$${BED_KERNEL:-$$(tests/bed/kernel.sh --cached >/dev/null && echo newest || echo debian)}
 
-.PHONY: values demo demo-standalone demo-failover demo-cluster playground test test-cluster lint bench bench-failover crds images bed
+.PHONY: values demo demo-standalone demo-failover demo-cluster playground test test-cluster test-kind lint bench bench-failover crds images bed
 demo: ## both worked examples through a real API server and a real kernel, and a failover
 	@$(DEMO_KERNEL); tests/prepare.sh demo && "$${CARGO_TARGET_DIR:-target}"/debug/lvs-demo
 
@@ -32,6 +32,9 @@ test: ## every test, on a real kernel and a real API server; one with: make test
 
 test-cluster: ## of these tests only the stories of the chart on three nodes with pods, with the images of make images
 	@tests/prepare.sh test-cluster && BED_IMAGES="$$(images/build.sh)" cargo test -p lvs-tests --test suites cluster::
+
+test-kind: ## the script of these stories for docker and kind, to its end, with both played in a guest
+	@tests/prepare.sh test-cluster && cargo test -p lvs-tests --test kind
 
 lint: ## formatting, clippy, licences
 	@tests/lint.sh

@@ -8,6 +8,7 @@ actionlint=1.7.12
 
 cargo fmt --all --check
 cargo clippy --workspace --all-targets --quiet -- -D warnings
+cargo clippy -p lvs-tests --test kind --quiet -- -D warnings
 for script in tests/*.sh tests/bed/*.sh tests/kind/*.sh images/*.sh .ci/run; do bash -n "$script"; done
 shellcheck tests/kind/run.sh tests/kind/played/* images/build.sh tests/prepare.sh tests/bed/{cluster,kernel,newest-kernel,node,images,oldest,previous}.sh
 # The workflow of a public forge runs there only: this is all that is known of it here.

@@ -108,13 +108,13 @@ served() {
   seen=$(for _ in $(seq 20); do ask "$address" || echo failed; done | sort -u | tr '\n' ' ')
   [ "$seen" = "$(printf '%s\n' "$@" | sort -u | tr '\n' ' ')" ] || { echo "$address is served by: $seen"; return 1; }
 }
-# What kube-lvs may change on a node. kube-proxy's rules are its own affair, and change with each Service.
+# What kube-lvs may change on a node. kube-proxy's rules and the pods' network are others' affairs, and change with Services and pods.
 state() {
   docker exec "$1" sh -c 'ip -o -4 addr show; ip route show table all
     for f in $(find /proc/sys/net/ipv4/conf /proc/sys/net/ipv4/vs -type f 2>/dev/null); do
       echo "$f $(cat "$f" 2>/dev/null)"; done
-    cat /proc/net/ip_vs; nft list tables 2>/dev/null | grep lvs' |
-    grep -vE 'veth|valid_lft|^IP Virtual Server|^ *$' | sort
+    cat /proc/net/ip_vs; nft list tables 2>/dev/null | grep lvs || true' |
+    grep -vE 'veth|cni0|valid_lft|^IP Virtual Server|^ *$' | sort
 }
 for node in "${workers[@]}"; do state "$node" >"$folder/before-$node"; done
 
@@ -133,7 +133,10 @@ follow_a_weight() {
   until_true 60 "both pods serve again" served "$direct" "${workers[1]}" "${workers[2]}"
 }
 load() { # ADDRESS: one line a failure
-  while :; do ask "$1" >/dev/null 2>>"$folder/failed-$1" || echo "failed" >>"$folder/failed-$1"; done
+  while :; do
+    ask "$1" >/dev/null 2>>"$folder/failed-$1" || echo "failed" >>"$folder/failed-$1"
+    sleep 0.2
+  done
 }
 start_loads() {
   local address

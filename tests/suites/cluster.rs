@@ -1,6 +1,5 @@
 //! The chart on a real cluster: kubelets, containers, kube-proxy, and clients outside.
 
-mod kind;
 mod previous;
 
 use std::fs;
