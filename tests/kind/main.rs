@@ -4,33 +4,21 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use anyhow::{Context as _, ensure};
-use lvs_images::{Image, pack};
+use anyhow::ensure;
 use lvs_tests::bed::{Guest, in_guest};
-use lvs_tests::kubernetes::Kubernetes;
+use lvs_tests::kubernetes::{Kubernetes, pack_busybox};
 
 #[test]
 fn the_script_for_kind_tells_the_stories_to_their_end() {
     in_guest(Guest::cluster().with_previous(), || -> anyhow::Result<()> {
-        let cluster = Kubernetes::start(3);
+        let cluster = Kubernetes::start(4);
         let nodes = "/tmp/played-nodes";
         let line = |machine: &lvs_tests::kubernetes::Machine| {
             format!("{} {}\n", machine.node.name(), machine.containerd_pid())
         };
         fs::write(nodes, cluster.machines.iter().map(line).collect::<String>())?;
-        let busybox = fs::read("/bin/busybox").context("no /bin/busybox")?;
-        let archive = pack(&Image {
-            name: "docker.io/library/busybox:1.36",
-            program: "bin/busybox",
-            arguments: &[],
-            binary: &busybox,
-            bill: b"{}",
-            user: "0:0",
-            architecture: "amd64",
-            created: 0,
-            labels: &[],
-        })?;
-        fs::write("/tmp/busybox.tar", archive.bytes)?;
+        let busybox = pack_busybox("docker.io/library/busybox:1.36", "bin/busybox")?;
+        fs::write("/tmp/busybox.tar", busybox)?;
 
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));
         let path = std::env::var("PATH").unwrap_or_default();

@@ -30,7 +30,7 @@ use crate::control_plane::{ADDRESS, ControlPlane};
 use crate::net::{Daemon, Link, Node};
 use crate::wait_for;
 pub use machine::{Machine, ProxyMode};
-pub use pods::TEST_IMAGE;
+pub use pods::{TEST_IMAGE, pack_busybox};
 
 /// The folder of kubelet, containerd and the others, in a guest that has them.
 pub(crate) const PROGRAMS: &str = "BED_CLUSTER";

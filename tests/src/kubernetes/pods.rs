@@ -11,10 +11,19 @@ pub const TEST_IMAGE: &str = "kube-lvs.test/busybox:1";
 
 /// Packs the test image.
 pub(super) fn write_test_image(folder: &Path) -> anyhow::Result<()> {
+    fs::write(folder.join("test.tar"), pack_busybox(TEST_IMAGE, "busybox")?)
+        .context("cannot write the test image")
+}
+
+/// An image of busybox under that name, at that path in it: an OCI archive.
+///
+/// # Errors
+/// When there is no busybox.
+pub fn pack_busybox(name: &str, program: &str) -> anyhow::Result<Vec<u8>> {
     let busybox = fs::read("/bin/busybox").context("no /bin/busybox (package busybox-static)")?;
     let archive = pack(&Image {
-        name: TEST_IMAGE,
-        program: "busybox",
+        name,
+        program,
         arguments: &["sleep", "1000000000"],
         binary: &busybox,
         bill: b"{}",
@@ -23,5 +32,5 @@ pub(super) fn write_test_image(folder: &Path) -> anyhow::Result<()> {
         created: 0,
         labels: &[],
     })?;
-    fs::write(folder.join("test.tar"), archive.bytes).context("cannot write the test image")
+    Ok(archive.bytes)
 }
