@@ -42,5 +42,5 @@ CARGO_ENCODED_RUSTFLAGS=$(IFS=$'\x1f'; echo "${flags[*]}") \
   --target "$target" --target-dir "$builds" -p lvs-agent -p lvs-operator --bin lvs-agent --bin lvs-operator $IMAGE_WITH >&2
 cargo run --quiet --locked --manifest-path "$here/Cargo.toml" --target-dir "$builds" -p lvs-images -- \
   --programs "$builds/$target/$profile" --target "$target" --registry "$registry" --tag "$tag" --out "$out" >&2
-ln -sfn "$builds/$target/$profile" "$out/programs"
+ln -sfn "$(realpath "$builds/$target/$profile")" "$out/programs"
 echo "$out"
