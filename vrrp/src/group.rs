@@ -14,7 +14,7 @@ mod renumber;
 mod report;
 mod timers;
 
-pub use report::{Conflict, Counters, Report, RouterReport, Stranger};
+pub use report::{Change, Conflict, Counters, Heard, Report, RouterReport, Stranger};
 
 use crate::neighbor::Mac;
 use crate::packet::{Advertisement, MAX_INTERVAL, Vrid};
@@ -199,9 +199,10 @@ impl Group {
         if self.stopped {
             return;
         }
-        let late = |due: Duration| self.now > due + 3 * crate::router::centiseconds(self.interval);
-        if self.timers.first().is_some_and(late) {
-            self.stall(actions);
+        let late =
+            |due: &Duration| self.now > *due + 3 * crate::router::centiseconds(self.interval);
+        if let Some(due) = self.timers.first().filter(late) {
+            self.stall(self.now.saturating_sub(due), actions);
         }
         if !matches!(event, Event::Packet { .. } | Event::Neighbor { .. } | Event::Tick) {
             self.report.generation += 1;

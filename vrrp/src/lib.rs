@@ -18,9 +18,9 @@ pub mod packet;
 pub mod router;
 
 pub use group::{
-    Action, Config, Conflict, Counters, Event, Group, Held, Peer, Report, RouterConfig,
-    RouterReport, Stranger,
+    Action, Change, Config, Conflict, Counters, Event, Group, Heard, Held, Peer, Report,
+    RouterConfig, RouterReport, Stranger,
 };
 pub use neighbor::Mac;
 pub use packet::{Advertisement, DecodeError, Vrid};
-pub use router::State;
+pub use router::{Cause, State};

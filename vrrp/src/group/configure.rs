@@ -3,7 +3,9 @@
 use super::leave::LAST_WORD;
 use super::peers::PeerState;
 use super::renumber;
-use super::{Action, Config, Entry, Group, RouterConfig, RouterReport, Timer, centiseconds};
+use super::{
+    Action, Change, Config, Entry, Group, RouterConfig, RouterReport, Timer, centiseconds,
+};
 use crate::packet::{Vrid, advertised};
 use crate::router::{Outcome, Router, Settings, State};
 use std::collections::BTreeSet;
@@ -104,6 +106,7 @@ impl Group {
             addresses: BTreeSet::new(),
             advertised: Vec::new(),
             heard: false,
+            last: None,
             unsettled: false,
             leaving: None,
             former: Vec::new(),
@@ -120,6 +123,8 @@ impl Group {
             priority: 0,
             carrier: None,
             down: None,
+            change: None,
+            changes: 0,
         });
         report.priority = settings.priority;
         report.down.clone_from(&config.down);
@@ -134,6 +139,8 @@ impl Group {
             (Some(router), true) => {
                 let active = router.shut_down();
                 if active {
+                    let why = report.down.clone().unwrap_or_default();
+                    self.changed(vrid, Change::Down(why));
                     self.say(vrid, 0, actions);
                 }
                 if let Some(entry) = self.routers.get_mut(&vrid) {

@@ -2,7 +2,7 @@
 
 use super::leave::LAST_WORD;
 use super::renumber::Former;
-use super::{Action, Group, Held, Timer};
+use super::{Action, Change, Group, Heard, Held, Timer};
 use crate::packet::{Advertisement, Vrid};
 use crate::router::{Cause, Outcome, Router, State};
 use std::collections::BTreeSet;
@@ -21,6 +21,8 @@ pub(super) struct Entry {
     pub(super) advertised: Vec<IpAddr>,
     /// A peer was heard to carry it: its addresses are the group's.
     pub(super) heard: bool,
+    /// The last advertisement of one that carries it, or gives it up: from whom, its priority, and when.
+    pub(super) last: Option<(IpAddr, u8, Duration)>,
     /// While not Active: some of its addresses may be held or probed, until a peer is heard to carry it.
     pub(super) unsettled: bool,
     /// It is being handed over: until when, and who was heard last to carry it.
@@ -45,6 +47,7 @@ impl Group {
         };
         let Some(entry) = self.routers.get_mut(&vrid) else { return };
         if let Some((_, successor)) = &mut entry.leaving {
+            entry.last = Some((from, heard.priority, now));
             // One alone may come from an heir that gives up to a better one.
             if heard.priority > LAST_WORD && successor.replace(from) == Some(from) {
                 self.left(vrid, true, actions);
@@ -58,10 +61,13 @@ impl Group {
             }
             return;
         }
+        entry.last = Some((from, heard.priority, now));
         let Some(router) = &mut entry.router else { return };
         match router.hear(from, heard, now) {
             Outcome::Contended => self.contradict(vrid, actions),
             Outcome::GaveUp => {
+                let to = self.heard(from, heard.priority, now);
+                self.changed(vrid, Change::GaveUp { to });
                 self.step_down(vrid);
                 self.hand_over(vrid, actions);
             }
@@ -119,6 +125,12 @@ impl Group {
     }
 
     pub(super) fn take_over(&mut self, vrid: Vrid, cause: Cause, actions: &mut Vec<Action>) {
+        let since = self.report.routers.get(&vrid).map(|report| report.since);
+        let last = self.routers.get(&vrid).and_then(|entry| entry.last);
+        // What was heard before it was carried here the last time is no reason.
+        let from = last.filter(|(_, _, at)| since.is_none_or(|since| *at >= since));
+        let from = from.map(|(from, priority, at)| self.heard(from, priority, at));
+        self.changed(vrid, Change::TookOver { cause, from });
         self.note(vrid, State::Active);
         if let Some(report) = self.report.routers.get_mut(&vrid) {
             report.carrier = None;
@@ -170,6 +182,21 @@ impl Group {
         self.send(Advertisement { vrid, priority, interval, addresses }, actions);
     }
 
+    /// For the report.
+    pub(super) fn changed(&mut self, vrid: Vrid, change: Change) {
+        if let Some(report) = self.report.routers.get_mut(&vrid) {
+            report.change = Some(change);
+            report.changes += 1;
+            self.report.generation += 1;
+        }
+    }
+
+    pub(super) fn heard(&self, from: IpAddr, priority: u8, at: Duration) -> Heard {
+        let name = self.peers.get(&from).map(|peer| peer.name.clone());
+        let member = name.unwrap_or_else(|| from.to_string());
+        Heard { member, priority, ago: self.now.saturating_sub(at) }
+    }
+
     pub(super) fn note(&mut self, vrid: Vrid, state: State) {
         if let Some(report) = self.report.routers.get_mut(&vrid)
             && report.state != state
@@ -182,7 +209,7 @@ impl Group {
     }
 
     /// A wake-up came so late that peers may have taken over: everything goes, and listening begins anew.
-    pub(super) fn stall(&mut self, actions: &mut Vec<Action>) {
+    pub(super) fn stall(&mut self, late: Duration, actions: &mut Vec<Action>) {
         let now = self.now;
         self.timers.catch_up(now);
         // Their silence was ours.
@@ -208,6 +235,7 @@ impl Group {
             router.listen(now);
             self.arm(vrid);
             if active {
+                self.changed(vrid, Change::Stalled(late));
                 self.say(vrid, 0, actions);
                 self.step_down(vrid);
                 self.let_go(vrid, actions);

@@ -1,7 +1,7 @@
 //! Planned hand-over: addresses stay until a successor is heard to hold them, and a moment longer.
 
 use super::address::Pending;
-use super::{Action, Group, Timer, Timers};
+use super::{Action, Change, Group, Timer, Timers};
 use crate::packet::Vrid;
 use crate::router::{State, centiseconds};
 use std::collections::BTreeSet;
@@ -48,6 +48,7 @@ impl Group {
             self.note(vrid, State::Initialize);
             let leaving = self.routers.get(&vrid).is_some_and(|entry| entry.leaving.is_some());
             if leaving {
+                self.changed(vrid, Change::Leaving);
                 self.timers.clear(Timer::Probe(vrid));
                 self.leave_due(vrid, actions);
             } else if for_good || self.any_live() {
@@ -83,9 +84,13 @@ impl Group {
     pub(super) fn left(&mut self, vrid: Vrid, taken: bool, actions: &mut Vec<Action>) {
         self.timers.clear(Timer::Leave(vrid));
         self.silence(vrid);
+        let mut last = None;
         if let Some(entry) = self.routers.get_mut(&vrid) {
             entry.leaving = None;
+            last = entry.last.filter(|_| taken);
         }
+        let to = last.map(|(from, priority, at)| self.heard(from, priority, at));
+        self.changed(vrid, Change::HandedOver { to });
         let for_good = self.leaving.is_some_and(|leaving| leaving.for_good);
         if taken {
             self.hand_over(vrid, actions);

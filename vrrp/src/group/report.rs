@@ -2,7 +2,7 @@
 
 use crate::neighbor::Mac;
 use crate::packet::Vrid;
-use crate::router::State;
+use crate::router::{Cause, State};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -52,6 +52,49 @@ pub struct RouterReport {
     pub carrier: Option<IpAddr>,
     /// Why it takes no part.
     pub down: Option<String>,
+    /// What happened to it here last; `None`: it was never carried here.
+    pub change: Option<Change>,
+    /// How many changes there were.
+    pub changes: u64,
+}
+
+/// Why a virtual router is carried here from now on, or no more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It is carried here from now on.
+    TookOver {
+        /// Why.
+        cause: Cause,
+        /// Who was heard to carry it before; `None`: nobody, since this member began to listen.
+        from: Option<Heard>,
+    },
+    /// Another member carries it, which comes before this one.
+    GaveUp {
+        /// Who.
+        to: Heard,
+    },
+    /// This member stops or leaves, and asks the others to take it over.
+    Leaving,
+    /// It was handed over.
+    HandedOver {
+        /// Who carries it; `None`: nobody took it.
+        to: Option<Heard>,
+    },
+    /// This member takes no part in it any more, for this reason.
+    Down(String),
+    /// This member did not run for so long that others may have taken over.
+    Stalled(Duration),
+}
+
+/// An advertisement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Heard {
+    /// The name of the member that it was from.
+    pub member: String,
+    /// Its priority.
+    pub priority: u8,
+    /// How long ago.
+    pub ago: Duration,
 }
 
 /// Somebody's virtual router who is not of the group.
