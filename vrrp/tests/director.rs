@@ -340,3 +340,20 @@ fn whoever_carries_announces_again_when_there_is_another_director() {
     let announced = scene.short().into_iter().filter(|it| it.starts_with("announce"));
     assert_eq!(announced.collect::<Vec<_>>(), ["announce 1 2", "announce 1 2"]);
 }
+
+/// At that member's an interface came or went, such as that of a pod.
+#[test]
+fn another_list_of_mac_addresses_of_a_member_moves_and_announces_nothing() {
+    let mut scene = active();
+    scene.hear_for(s(10), 3, 2, 254);
+    scene.take();
+    let mut changed = config();
+    changed.peers.get_mut("node3").unwrap().macs.insert(mac(33));
+    scene.tell(Event::Configure(changed.clone()));
+    assert_eq!(scene.done, []);
+    // It is known for the member's from now on.
+    changed.peers.remove("node1");
+    scene.tell(Event::Configure(changed));
+    let said = scene.short();
+    assert!(said.iter().all(|it| !it.starts_with("announce")), "who goes moves nothing: {said:?}");
+}

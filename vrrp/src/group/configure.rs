@@ -4,7 +4,7 @@ use super::leave::LAST_WORD;
 use super::peers::PeerState;
 use super::renumber;
 use super::{
-    Action, Change, Config, Entry, Group, RouterConfig, RouterReport, Timer, centiseconds,
+    Action, Change, Config, Entry, Group, Peer, RouterConfig, RouterReport, Timer, centiseconds,
 };
 use crate::packet::{Vrid, advertised};
 use crate::router::{Outcome, Router, Settings, State};
@@ -42,16 +42,17 @@ impl Group {
             self.set_addresses(actions);
         }
         if before.peers != self.config.peers {
+            // MAC addresses alone tell whose an answer is, and move nothing: an interface came or went at that member's.
+            let company = !before.peers.is_empty() && has_other(&before, &self.config);
             // New ones are to know of us at once. At the start that is done in the end.
-            if !before.peers.is_empty() {
+            if company {
                 self.tell_presence(actions);
             }
             for vrid in self.config.routers.keys().copied().collect::<Vec<_>>() {
                 self.unblock(vrid);
                 // A new one, which was told of itself before we were told of it, may have announced what we hold; it has let
                 // go since without a word that we would have understood.
-                if !before.peers.is_empty() && self.routers.get(&vrid).is_some_and(Entry::is_active)
-                {
+                if company && self.routers.get(&vrid).is_some_and(Entry::is_active) {
                     self.announce_all(vrid, actions);
                 }
             }
@@ -194,4 +195,12 @@ impl Group {
             }
         }
     }
+}
+
+/// Whether there is a member now that was not one before, or had another name or address.
+fn has_other(before: &Config, now: &Config) -> bool {
+    let same = |(name, peer): (&String, &Peer)| {
+        before.peers.get(name).is_some_and(|known| known.address == peer.address)
+    };
+    !now.peers.iter().all(same)
 }
