@@ -115,9 +115,7 @@ impl<K: Kernel> Engine<K> {
         }
         self.floating.due = false;
         let groups = self.wants();
-        if groups.is_empty() && self.floating.told.groups.is_empty() {
-            return;
-        }
+        // Of a director that is alone too: what it has now is its own when others come.
         let staying = self.fragments.union().addresses.clone();
         self.floating.tell(groups, staying);
     }

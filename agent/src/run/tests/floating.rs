@@ -82,12 +82,13 @@ fn the_service_stands_and_the_vip_is_named_in_the_journal_and_told() {
 }
 
 #[test]
-fn what_does_not_float_is_not_told() {
+fn what_does_not_float_is_told_as_what_stays() {
     let (mut engine, recorder, _dir) = start(group("d"));
-    assert_eq!(recorder.told(), []);
+    let staying = [address()].into();
+    assert_eq!(recorder.told(), [Wants { number: 1, staying, ..Wants::default() }]);
     engine.take(news(&[web(8, 6)]));
     engine.step(T0);
-    assert_eq!(recorder.told(), []);
+    assert_eq!(recorder.told().len(), 1, "a real server's change tells nothing new");
 }
 
 #[test]
@@ -164,10 +165,13 @@ fn the_last_director_keeps_what_it_carries_and_gets_the_rest() {
 fn the_only_director_that_gets_company_takes_nothing_away() {
     let (mut engine, recorder, _dir) = start(group("d"));
     assert!(engine.kernel.addresses.contains(&address()));
+    // By which the carrier knows it for ours.
+    assert!(recorder.told().pop().unwrap().staying.contains(&address()));
     engine.take(with_group(Update::default(), several(&["d", "e"])));
     engine.step(T0);
     assert!(engine.kernel.addresses.contains(&address()));
     assert_eq!(recorder.last()[0].1, ["192.168.0.10/32"]);
+    assert!(recorder.told().pop().unwrap().staying.is_empty());
 }
 
 #[test]
