@@ -1,14 +1,13 @@
 //! Example 1: direct routing.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use anyhow::ensure;
 use lvs_tests::traffic::Client;
-use lvs_tests::wait_for;
 use lvs_tests::wire::Capture;
 
 use crate::cast::{Cast, FIRST_CLIENT};
+use crate::patience::within;
 use crate::stage::{Stage, show};
 use crate::system::System;
 
@@ -43,18 +42,18 @@ pub(crate) fn play(stage: Stage, cast: &Cast, system: &dyn System) -> anyhow::Re
         let service = cast.director.service(SERVICE)?;
         Some(service.destination("192.168.0.101:80").weight)
     };
-    wait_for("the new weight in the kernel", Duration::from_secs(60), || match weight() {
+    within("the new weight in the kernel", || match weight() {
         Some(20) => Ok(()),
         other => Err(other),
-    });
+    })?;
     let shares = clients(stage, cast, 30)?;
     ensure!(shares == of(10, 20), "weights 10 and 20, but the shares are {shares:?}");
     system.delete(stage, "dr.yaml")?;
-    wait_for("the VIP is gone from director and rs1", Duration::from_secs(60), || {
+    within("the VIP is gone from director and rs1", || {
         let held = [&cast.director, &cast.rs1].map(|node| node.addresses());
         let held: Vec<_> = held.iter().flatten().filter(|a| a.contains(" 192.168.0.10/")).collect();
         if held.is_empty() { Ok(()) } else { Err(format!("{held:?}")) }
-    });
+    })?;
     show(stage, &cast.director, "ip -brief -4 address show eth0")
 }
 

@@ -3,22 +3,20 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use lvs_tests::control_plane::program;
 use lvs_tests::net::Daemon;
-use lvs_tests::wait_for;
 use serde_json::Value;
 
 use crate::cast::Cast;
+use crate::patience::within;
 use crate::stage::{Stage, show};
 use crate::system::System;
 
 /// The folder that the agent watches.
 const MANIFESTS: &str = "/tmp/manifests";
 const STATE: &str = "/tmp/state";
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The director's agent.
 #[derive(Debug)]
@@ -50,10 +48,10 @@ impl<'a> Files<'a> {
         let seen = self.agent.log().len();
         let before = status();
         show(stage, &self.cast.director, words)?;
-        wait_for("the status file says Programmed", PATIENCE, || match status() {
+        within("the status file says Programmed", || match status() {
             now if now != before && now.iter().all(Line::is_programmed) => Ok(()),
             now => Err(format!("{now:?}")),
-        });
+        })?;
         // What the agent has said since, as it would scroll by in its terminal.
         let log = self.agent.log();
         let news = log.get(seen..).unwrap_or_default().lines();

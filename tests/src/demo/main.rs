@@ -8,6 +8,7 @@ mod direct_routing;
 mod failover;
 mod files;
 mod masquerading;
+mod patience;
 mod playground;
 mod pods;
 mod stage;

@@ -1,12 +1,10 @@
 //! Example 2: NAT.
 
-use std::time::Duration;
-
 use anyhow::ensure;
 use lvs_tests::traffic::Held;
-use lvs_tests::wait_for;
 
 use crate::cast::Cast;
+use crate::patience::within;
 use crate::stage::{Stage, show};
 use crate::system::System;
 
@@ -39,10 +37,10 @@ pub(crate) fn play(stage: Stage, cast: &Cast, system: &dyn System) -> anyhow::Re
         let service = cast.director.service(SERVICE)?;
         Some(service.destination("10.0.0.101:8080").weight)
     };
-    wait_for("the new weight in the kernel", Duration::from_secs(60), || match weight() {
+    within("the new weight in the kernel", || match weight() {
         Some(2) => Ok(()),
         other => Err(other),
-    });
+    })?;
     hold(stage, cast, &mut held, [8, 4])?;
     for connection in &mut held {
         connection.ask()?;
