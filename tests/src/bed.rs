@@ -240,7 +240,7 @@ fn launch_command(guest: &Guest, command: Vec<OsString>, terminal: bool) -> anyh
     match launch.run()?.end {
         End::Exited(status) => Ok(status),
         End::Died(how) => Err(anyhow!("{}\nthe guest died: {how}", logs(&kept))),
-        End::TimedOut => Err(anyhow!("it did not end within {:?}", guest.limit)),
+        End::TimedOut => Err(anyhow!("{}\nit did not end within {:?}", logs(&kept), guest.limit)),
     }
 }
 

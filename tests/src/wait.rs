@@ -53,10 +53,27 @@ pub fn wait_for<T, E: Debug>(
     }
 }
 
-/// In virtual time a limit is exact; in real time a slow or busy machine is nobody's fault.
+/// Set in a guest: after so many seconds of real time it is ended.
+pub(crate) const LIMIT: &str = "BED_LIMIT";
+/// Before that a wait has to be over, for what it has seen to be told.
+const SPARE: Duration = Duration::from_secs(5);
+
+/// In virtual time a limit is exact; in real time a slow or busy machine is nobody's fault, but the guest's end comes all the same.
 fn patience(limit: Duration) -> Duration {
     static VIRTUAL: OnceLock<bool> = OnceLock::new();
     let is_virtual =
         || fs::read_to_string("/proc/cmdline").is_ok_and(|words| words.contains("time-travel"));
-    if *VIRTUAL.get_or_init(is_virtual) { limit } else { limit.saturating_mul(10) }
+    if *VIRTUAL.get_or_init(is_virtual) {
+        return limit;
+    }
+    let all = limit.saturating_mul(10);
+    left().map_or(all, |left| all.min(left.saturating_sub(SPARE)))
+}
+
+/// Until the guest is ended, which has lived as long as its kernel; `None` where this is no guest.
+fn left() -> Option<Duration> {
+    let limit = std::env::var(LIMIT).ok()?.parse().ok()?;
+    let uptime = fs::read_to_string("/proc/uptime").ok()?;
+    let uptime = uptime.split(' ').next()?.parse().ok()?;
+    Some(Duration::from_secs(limit).saturating_sub(Duration::from_secs_f64(uptime)))
 }

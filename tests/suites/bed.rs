@@ -8,6 +8,7 @@ use lvs_tests::control_plane::ControlPlane;
 use lvs_tests::net::{Link, Node};
 use lvs_tests::table::NodeState;
 use lvs_tests::traffic::{Client, Server};
+use lvs_tests::wait_for;
 use lvs_tests::wire::{Capture, Packet};
 
 #[test]
@@ -45,6 +46,17 @@ fn a_guest_that_hangs_is_ended_at_its_limit() {
     let failure = try_in_guest(guest, || std::thread::sleep(Duration::from_secs(100)));
     assert!(failure.unwrap_err().reason().contains("did not end within 3s"));
     assert!(start.elapsed() < Duration::from_secs(60));
+}
+
+/// In real time a wait has ten times its limit: here that would be longer than the guest lives.
+#[test]
+fn a_wait_tells_what_it_has_seen_before_its_guest_is_ended() {
+    let guest = Guest::kernel().limit(Duration::from_secs(15));
+    let failure = try_in_guest(guest, || {
+        wait_for("the sky is green", Duration::from_secs(5), || Err::<(), _>("it is blue"));
+    });
+    let failure = failure.unwrap_err();
+    assert!(failure.to_string().contains("last seen: \"it is blue\""), "{failure}");
 }
 
 #[test]

@@ -129,6 +129,9 @@ impl Launch<'_> {
             .with_context(|| format!("cannot copy {}", init.display()))?;
         fs::set_permissions(folder.join("init.sh"), fs::Permissions::from_mode(0o755))?;
         let mut environment = self.environment.clone();
+        if !host {
+            environment.push((crate::wait::LIMIT.into(), self.guest.limit.as_secs().to_string()));
+        }
         if self.guest.control_plane {
             let script = if self.guest.oldest { "oldest.sh" } else { "control-plane.sh" };
             let programs = made_by(script)?;
