@@ -11,23 +11,16 @@ command -v cargo >/dev/null || { echo "prepare: no cargo on the PATH. Install Ru
 [ "$(uname -m)" = x86_64 ] || { echo "prepare: the test bed's kernel (User Mode Linux) runs on x86_64 only; this is $(uname -m)." >&2; exit 1; }
 tests/bed/packages.sh
 
-log=$(mktemp -d)
-trap 'rm -rf "$log"' EXIT
-pids=()
-background() { # NAME COMMAND...: its progress (standard error) is shown, its result is not
-  local name=$1
-  shift
-  { "$@" >"$log/$name" || { touch "$log/$name.failed"; }; } &
-  pids+=($!)
-}
+# shellcheck source=tests/parts.sh
+. tests/parts.sh
 kernels() {
   tests/bed/kernel.sh && tests/bed/newest-kernel.sh
 }
 case ${BED:-uml}:${BED_KERNEL:-}:$what in
-  *:newest:* | *:playground | *:demo-cluster | *:test-cluster | host:*:test) background kernel tests/bed/newest-kernel.sh ;;
+  *:newest:* | *:playground | *:demo-cluster | *:test-cluster | host:*:test) part kernel tests/bed/newest-kernel.sh ;;
   host:*) ;; # the host's own kernel
   *:debian:demo | *:debian:demo-standalone | *:debian:demo-failover) ;; # the packaged kernel
-  *) background kernel kernels ;;
+  *) part kernel kernels ;;
 esac
 # One after the other: side by side they would compile twice what they have in common.
 programs() {
@@ -39,19 +32,18 @@ programs() {
 }
 case $what in
   demo-standalone | demo-failover) ;;
-  *) background control-plane programs ;;
+  *) part 'control plane' programs ;;
 esac
+cargo_build() { with_cargo "our programs" cargo build "$@"; }
 workspace() {
   case $what in
-    bed) ;;
-    test) cargo build --workspace --bins && cargo test --workspace --no-run && tests/bed/images.sh && tests/bed/previous.sh ;;
-    test-cluster) cargo test -p lvs-tests --test suites --no-run && tests/bed/previous.sh ;;
-    demo-cluster) IMAGE_WITH='-p lvs-tests --bin lvs-demo' tests/bed/images.sh ;; # for one target, as compiling is most of it
-    bench) cargo build --release -p lvs-agent -p lvs-operator -p lvs-tests --bin lvs-agent --bin lvs-operator --bin lvs-bench --bin lvs-bench-failover ;;
-    *) cargo build --workspace --bins ;;
-  esac >/dev/null
+    test) cargo_build --workspace --bins && with_cargo tests cargo test --workspace --no-run &&
+      with_cargo images tests/bed/images.sh && with_cargo "the version before" tests/bed/previous.sh ;;
+    test-cluster) with_cargo tests cargo test -p lvs-tests --test suites --no-run && with_cargo "the version before" tests/bed/previous.sh ;;
+    demo-cluster) IMAGE_WITH='-p lvs-tests --bin lvs-demo' with_cargo images tests/bed/images.sh ;; # for one target, as compiling is most of it
+    bench) cargo_build --release -p lvs-agent -p lvs-operator -p lvs-tests --bin lvs-agent --bin lvs-operator --bin lvs-bench --bin lvs-bench-failover ;;
+    *) cargo_build --workspace --bins ;;
+  esac
 }
-workspace || touch "$log/workspace.failed"
-for pid in "${pids[@]}"; do wait "$pid" || true; done
-failed=$(cd "$log" && { ls -- *.failed 2>/dev/null || true; } | sed 's/\.failed//' | tr '\n' ' ')
-[ -z "$failed" ] || { echo "prepare: could not build: $failed(the reason is above)" >&2; exit 1; }
+[ "$what" = bed ] || part programs workspace
+await_parts

@@ -4,6 +4,8 @@
 # The result is cached by the lock files' content; an interrupted build goes on where it stopped (Go's build cache).
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=tests/bed/progress.sh
+. "$here/progress.sh"
 cache=${KUBE_LVS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kube-lvs}
 
 version=$(awk '$1 == "require" && $2 == "k8s.io/kubernetes" {print $3}' "$here/control-plane/go.mod")
@@ -22,21 +24,18 @@ for package in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
 done
 
 build() { # WHAT MODULE CGO PACKAGE...: all programs of WHAT at once
-  local what=$1 module=$2 cgo=$3 start=$SECONDS log=$dir/$1.log
+  local what=$1 module=$2 cgo=$3 log=$dir/$1.log
   shift 3
   [ ! -e "$dir/$what.built" ] || return 0
   command -v go >/dev/null || { echo "cluster: no go on the PATH. Install Go 1.26 or newer." >&2; exit 1; }
   echo "cluster: building $what" >&2
   mkdir -p "$dir/new"
-  (cd "$here/$module" && CGO_ENABLED=$cgo GOFLAGS='' go build -v -mod=readonly "${modfile[@]}" -tags seccomp -trimpath -buildvcs=false \
-    -ldflags "$stamp" -o "$dir/new/" "$@") >"$log" 2>&1 9>&- &
+  (cd "$here/$module" && CGO_ENABLED=$cgo GOFLAGS='' go_build "$log" "$dir/new/" \
+    -mod=readonly "${modfile[@]}" -tags seccomp -trimpath -buildvcs=false -ldflags "$stamp" -- "$@") 9>&- &
   local build=$!
   # shellcheck disable=SC2064 # the build of now
   trap "kill $build 2>/dev/null" EXIT
-  while kill -0 $build 2>/dev/null; do
-    for _ in $(seq 20); do kill -0 $build 2>/dev/null && sleep 0.5; done
-    echo "cluster: $what, $(grep -vc downloading "$log" || true) packages after $((SECONDS - start)) s" >&2
-  done
+  follow $build "$what" go_built "$log"
   wait $build || {
     echo "cluster: $what failed; the end of $log:" >&2
     tail -n 20 "$log" >&2

@@ -4,6 +4,8 @@
 # With the word `oldest`: the oldest kube-apiserver that is supported, beside the kubectl and helm of the newest.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=tests/bed/progress.sh
+. "$here/progress.sh"
 cache=${KUBE_LVS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kube-lvs}
 
 module=$here/control-plane
@@ -26,17 +28,14 @@ for package in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
   stamp="$stamp -X $package.gitVersion=$version -X $package.gitMajor=1 -X $package.gitMinor=$minor -X $package.gitTreeState=clean"
 done
 build() { # PROGRAM VERSION MODULE_FOLDER PACKAGE
-  local program=$1 start=$SECONDS log=$dir/$1.log build
+  local program=$1 log=$dir/$1.log build
   command -v go >/dev/null || { echo "control plane: no go on the PATH. Install Go 1.26 or newer." >&2; exit 1; }
   echo "control plane: building $program $2 (minutes on two cores, once)" >&2
-  (cd "$3" && CGO_ENABLED=0 GOFLAGS= go build -v -mod=readonly -trimpath -buildvcs=false \
-    -ldflags "$stamp" -o "$dir/$program.new" "$4") >"$log" 2>&1 9>&- &
+  (cd "$3" && CGO_ENABLED=0 GOFLAGS='' go_build "$log" "$dir/$program.new" -mod=readonly -trimpath -buildvcs=false -ldflags "$stamp" -- "$4") 9>&- &
   build=$!
+  # shellcheck disable=SC2064 # the build of now
   trap "kill $build 2>/dev/null" EXIT
-  while kill -0 $build 2>/dev/null; do
-    for _ in $(seq 20); do kill -0 $build 2>/dev/null && sleep 0.5; done
-    echo "control plane: $program, $(grep -vc downloading "$log" || true) packages after $((SECONDS - start)) s" >&2
-  done
+  follow $build "$program" go_built "$log"
   wait $build || {
     echo "control plane: $program failed; the end of $log:" >&2
     tail -n 20 "$log" >&2

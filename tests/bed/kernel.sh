@@ -7,6 +7,8 @@
 #        kernel.sh --cached   the newest if it has been built; builds nothing, and fails where there is nothing yet
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=tests/bed/progress.sh
+. "$here/progress.sh"
 cache=${KUBE_LVS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kube-lvs}
 which=${1-}
 
@@ -50,6 +52,9 @@ fetch_newest() {
   mv deb/usr/src/linux-source-*.tar.xz source.tar.xz && rm -rf deb ./*.deb apt
 }
 
+# Of how many object files how many are there. The number is that of Linux 6.12; a later one has some more.
+objects() { echo "$(find "$work/out" -name '*.o' | wc -l) 1361"; }
+
 build() {
   log=$dir/build.log
   fail() { echo "kernel: $1; the end of $log:" >&2; tail -n 20 "$log" >&2; exit 1; }
@@ -79,17 +84,13 @@ build() {
       $make olddefconfig; } >"$log" 2>&1 || fail "cannot configure"
     touch "$work/configured"
   fi
-  echo "kernel: building Linux $($make -s kernelversion) with IPVS (about six minutes on two cores, once)" >&2
+  version=$($make -s kernelversion)
+  echo "kernel: building Linux $version with IPVS (about six minutes on two cores, once)" >&2
   start=$SECONDS
   $make -j"$(nproc)" linux >>"$log" 2>&1 9>&- &
   build=$!
   trap 'kill $build 2>/dev/null' EXIT
-  objects=1361
-  while kill -0 $build 2>/dev/null; do
-    for _ in $(seq 20); do kill -0 $build 2>/dev/null && sleep 0.5; done
-    done_=$(find "$work/out" -name '*.o' 2>/dev/null | wc -l)
-    echo "kernel: $((done_ < objects ? done_ * 100 / objects : 99)) % after $((SECONDS - start)) s" >&2
-  done
+  follow $build "Linux $version" objects
   wait $build || fail "the build failed"
   trap - EXIT
   install -m 755 "$work/out/linux" "$dir/linux.new"

@@ -31,6 +31,7 @@ mod nftables;
 mod oldest;
 mod operator;
 mod persistence;
+mod prepare;
 mod protocols;
 mod rights;
 mod schedulers;
