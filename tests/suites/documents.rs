@@ -1,5 +1,7 @@
 //! What the documents say is what the code does, as far as a program can tell.
 
+use lvs_tests::bed::{Guest, in_guest};
+use lvs_tests::net::Node;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -96,6 +98,24 @@ fn every_make_target_that_is_named_exists() {
             assert!(!is_command || exists(&name), "{}: make {name}", page.display());
         }
     }
+}
+
+/// It wants IPVS even for its help.
+#[test]
+fn every_option_that_ipvsadm_names_is_translated() {
+    in_guest(Guest::kernel(), || -> anyhow::Result<()> {
+        let help = Node::new("admin").sh("ipvsadm --help")?;
+        let words = help.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');
+        let options: BTreeSet<&str> =
+            words.filter(|word| word.len() > 3 && word.starts_with("--")).collect();
+        anyhow::ensure!(options.len() > 40, "{help}");
+        let page = text("docs/from-ipvsadm.md");
+        let said: BTreeSet<&str> =
+            page.lines().flat_map(|line| quoted(line, '`')).flat_map(str::split_whitespace).collect();
+        let missing: Vec<_> = options.iter().filter(|option| !said.contains(*option)).collect();
+        anyhow::ensure!(missing.is_empty(), "docs/from-ipvsadm.md lacks {missing:?}");
+        Ok(())
+    });
 }
 
 /// The first column of the tables of reasons; the conditions' table is about other words.
