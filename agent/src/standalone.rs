@@ -10,6 +10,7 @@ use crate::input::Update;
 use crate::input::files::ObjectName;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, MicroTime, Time};
+use kube::ResourceExt;
 use lvs_crds::manifest::Object;
 use lvs_crds::{
     DEFAULT_GROUP, DirectorGroup, DirectorGroupSpec, LVSNode, LVSNodeSpec, LVSNodeStatus,
@@ -21,6 +22,7 @@ use lvs_resolve::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// The label that every Kubernetes node carries, so that one manifest fits both ways of running.
 const HOSTNAME_LABEL: &str = "kubernetes.io/hostname";
@@ -33,7 +35,15 @@ pub struct Standalone {
     snapshot: Snapshot,
     generations: BTreeMap<ObjectName, i64>,
     resolutions: BTreeMap<Key, Resolution>,
+    concerned: Concerned,
     version: u64,
+}
+
+/// Whose resolution may not be what it would be now.
+enum Concerned {
+    All,
+    /// These alone.
+    Some(BTreeSet<Key>),
 }
 
 impl Standalone {
@@ -46,6 +56,7 @@ impl Standalone {
             snapshot,
             generations: BTreeMap::new(),
             resolutions: BTreeMap::new(),
+            concerned: Concerned::All,
             version: 0,
         }
     }
@@ -56,7 +67,7 @@ impl Standalone {
         self.take_namespaced(objects);
         self.take_groups(objects, now, &mut update);
         self.generations.retain(|name, _| objects.contains_key(name));
-        self.resolve_all(&mut update);
+        self.resolve(&mut update);
         update
     }
 
@@ -81,7 +92,8 @@ impl Standalone {
             let node = self.node.clone();
             self.snapshot.set_node(&node, facts);
             self.update_groups(now, &mut update);
-            self.resolve_all(&mut update);
+            self.concerned = Concerned::All;
+            self.resolve(&mut update);
         }
         update
     }
@@ -99,6 +111,7 @@ impl Standalone {
         for key in gone {
             self.snapshot.remove_virtual_service(&key);
             self.resolutions.remove(&key);
+            self.concerned = Concerned::All;
         }
         let gone: Vec<Key> = self
             .snapshot
@@ -107,32 +120,55 @@ impl Standalone {
             .filter(|key| !has("RealServer", key))
             .collect();
         for key in gone {
-            self.snapshot.remove_real_server(&key);
+            if let Some(old) = self.snapshot.remove_real_server(&key) {
+                self.concern_selecting(&old);
+            }
         }
         for (name, object) in objects {
             match object {
-                Object::VirtualService(new) => {
-                    let key = Key::of(new.as_ref());
-                    let old = self.snapshot.virtual_service(&key).cloned();
-                    let same = old.as_ref().is_some_and(|old| old.spec == new.spec);
-                    let generation = self.generation(name, same);
-                    let mut new = VirtualService::clone(new);
-                    new.status = old.and_then(|old| old.status.clone());
-                    new.metadata.generation = Some(generation);
-                    self.snapshot.set_virtual_service(new);
-                }
-                Object::RealServer(new) => {
-                    let key = Key::of(new.as_ref());
-                    let old = self.snapshot.real_server(&key).cloned();
-                    let same = old.as_ref().is_some_and(|old| old.spec == new.spec);
-                    let generation = self.generation(name, same);
-                    let mut new = RealServer::clone(new);
-                    new.status = old.and_then(|old| old.status.clone());
-                    new.metadata.generation = Some(generation);
-                    self.snapshot.set_real_server(new);
-                }
+                Object::VirtualService(new) => self.take_virtual_service(name, new),
+                Object::RealServer(new) => self.take_real_server(name, new),
                 Object::DirectorGroup(_) => {}
             }
+        }
+    }
+
+    fn take_virtual_service(&mut self, name: &ObjectName, new: &VirtualService) {
+        let old = self.snapshot.virtual_service(&Key::of(new)).cloned();
+        let old = old.as_ref();
+        let same = old.is_some_and(|old| old.spec == new.spec);
+        if same && old.is_some_and(|old| has_words_of(&old.metadata, &new.metadata)) {
+            return;
+        }
+        let mut new = new.clone();
+        new.status = old.and_then(|old| old.status.clone());
+        new.metadata.generation = Some(self.generation(name, same));
+        self.concerned = Concerned::All;
+        self.snapshot.set_virtual_service(new);
+    }
+
+    fn take_real_server(&mut self, name: &ObjectName, new: &RealServer) {
+        let old = self.snapshot.real_server(&Key::of(new)).cloned();
+        let old = old.as_ref();
+        let same = old.is_some_and(|old| old.spec == new.spec);
+        if same && old.is_some_and(|old| has_words_of(&old.metadata, &new.metadata)) {
+            return;
+        }
+        let mut new = new.clone();
+        new.status = old.and_then(|old| old.status.clone());
+        new.metadata.generation = Some(self.generation(name, same));
+        if let Some(old) = old {
+            self.concern_selecting(old);
+        }
+        self.concern_selecting(&new);
+        self.snapshot.set_real_server(new);
+    }
+
+    /// A RealServer concerns those that select it, and nobody else.
+    fn concern_selecting(&mut self, server: &RealServer) {
+        if let Concerned::Some(keys) = &mut self.concerned {
+            let namespace = server.metadata.namespace.as_deref().unwrap_or_default();
+            keys.extend(self.snapshot.selecting(namespace, server.labels()).cloned());
         }
     }
 
@@ -147,6 +183,9 @@ impl Standalone {
             if let Object::DirectorGroup(group) = object {
                 let old = self.snapshot.director_group(&name.2).cloned();
                 let same = old.is_some_and(|old| old.spec == group.spec);
+                if !same {
+                    self.concerned = Concerned::All;
+                }
                 let mut group = DirectorGroup::clone(group);
                 group.metadata.generation = Some(self.generation(name, same));
                 wanted.insert(name.2.clone(), group);
@@ -166,6 +205,7 @@ impl Standalone {
             self.snapshot.director_groups().map(|(name, _)| name.clone()).collect();
         for name in known.into_iter().filter(|name| !wanted.contains_key(name)) {
             self.snapshot.remove_director_group(&name);
+            self.concerned = Concerned::All;
             update.groups.push((name, None));
         }
         for (name, mut group) in wanted {
@@ -208,55 +248,82 @@ impl Standalone {
         *generation
     }
 
-    /// Every VirtualService anew: files change seldom, and a clash that is over must be seen by all it kept out.
-    fn resolve_all(&mut self, update: &mut Update) {
-        let keys: Vec<Key> = self.snapshot.virtual_services().map(|(key, _)| key.clone()).collect();
-        let mut wanted: BTreeSet<Key> = BTreeSet::new();
-        for key in keys {
-            let Some(resolution) = resolve(&key, &self.snapshot) else { continue };
-            for slice in &resolution.slices {
-                let name = Key::new(&key.namespace, &slice.name);
-                if self.snapshot.slice(&name).is_none_or(|old| old.spec != slice.spec) {
-                    self.version += 1;
-                    let slice = VirtualServiceSlice {
-                        metadata: ObjectMeta {
-                            namespace: Some(name.namespace.clone()),
-                            name: Some(name.name.clone()),
-                            resource_version: Some(self.version.to_string()),
-                            ..ObjectMeta::default()
-                        },
-                        spec: slice.spec.clone(),
-                    };
-                    let id = (name.namespace.clone(), name.name.clone());
-                    update.slices.push((id, Some(slice.clone())));
-                    self.snapshot.set_slice(slice);
-                }
-                wanted.insert(name);
+    /// Whatever may have changed anew, and then, for as long as slices change, whoever is kept out: a clash that is over
+    /// must be seen by all it kept out.
+    fn resolve(&mut self, update: &mut Update) {
+        let concerned = std::mem::replace(&mut self.concerned, Concerned::Some(BTreeSet::new()));
+        let (mut keys, mut gone) = match concerned {
+            Concerned::Some(keys) => (keys, Vec::new()),
+            Concerned::All => {
+                let keys = self.snapshot.virtual_services().map(|(key, _)| key.clone()).collect();
+                let owned = |(name, slice): (&Key, &Arc<VirtualServiceSlice>)| {
+                    let owner = Key::new(&name.namespace, &slice.spec.virtual_service);
+                    self.snapshot.virtual_service(&owner).is_none().then(|| name.clone())
+                };
+                (keys, self.snapshot.slices().filter_map(owned).collect())
             }
-            self.resolutions.insert(key, resolution);
-        }
-        let gone: Vec<Key> = self
-            .snapshot
-            .slices()
-            .map(|(name, _)| name.clone())
-            .filter(|name| !wanted.contains(name))
-            .collect();
-        for name in gone {
-            self.snapshot.remove_slice(&name);
-            self.version += 1;
-            update.slices.push(((name.namespace, name.name), None));
+        };
+        loop {
+            let before = (update.slices.len(), self.resolutions.len());
+            for name in gone.drain(..) {
+                self.remove_slice(name, update);
+            }
+            for key in &keys {
+                self.resolve_one(key, update);
+            }
+            if before == (update.slices.len(), self.resolutions.len()) {
+                break;
+            }
+            let kept_out = self.resolutions.iter().filter(|(_, it)| !it.accepted.status);
+            keys = kept_out.map(|(key, _)| key.clone()).collect();
         }
         update.version = self.version;
     }
 
+    fn resolve_one(&mut self, key: &Key, update: &mut Update) {
+        let Some(resolution) = resolve(key, &self.snapshot) else { return };
+        for slice in &resolution.slices {
+            let name = Key::new(&key.namespace, &slice.name);
+            if self.snapshot.slice(&name).is_none_or(|old| old.spec != slice.spec) {
+                self.version += 1;
+                let slice = VirtualServiceSlice {
+                    metadata: ObjectMeta {
+                        namespace: Some(name.namespace.clone()),
+                        name: Some(name.name.clone()),
+                        resource_version: Some(self.version.to_string()),
+                        ..ObjectMeta::default()
+                    },
+                    spec: slice.spec.clone(),
+                };
+                update.slices.push(((name.namespace, name.name), Some(slice.clone())));
+                self.snapshot.set_slice(slice);
+            }
+        }
+        let wanted = |name: &Key| resolution.slices.iter().any(|slice| slice.name == name.name);
+        let has = self.snapshot.slices_of(key).map(|(name, _)| name);
+        for name in has.filter(|name| !wanted(name)).cloned().collect::<Vec<_>>() {
+            self.remove_slice(name, update);
+        }
+        self.resolutions.insert(key.clone(), resolution);
+    }
+
+    fn remove_slice(&mut self, name: Key, update: &mut Update) {
+        self.snapshot.remove_slice(&name);
+        self.version += 1;
+        update.slices.push(((name.namespace, name.name), None));
+    }
+
     /// Every object with its status as of now.
     pub fn statuses(&mut self, now: &Time) -> status::Objects {
-        let mut objects = status::Objects::default();
+        // Conditions are kept in the snapshot, so that transition times stand.
+        for (key, resolution) in &self.resolutions {
+            let status = virtual_service_status(key, resolution, &self.snapshot, now);
+            if self.snapshot.virtual_service(key).is_some_and(|old| old.status != status) {
+                self.snapshot.set_virtual_service_status(key, status);
+            }
+        }
         let mut reports: BTreeMap<Key, Vec<RealServerReport>> = BTreeMap::new();
         for (key, resolution) in &self.resolutions {
-            let Some(vs) = self.snapshot.virtual_service(key) else { continue };
-            let mut vs = VirtualService::clone(vs);
-            vs.status = virtual_service_status(key, resolution, &self.snapshot, now);
             for name in &resolution.selected {
                 let server = Key::new(&key.namespace, name);
                 let left_out =
@@ -264,23 +331,28 @@ impl Standalone {
                 let report = RealServerReport { virtual_service: key.name.clone(), left_out };
                 reports.entry(server).or_default().push(report);
             }
-            objects.virtual_services.push(vs);
         }
+        let mut changed = Vec::new();
         for (key, server) in self.snapshot.real_servers() {
             let reports = reports.get(key).map(Vec::as_slice).unwrap_or_default();
-            let mut server = RealServer::clone(server);
-            server.status = Some(real_server_status(key, reports, &self.snapshot, now));
-            objects.real_servers.push(server);
+            let status = real_server_status(key, reports, &self.snapshot, now);
+            if server.status.as_ref() != Some(&status) {
+                changed.push((key.clone(), status));
+            }
         }
-        objects.groups = self.groups_now(now).into_iter().map(|(_, group)| group).collect();
-        objects.node = self.snapshot.lvs_node(&self.node).map(|node| LVSNode::clone(node));
-        // Kept, so that transition times stand.
-        for vs in &objects.virtual_services {
-            self.snapshot.set_virtual_service(vs.clone());
+        for (key, status) in changed {
+            self.snapshot.set_real_server_status(&key, status);
         }
-        for server in &objects.real_servers {
-            self.snapshot.set_real_server(server.clone());
+        status::Objects {
+            groups: self.groups_now(now).into_iter().map(|(_, group)| group).collect(),
+            virtual_services: self.snapshot.virtual_services().map(|(_, it)| it.clone()).collect(),
+            real_servers: self.snapshot.real_servers().map(|(_, it)| it.clone()).collect(),
+            node: self.snapshot.lvs_node(&self.node).cloned(),
         }
-        objects
     }
+}
+
+/// Whether an object has the labels and annotations that its file gives it.
+fn has_words_of(old: &ObjectMeta, new: &ObjectMeta) -> bool {
+    old.labels == new.labels && old.annotations == new.annotations
 }

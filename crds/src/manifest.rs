@@ -15,6 +15,8 @@ use crate::rules::CheckRules;
 use crate::{DirectorGroup, GROUP, RealServer, VERSION, Violation, VirtualService, structure};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use std::collections::HashMap;
+use std::sync::Arc;
 use tree::Tree;
 
 /// The largest file, in bytes.
@@ -25,15 +27,15 @@ pub const MAX_DOCUMENT_BYTES: usize = 1 << 20;
 /// The namespace of an object that names none.
 pub const DEFAULT_NAMESPACE: &str = "default";
 
-/// An object that a manifest may hold: valid by itself, every default filled in.
+/// An object that a manifest may hold: valid by itself, every default filled in. Cheap to clone.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Object {
     /// A VirtualService.
-    VirtualService(Box<VirtualService>),
+    VirtualService(Arc<VirtualService>),
     /// A RealServer.
-    RealServer(Box<RealServer>),
+    RealServer(Arc<RealServer>),
     /// A DirectorGroup.
-    DirectorGroup(Box<DirectorGroup>),
+    DirectorGroup(Arc<DirectorGroup>),
 }
 
 impl Object {
@@ -55,25 +57,58 @@ impl Object {
 /// A file that is too large, or that has no document at all, is a single error: an editor that has just emptied it to
 /// write it anew must not look like a wish to delete everything.
 pub fn parse(text: &str) -> Vec<Result<Object, ManifestError>> {
-    if text.len() > MAX_FILE_BYTES {
-        return vec![Err(ManifestError::of_file(Problem::FileTooLarge(text.len())))];
+    Documents::default().parse(text)
+}
+
+/// The good documents of a manifest file as it was read last, so that reading it again costs what has changed.
+#[derive(Debug, Default)]
+pub struct Documents {
+    known: HashMap<String, Object>,
+}
+
+impl Documents {
+    /// As [`parse`]. A document whose text stood in the file before, wherever, is not read anew.
+    pub fn parse(&mut self, text: &str) -> Vec<Result<Object, ManifestError>> {
+        if text.len() > MAX_FILE_BYTES {
+            return vec![Err(ManifestError::of_file(Problem::FileTooLarge(text.len())))];
+        }
+        let documents = split::documents(text);
+        if documents.is_empty() {
+            return vec![Err(ManifestError::of_file(Problem::Empty))];
+        }
+        let mut before = std::mem::take(&mut self.known);
+        let mut read_or_known = |document: split::Document| {
+            let known = match before.remove(&document.text) {
+                Some(object) => Ok(object),
+                // One text twice in a file is one object twice, which is the caller's to refuse.
+                None => match self.known.get(&document.text) {
+                    Some(object) => Ok(object.clone()),
+                    None => read(&document.text, document.first_line),
+                },
+            };
+            if let Ok(object) = &known {
+                self.known.insert(document.text, object.clone());
+            }
+            known
+        };
+        documents.into_iter().map(&mut read_or_known).collect()
     }
-    let documents = split::documents(text);
-    if documents.is_empty() {
-        return vec![Err(ManifestError::of_file(Problem::Empty))];
+
+    /// As [`Documents::parse`], for a file's bytes: text that is no UTF-8 is a single error.
+    pub fn parse_bytes(&mut self, bytes: &[u8]) -> Vec<Result<Object, ManifestError>> {
+        if bytes.len() > MAX_FILE_BYTES {
+            return vec![Err(ManifestError::of_file(Problem::FileTooLarge(bytes.len())))];
+        }
+        match std::str::from_utf8(bytes) {
+            Ok(text) => self.parse(text),
+            Err(error) => vec![Err(ManifestError::of_file(Problem::NotText(error)))],
+        }
     }
-    documents.iter().map(|document| read(&document.text, document.first_line)).collect()
 }
 
 /// As [`parse`], for a file's bytes: text that is no UTF-8 is a single error.
 pub fn parse_bytes(bytes: &[u8]) -> Vec<Result<Object, ManifestError>> {
-    if bytes.len() > MAX_FILE_BYTES {
-        return vec![Err(ManifestError::of_file(Problem::FileTooLarge(bytes.len())))];
-    }
-    match std::str::from_utf8(bytes) {
-        Ok(text) => parse(text),
-        Err(error) => vec![Err(ManifestError::of_file(Problem::NotText(error)))],
-    }
+    Documents::default().parse_bytes(bytes)
 }
 
 /// Reads one document, whose first line is `first_line` of the file.
@@ -91,9 +126,9 @@ fn read(text: &str, first_line: usize) -> Result<Object, ManifestError> {
     let document = Document { first_line, name: name_of(kind, &value), tree: &tree };
     default_namespace(kind, &mut value);
     match kind {
-        "VirtualService" => document.decode(kind, value).map(Box::new).map(Object::VirtualService),
-        "RealServer" => document.decode(kind, value).map(Box::new).map(Object::RealServer),
-        _ => document.decode(kind, value).map(Box::new).map(Object::DirectorGroup),
+        "VirtualService" => document.decode(kind, value).map(Arc::new).map(Object::VirtualService),
+        "RealServer" => document.decode(kind, value).map(Arc::new).map(Object::RealServer),
+        _ => document.decode(kind, value).map(Arc::new).map(Object::DirectorGroup),
     }
 }
 

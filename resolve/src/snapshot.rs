@@ -5,7 +5,10 @@ mod index;
 use crate::{Claim, Key, NodeFacts};
 use index::Index;
 pub use index::reported_addresses;
-use lvs_crds::{DirectorGroup, LVSNode, RealServer, VirtualService, VirtualServiceSlice};
+use lvs_crds::{
+    DirectorGroup, LVSNode, RealServer, RealServerStatus, VirtualService, VirtualServiceSlice,
+    VirtualServiceStatus,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -38,6 +41,13 @@ impl Snapshot {
         old
     }
 
+    /// Gives a VirtualService another status, which no look-up depends on.
+    pub fn set_virtual_service_status(&mut self, key: &Key, status: Option<VirtualServiceStatus>) {
+        if let Some(object) = self.virtual_services.get_mut(key) {
+            Arc::make_mut(object).status = status;
+        }
+    }
+
     /// Takes a VirtualService out. Its slices stay until they are removed too.
     pub fn remove_virtual_service(&mut self, key: &Key) -> Option<Arc<VirtualService>> {
         let old = self.virtual_services.remove(key)?;
@@ -52,6 +62,13 @@ impl Snapshot {
         self.index.add_real_server(&key, &object);
         self.real_servers.insert(key, Arc::new(object));
         old
+    }
+
+    /// Gives a RealServer another status, which no look-up depends on.
+    pub fn set_real_server_status(&mut self, key: &Key, status: RealServerStatus) {
+        if let Some(object) = self.real_servers.get_mut(key) {
+            Arc::make_mut(object).status = Some(status);
+        }
     }
 
     /// Takes a RealServer out.

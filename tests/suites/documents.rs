@@ -110,8 +110,11 @@ fn every_option_that_ipvsadm_names_is_translated() {
             words.filter(|word| word.len() > 3 && word.starts_with("--")).collect();
         anyhow::ensure!(options.len() > 40, "{help}");
         let page = text("docs/from-ipvsadm.md");
-        let said: BTreeSet<&str> =
-            page.lines().flat_map(|line| quoted(line, '`')).flat_map(str::split_whitespace).collect();
+        let said: BTreeSet<&str> = page
+            .lines()
+            .flat_map(|line| quoted(line, '`'))
+            .flat_map(str::split_whitespace)
+            .collect();
         let missing: Vec<_> = options.iter().filter(|option| !said.contains(*option)).collect();
         anyhow::ensure!(missing.is_empty(), "docs/from-ipvsadm.md lacks {missing:?}");
         Ok(())

@@ -7,7 +7,7 @@
 mod tests;
 
 use crate::retry::causes;
-use lvs_crds::manifest::{self, Object};
+use lvs_crds::manifest::{self, Documents, Object};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::fs::{self, Metadata};
@@ -23,16 +23,21 @@ pub type ObjectName = (&'static str, String, String);
 pub struct Folder {
     path: PathBuf,
     files: BTreeMap<String, File>,
+    /// Files that are there no more, and of which a copy is kept.
+    gone: Vec<String>,
     error: Option<String>,
 }
 
 #[derive(Debug, Default)]
 struct File {
     stamp: Option<Stamp>,
+    documents: Documents,
     objects: BTreeMap<ObjectName, Object>,
     errors: Vec<String>,
     /// Objects that a bad document may have meant, as they were when the file was last good.
     kept: bool,
+    /// The copy that is kept of it has other objects.
+    unsaved: bool,
 }
 
 /// What changes when a file does. A file written twice within the file system's time stamp, with one size, is told
@@ -76,6 +81,7 @@ impl Folder {
         Self {
             path: path.to_owned(),
             files: last_good.into_iter().map(|(name, objects)| (name, file(objects))).collect(),
+            gone: Vec::new(),
             error: None,
         }
     }
@@ -95,6 +101,8 @@ impl Folder {
         };
         let mut changed = self.error.take().is_some();
         let before = self.files.len();
+        let files = self.files.keys();
+        self.gone.extend(files.filter(|name| !listed.contains_key(*name)).cloned());
         self.files.retain(|name, _| listed.contains_key(name));
         changed |= self.files.len() != before;
         for (name, path) in listed {
@@ -145,9 +153,15 @@ impl Folder {
         errors
     }
 
-    /// The objects by file, for [`Folder::new`] of the next run.
-    pub fn by_file(&self) -> impl Iterator<Item = (&String, impl Iterator<Item = &Object>)> {
-        self.files.iter().map(|(name, file)| (name, file.objects.values()))
+    /// For [`Folder::new`] of the next run: the files that hold others than when this was asked last, with what they hold;
+    /// `None`: the file is gone.
+    pub fn take_unsaved(&mut self) -> Vec<(String, Option<Vec<Object>>)> {
+        let gone = std::mem::take(&mut self.gone).into_iter().map(|name| (name, None));
+        let changed = self.files.iter_mut().filter_map(|(name, file)| {
+            let objects = || (name.clone(), Some(file.objects.values().cloned().collect()));
+            std::mem::take(&mut file.unsaved).then(objects)
+        });
+        gone.chain(changed).collect()
     }
 }
 
@@ -183,7 +197,7 @@ impl File {
     fn parse(&mut self, bytes: &[u8]) -> bool {
         let mut objects = BTreeMap::new();
         let mut errors = Vec::new();
-        for result in manifest::parse_bytes(bytes) {
+        for result in self.documents.parse_bytes(bytes) {
             match result {
                 Ok(object) => {
                     let name = name(&object);
@@ -215,7 +229,9 @@ impl File {
                 }
             }
         }
-        let changed = next != self.objects || errors != self.errors || kept != self.kept;
+        let others = next != self.objects;
+        self.unsaved |= others;
+        let changed = others || errors != self.errors || kept != self.kept;
         (self.objects, self.errors, self.kept) = (next, errors, kept);
         changed
     }

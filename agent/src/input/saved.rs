@@ -11,8 +11,8 @@ use lvs_crds::manifest::Object;
 use lvs_crds::{DirectorGroup, VirtualServiceSlice};
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 /// The folders of one state directory.
@@ -131,10 +131,25 @@ fn put<T: serde::Serialize>(dir: &Path, name: &str, object: Option<T>) -> Result
 /// # Errors
 /// When it cannot be written.
 pub fn replace(path: &Path, text: &[u8]) -> Result<(), SaveError> {
+    replace_with(path, |out| out.write_all(text))
+}
+
+/// As [`replace`], for a text that need not be in memory as a whole.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn replace_with(
+    path: &Path,
+    write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+) -> Result<(), SaveError> {
     let mut temporary = path.to_owned().into_os_string();
     temporary.push(".new");
     let temporary = PathBuf::from(temporary);
-    fs::write(&temporary, text).map_err(failed("write", &temporary))?;
+    let written = File::create(&temporary).map(BufWriter::new).and_then(|mut out| {
+        write(&mut out)?;
+        out.flush()
+    });
+    written.map_err(failed("write", &temporary))?;
     fs::rename(&temporary, path).map_err(failed("replace", path))
 }
 

@@ -131,3 +131,64 @@ fn an_edit_counts_up_the_generation_and_nothing_else_does() {
     assert_eq!(objects.virtual_services[0].metadata.generation, Some(2));
     assert_eq!(objects.real_servers[0].metadata.generation, Some(1));
 }
+
+#[test]
+fn an_address_that_becomes_free_is_whose_it_was_refused_at_once() {
+    let mut bench = Bench::new();
+    let first = WEB.replace("name: web}", "name: zoo}");
+    bench.take(&first);
+    let both = format!("{first}---{}", WEB.replace("name: a,", "name: b,"));
+    bench.take(&both);
+    let accepted = |bench: &mut Bench| {
+        let objects = bench.0.statuses(&Time(Timestamp::UNIX_EPOCH));
+        let of = |vs: &VirtualService| vs.status.clone().unwrap().conditions[0].status == "True";
+        objects.virtual_services.iter().map(|vs| of(vs)).collect::<Vec<_>>()
+    };
+    assert_eq!(accepted(&mut bench), [false, true]);
+    // web comes before zoo, whose address it wants.
+    bench.take(&both.replacen("192.168.0.10]", "192.168.0.11]", 1));
+    assert_eq!(accepted(&mut bench), [true, true]);
+    bench.take(&both.replacen("192.168.0.10]", "192.168.0.11]", 1).replacen(
+        "192.168.0.10]",
+        "192.168.0.11]",
+        1,
+    ));
+    assert_eq!(accepted(&mut bench), [false, true]);
+    bench.take(WEB);
+    assert_eq!(accepted(&mut bench), [true]);
+}
+
+#[test]
+fn a_real_servers_change_reaches_whoever_selects_it_or_did() {
+    let mut bench = Bench::new();
+    let other = WEB.replace("name: web}", "name: api}").replace("192.168.0.10]", "192.168.0.11]");
+    let other = other.replace("app: web", "app: api").replace("name: a,", "name: b,");
+    let other = other.replace("192.168.0.101", "192.168.0.103");
+    let both = format!("{WEB}---{other}");
+    bench.take(&both);
+    let servers = |update: &Update| {
+        let of = |(name, slice): &(_, Option<VirtualServiceSlice>)| {
+            let (_, name): &(String, String) = name;
+            (name.clone(), slice.as_ref().unwrap().spec.real_servers.len())
+        };
+        update.slices.iter().map(of).collect::<Vec<_>>()
+    };
+    let moved = both.replace("name: a, labels: {app: web}", "name: a, labels: {app: api}");
+    let told = servers(&bench.take(&moved));
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert_eq!(told.iter().map(|(_, servers)| servers).sum::<usize>(), 2, "{told:?}");
+    let told = servers(&bench.take(&moved.replace("192.168.0.101", "192.168.0.102")));
+    assert_eq!(told.len(), 1, "{told:?}");
+}
+
+#[test]
+fn what_has_not_changed_is_told_once() {
+    let mut bench = Bench::new();
+    bench.take(WEB);
+    let mut told = status::Transitions::default();
+    let now = Time(Timestamp::UNIX_EPOCH);
+    assert!(told.log(bench.0.statuses(&now), Vec::new()));
+    assert!(!told.log(bench.0.statuses(&now), Vec::new()));
+    bench.take(&WEB.replace("192.168.0.101", "192.168.0.102"));
+    assert!(told.log(bench.0.statuses(&now), Vec::new()));
+}

@@ -4,7 +4,7 @@ use super::Standalone;
 use super::status::{Transitions, render};
 use crate::input::Update;
 use crate::input::files::Folder;
-use crate::input::saved::{Saved, replace};
+use crate::input::saved::{Saved, replace_with};
 use crate::metrics::Metrics;
 use crate::run::{Feed, Published};
 use futures::StreamExt;
@@ -12,8 +12,8 @@ use inotify::{EventStream, Inotify, WatchMask};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use lvs_crds::manifest::Object;
-use std::collections::BTreeMap;
-use std::io;
+use std::fs::File;
+use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,17 +48,14 @@ pub async fn watch(
     metrics: Arc<Metrics>,
 ) {
     let last_good = saved.load_manifests();
-    let saved_texts: BTreeMap<String, String> =
-        last_good.iter().map(|(file, objects)| (file.clone(), text(objects.iter()))).collect();
     let mut state = State {
         standalone: Standalone::new(node),
         folder: Folder::new(&places.manifests, last_good),
         transitions: Transitions::default(),
         places,
         saved,
-        saved_texts,
         metrics,
-        status_text: String::new(),
+        written: false,
     };
     let report = published.borrow_and_update().status.clone();
     state.standalone.report(&report, &now());
@@ -132,9 +129,9 @@ struct State {
     transitions: Transitions,
     places: Places,
     saved: Saved,
-    saved_texts: BTreeMap<String, String>,
     metrics: Arc<Metrics>,
-    status_text: String,
+    /// The status file has what was told last.
+    written: bool,
 }
 
 impl State {
@@ -143,68 +140,48 @@ impl State {
         // A folder that is not there yet (not mounted, say) is no wish to delete everything.
         update.slices_synced &= self.folder.is_readable();
         update.groups_synced &= self.folder.is_readable();
-        self.keep_last_good();
         update
     }
 
     /// What the files hold now is what a later run falls back to.
     fn keep_last_good(&mut self) {
-        let texts: BTreeMap<String, String> =
-            self.folder.by_file().map(|(file, objects)| (file.clone(), text(objects))).collect();
-        for (file, text) in &texts {
-            if self.saved_texts.get(file) != Some(text) {
-                self.save(file, Some(text));
+        for (file, objects) in self.folder.take_unsaved() {
+            let text = objects.map(|objects| text(&objects));
+            if let Err(error) = self.saved.save_manifest(&file, text.as_deref()) {
+                tracing::warn!(object = file, %error, "last good manifest not saved");
             }
-        }
-        for file in self.saved_texts.keys().filter(|file| !texts.contains_key(*file)) {
-            self.save(file, None);
-        }
-        self.saved_texts = texts;
-    }
-
-    fn save(&self, file: &str, text: Option<&str>) {
-        if let Err(error) = self.saved.save_manifest(file, text) {
-            tracing::warn!(object = file, %error, "last good manifest not saved");
         }
     }
 
     fn write_status(&mut self) {
+        self.keep_last_good();
         let objects = self.standalone.statuses(&now());
-        let errors = self.folder.errors();
-        self.transitions.log(&objects, &errors);
-        let text = match render(&objects, &errors) {
-            Ok(text) => text,
-            Err(error) => {
-                tracing::warn!(%error, "status not written");
-                return;
-            }
-        };
-        if text == self.status_text {
+        if !self.transitions.log(objects, self.folder.errors()) && self.written {
             return;
         }
         let path = &self.places.status_file;
-        match replace(path, text.as_bytes()) {
-            Ok(()) => {
-                self.status_text = text;
-                self.metrics.report("file", true);
-            }
-            Err(error) => {
-                self.metrics.report("file", false);
-                tracing::warn!(object = %path.display(), %error, "status not written");
-            }
+        let (objects, errors) = self.transitions.told();
+        let render =
+            |out: &mut BufWriter<File>| render(objects, errors, out).map_err(io::Error::other);
+        let result = replace_with(path, render);
+        self.written = result.is_ok();
+        self.metrics.report("file", result.is_ok());
+        if let Err(error) = result {
+            tracing::warn!(object = %path.display(), %error, "status not written");
         }
     }
 }
 
 /// JSON documents, one after the other: what the manifest parser reads again.
-fn text<'a>(objects: impl Iterator<Item = &'a Object>) -> String {
+fn text(objects: &[Object]) -> String {
     let document = |object: &Object| match object {
-        Object::VirtualService(object) => serde_json::to_string(object),
-        Object::RealServer(object) => serde_json::to_string(object),
-        Object::DirectorGroup(object) => serde_json::to_string(object),
+        Object::VirtualService(object) => serde_json::to_string(object.as_ref()),
+        Object::RealServer(object) => serde_json::to_string(object.as_ref()),
+        Object::DirectorGroup(object) => serde_json::to_string(object.as_ref()),
     };
     // An object that was read from text can be written as text.
     objects
+        .iter()
         .filter_map(|object| document(object).ok())
         .map(|text| format!("---\n{text}\n"))
         .collect()

@@ -163,7 +163,7 @@ fn json_carriage_returns_and_a_byte_order_mark_are_read() {
     let json = serde_json::to_string_pretty(
         &one(SERVICE)
             .map(|o| match o {
-                Object::VirtualService(o) => o,
+                Object::VirtualService(o) => VirtualService::clone(&o),
                 _ => panic!(),
             })
             .unwrap(),
@@ -183,7 +183,7 @@ fn a_line_of_dashes_in_a_block_scalar_does_not_end_the_document() {
         "  name: web\n  annotations:\n    note: |\n      a\n      ---\n      b\n    dashes: ---a\n",
     );
     let Ok(Object::VirtualService(service)) = one(&text) else { panic!("{}", error(&text)) };
-    let annotations = service.metadata.annotations.unwrap();
+    let annotations = service.metadata.annotations.clone().unwrap();
     assert_eq!(annotations["note"], "a\n---\nb\n");
     assert_eq!(annotations["dashes"], "---a");
 }
@@ -199,4 +199,27 @@ fn what_the_api_server_wrote_can_be_read_back() {
     let Ok(Object::VirtualService(service)) = one(&text) else { panic!("{}", error(&text)) };
     assert_eq!(service.metadata.generation, Some(3));
     assert_eq!(service.status, None);
+}
+
+#[test]
+fn a_file_that_is_read_again_gives_what_it_would_give_anew() {
+    let mut documents = Documents::default();
+    let other = SERVER.replace("web-1", "web-2");
+    let files = [
+        format!("{SERVICE}---\n{SERVER}---\n{other}"),
+        // Edited, broken, moved, twice, mended.
+        format!("{SERVICE}---\n{}---\n{other}", SERVER.replace("101", "102")),
+        format!("{SERVICE}---\nspec: [\n---\n{other}"),
+        format!("# a line more\n---\n{other}---\n{SERVICE}---\n{SERVER}"),
+        format!("{SERVER}---\n{SERVER}"),
+        String::new(),
+        format!("{SERVICE}---\n{SERVER}---\n{other}"),
+    ];
+    let text = |results: Vec<Result<Object, ManifestError>>| {
+        let told = |result: Result<Object, ManifestError>| result.map_err(|e| e.to_string());
+        results.into_iter().map(told).collect::<Vec<_>>()
+    };
+    for file in &files {
+        assert_eq!(text(documents.parse(file)), text(parse(file)), "{file}");
+    }
 }

@@ -7,6 +7,7 @@ use proptest::collection::{btree_map, btree_set, vec};
 use proptest::prelude::*;
 use proptest::sample::select;
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 fn label() -> impl Strategy<Value = String> {
     "[a-z0-9]([-a-z0-9]{0,20}[a-z0-9])?"
@@ -304,26 +305,26 @@ fn director_group() -> impl Strategy<Value = DirectorGroup> {
 
 fn object() -> impl Strategy<Value = Object> {
     prop_oneof![
-        virtual_service().prop_map(|o| Object::VirtualService(Box::new(o))),
-        real_server().prop_map(|o| Object::RealServer(Box::new(o))),
-        director_group().prop_map(|o| Object::DirectorGroup(Box::new(o))),
+        virtual_service().prop_map(|o| Object::VirtualService(Arc::new(o))),
+        real_server().prop_map(|o| Object::RealServer(Arc::new(o))),
+        director_group().prop_map(|o| Object::DirectorGroup(Arc::new(o))),
     ]
 }
 
 fn yaml(object: &Object) -> String {
     match object {
-        Object::VirtualService(o) => serde_saphyr::to_string(o),
-        Object::RealServer(o) => serde_saphyr::to_string(o),
-        Object::DirectorGroup(o) => serde_saphyr::to_string(o),
+        Object::VirtualService(o) => serde_saphyr::to_string(o.as_ref()),
+        Object::RealServer(o) => serde_saphyr::to_string(o.as_ref()),
+        Object::DirectorGroup(o) => serde_saphyr::to_string(o.as_ref()),
     }
     .unwrap()
 }
 
 fn json(object: &Object) -> String {
     match object {
-        Object::VirtualService(o) => serde_json::to_string_pretty(o),
-        Object::RealServer(o) => serde_json::to_string_pretty(o),
-        Object::DirectorGroup(o) => serde_json::to_string_pretty(o),
+        Object::VirtualService(o) => serde_json::to_string_pretty(o.as_ref()),
+        Object::RealServer(o) => serde_json::to_string_pretty(o.as_ref()),
+        Object::DirectorGroup(o) => serde_json::to_string_pretty(o.as_ref()),
     }
     .unwrap()
 }
