@@ -9,8 +9,8 @@ actionlint=1.7.12
 cargo fmt --all --check
 cargo clippy --workspace --all-targets --quiet -- -D warnings
 cargo clippy -p lvs-tests --test kind --quiet -- -D warnings
-for script in tests/*.sh tests/bed/*.sh tests/kind/*.sh images/*.sh .ci/run; do bash -n "$script"; done
-shellcheck -x tests/kind/run.sh tests/kind/played/* images/build.sh tests/{parts,prepare}.sh tests/bed/{cluster,kernel,newest-kernel,node,images,oldest,previous,progress}.sh
+for script in findings/*.sh tests/*.sh tests/bed/*.sh tests/kind/*.sh images/*.sh .ci/run; do bash -n "$script"; done
+shellcheck -x -P SCRIPTDIR findings/*.sh tests/kind/run.sh tests/kind/played/* images/build.sh tests/{parts,prepare}.sh tests/bed/{cluster,kernel,newest-kernel,node,images,oldest,previous,progress}.sh
 # The workflow of a public forge runs there only: this is all that is known of it here.
 [ -x "$cache/tools/bin/actionlint" ] && "$cache/tools/bin/actionlint" --version | grep -q "^v\?$actionlint$" || {
   echo "lint: building actionlint $actionlint (once)" >&2
