@@ -8,12 +8,13 @@ use crate::input::Unreadable;
 use crate::journal::Made;
 use crate::kernel::Kernel;
 use crate::plan::{LOOPBACK, Owner, settings};
-use crate::state::Fixture;
+use crate::state::{Fixture, Interface};
 use lvs_crds::{
     CarriedRouter, DirectorOf, DirectorRole, FailedRole, Failure, HeldVip, KernelReport,
     LVSNodeStatus, MAX_REPORTED, Programmed, Stranger, TableReport,
 };
 use lvs_ipvs::ServiceKey;
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 /// How many MAC addresses are reported.
@@ -128,25 +129,22 @@ impl<K: Kernel> Engine<K> {
         reported.take(MAX_REPORTED).map(|address| address.to_string()).collect()
     }
 
-    /// Those of interfaces with an address first: packets to other nodes leave by these.
+    /// Those of interfaces by which packets to other nodes leave: a network or a gateway is behind them, not this node's own pods
+    /// alone, whose interfaces come and go.
     fn own_macs(&self) -> Vec<String> {
-        let is_local = |address: &IpAddr| match address {
-            IpAddr::V4(v4) => v4.is_link_local(),
-            IpAddr::V6(v6) => v6.is_unicast_link_local(),
+        let behind = self.facts.routes.iter().filter(|route| leads_away(&route.destination));
+        let behind: BTreeSet<&str> = behind.map(|route| route.interface.as_str()).collect();
+        // An interface that is down has no routes for the moment.
+        let has_network = |interface: &Interface| interface.addresses.iter().any(leads_away);
+        let counts = |(name, interface): &(&String, &Interface)| {
+            !interface.loopback && (behind.contains(name.as_str()) || has_network(interface))
         };
-        let mut found: Vec<_> = self
-            .facts
-            .interfaces
-            .values()
-            .filter(|interface| !interface.loopback)
-            .filter_map(|interface| {
-                let own = interface.addresses.iter().any(|own| !is_local(&own.addr()));
-                Some((!own, interface.index, interface.mac?))
-            })
-            .collect();
+        let interfaces = self.facts.interfaces.iter().filter(counts);
+        let mut found: Vec<_> =
+            interfaces.filter_map(|(_, it)| Some((it.index, it.mac?))).collect();
         found.sort_unstable();
         let mut macs: Vec<String> = Vec::new();
-        for (_, _, mac) in found {
+        for (_, mac) in found {
             let mac = mac.to_string();
             if macs.len() < MAX_MACS && !macs.contains(&mac) {
                 macs.push(mac);
@@ -287,6 +285,16 @@ impl<K: Kernel> Engine<K> {
         };
         Some(failure(None, FailedRole::Director, "NoSuchSysctl", message))
     }
+}
+
+/// Whether a network is meant, and one that others can be in.
+fn leads_away(network: &ipnet::IpNet) -> bool {
+    let address = network.addr();
+    let local = match address {
+        IpAddr::V4(v4) => v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_unicast_link_local(),
+    };
+    !local && !address.is_multicast() && network.prefix_len() < network.max_prefix_len()
 }
 
 /// In which role a node needs a thing; `directs_marks`: it is the director of a firewall-mark service.
