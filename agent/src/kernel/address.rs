@@ -29,14 +29,15 @@ pub(crate) fn addition(
             // It must serve at once; and several nodes hold it (DR), or held it a moment ago (failover).
             message.header.flags = AddressHeaderFlags::Nodad;
             if host {
-                // No route beside the local one, and no source of the node's own packets (RFC 6724, rule 3).
+                // No route beside the local one.
                 let flags = AddressFlags::Nodad | AddressFlags::Noprefixroute;
                 message.attributes.push(AddressAttribute::Flags(flags));
-                let mut lifetime = CacheInfo::default();
-                lifetime.ifa_preferred = 0;
-                lifetime.ifa_valid = FOREVER;
-                message.attributes.push(AddressAttribute::CacheInfo(lifetime));
             }
+            // No source of the node's own packets, unless there is no other (RFC 6724, rule 3).
+            let mut lifetime = CacheInfo::default();
+            lifetime.ifa_preferred = 0;
+            lifetime.ifa_valid = FOREVER;
+            message.attributes.push(AddressAttribute::CacheInfo(lifetime));
         }
     }
     message

@@ -25,7 +25,7 @@ fn a_lifetime_is_in_whole_seconds_and_never_makes_a_vip_a_source() {
     assert_eq!(limited("10.0.0.10/24", None), (Some((FOREVER, FOREVER)), false));
     assert_eq!(limited("fd00::10/128", three), (Some((0, 3)), true));
     assert_eq!(limited("fd00::10/128", None), (Some((0, FOREVER)), false));
-    assert_eq!(limited("fd00::10/64", three), (Some((3, 3)), true));
+    assert_eq!(limited("fd00::10/64", three), (Some((0, 3)), true));
     // 0 would be refused.
     assert_eq!(limited("10.0.0.10/24", Some(Duration::ZERO)), (Some((1, 1)), true));
 }

@@ -32,7 +32,7 @@ fn an_address_is_no_source_of_packets_unless_its_subnet_or_interface_needs_it() 
 }
 
 #[test]
-fn ipv6_is_there_at_once_and_a_host_prefix_brings_no_route() {
+fn ipv6_is_there_at_once_is_no_source_and_a_host_prefix_brings_no_route() {
     let whole = addition(&held("2001:db8::10/64"), 2, &[]);
     assert_eq!(whole.header.flags, AddressHeaderFlags::Nodad);
     let extra = |message: &AddressMessage| {
@@ -43,4 +43,12 @@ fn ipv6_is_there_at_once_and_a_host_prefix_brings_no_route() {
     };
     assert!(!extra(&whole));
     assert!(extra(&addition(&held("2001:db8::10/128"), 2, &[])));
+    for address in ["2001:db8::10/64", "2001:db8::10/128"] {
+        let message = addition(&held(address), 2, &[]);
+        let preferred = message.attributes.iter().find_map(|attribute| match attribute {
+            AddressAttribute::CacheInfo(times) => Some((times.ifa_preferred, times.ifa_valid)),
+            _ => None,
+        });
+        assert_eq!(preferred, Some((0, FOREVER)), "{address}");
+    }
 }
