@@ -15,6 +15,7 @@ mod neighbors;
 mod settled;
 mod socket;
 mod thread;
+mod watch;
 
 pub use figures::Figures;
 pub use handle::{Counts, Handle};

@@ -5,6 +5,8 @@
 mod keepalived;
 #[path = "vrrp/many.rs"]
 mod many;
+#[path = "vrrp/moved.rs"]
+mod moved;
 #[path = "vrrp/others.rs"]
 mod others;
 #[path = "vrrp/several.rs"]

@@ -5,6 +5,7 @@
 //! connections and neighbours' caches do not notice.
 
 mod message;
+mod order;
 
 use super::links::Links;
 use crate::kernel::address;
@@ -15,6 +16,8 @@ use message::{is_finite, landscape, limited, named};
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
 use netlink_packet_route::address::{AddressHeaderFlags, AddressMessage};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+use order::Order;
+pub(super) use order::is_beside;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::IpAddr;
@@ -35,6 +38,8 @@ pub(super) struct Addresses {
     landscape: Vec<AddressMessage>,
     /// All of this node's, with their interfaces, as last listed.
     own: BTreeMap<IpAddr, String>,
+    /// As last listed.
+    order: Order,
 }
 
 impl Addresses {
@@ -49,6 +54,7 @@ impl Addresses {
             foreign: BTreeSet::new(),
             landscape: Vec::new(),
             own: BTreeMap::new(),
+            order: Order::default(),
         };
         let links = addresses.links()?;
         let standing = addresses.refresh(&links)?;
@@ -101,6 +107,7 @@ impl Addresses {
         }
         self.ours.retain(|held, _| standing.contains_key(held));
         self.foreign.retain(|held| standing.contains_key(held));
+        self.order = Order::of(&messages, &names);
         self.landscape = landscape(messages);
         Ok(standing)
     }
@@ -240,6 +247,19 @@ impl Addresses {
                 tracing::error!(%error, "an address that went with the first of its subnet could not be put back");
             }
         }
+    }
+
+    /// An interface has another name: what the thread has put there is taken away, for it was to stand on one of the old name.
+    pub(super) fn renamed(&mut self, links: &Links, old: &str, new: &str) -> Failures {
+        let there = |held: &HeldAddress| HeldAddress { interface: new.to_owned(), ..held.clone() };
+        let here: Vec<_> = self.ours.keys().filter(|held| held.interface == old).cloned().collect();
+        let moved: Vec<HeldAddress> = here.iter().map(there).collect();
+        for held in &here {
+            self.ours.remove(held);
+        }
+        self.foreign.retain(|held| held.interface != old);
+        self.adopt(moved.iter().cloned());
+        self.release(links, &moved)
     }
 
     /// From now on somebody else's business: they stay, for ever.

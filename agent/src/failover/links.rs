@@ -1,22 +1,11 @@
-//! The node's interfaces, kept up to date by what rtnetlink tells of them.
+//! The node's interfaces, and what a message about one changes; but for the listing, pure.
 
 use crate::kernel::netlink::Rtnetlink;
 use lvs_vrrp::Mac;
-use netlink_packet_core::{NetlinkBuffer, NetlinkDeserializable as _, NetlinkHeader};
-use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkLayerType, LinkMessage};
+use netlink_packet_route::link::{LinkAttribute, LinkEvent, LinkFlags, LinkLayerType, LinkMessage};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
-use netlink_sys::Socket;
-use netlink_sys::protocols::NETLINK_ROUTE;
 use std::collections::BTreeMap;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
-
-/// `RTNLGRP_LINK` (include/uapi/linux/rtnetlink.h).
-const GROUP: u32 = 1;
-/// A message about one link has some 2 KiB; those of machines with many virtual functions more.
-const RECEIVE_BYTES: usize = 64 * 1024;
-/// A netlink message's header.
-const HEADER: usize = 16;
 
 /// One interface.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,45 +21,15 @@ pub(super) struct Link {
 /// Interfaces by name.
 pub(super) type Links = BTreeMap<String, Link>;
 
-/// Tells of links that come, go and change.
-#[derive(Debug)]
-pub(super) struct LinkWatch {
-    socket: Socket,
-    buffer: Vec<u8>,
-}
-
-impl LinkWatch {
-    /// Of the calling thread's network namespace.
-    pub(super) fn open() -> io::Result<Self> {
-        let mut socket = Socket::new(NETLINK_ROUTE)?;
-        socket.bind_auto()?;
-        socket.add_membership(GROUP)?;
-        socket.set_non_blocking(true)?;
-        Ok(Self { socket, buffer: Vec::with_capacity(RECEIVE_BYTES) })
-    }
-
-    /// Takes over what has changed; whether anything did that matters here.
-    ///
-    /// # Errors
-    /// When messages got lost, among others: then [`list`] anew.
-    pub(super) fn update(&mut self, links: &mut Links) -> io::Result<bool> {
-        let mut changed = false;
-        loop {
-            self.buffer.clear();
-            match self.socket.recv(&mut self.buffer, 0) {
-                Ok(_) => changed |= apply(&self.buffer, links),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(changed),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-    }
-}
-
-impl AsFd for LinkWatch {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
-    }
+/// What a message, or a new listing, says that was not known.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Change {
+    /// A link is not as it was.
+    pub(super) other: bool,
+    /// Everybody behind these has to hear anew where addresses are.
+    pub(super) moved: Vec<String>,
+    /// The old name and the new one.
+    pub(super) renamed: Vec<(String, String)>,
 }
 
 /// All interfaces.
@@ -78,52 +37,70 @@ pub(super) fn list(route: &mut Rtnetlink) -> io::Result<Links> {
     let request = RouteNetlinkMessage::GetLink(LinkMessage::default());
     let mut links = Links::new();
     for message in route.list(&request)? {
-        note(message, &mut links);
+        if let RouteNetlinkMessage::NewLink(message) = message {
+            note(&message, false, &mut links);
+        }
     }
     Ok(links)
 }
 
-/// Notes what one datagram says.
-fn apply(mut datagram: &[u8], links: &mut Links) -> bool {
-    let mut changed = false;
-    while let Ok(header) = NetlinkBuffer::new_checked(&datagram) {
-        let Ok(length) = usize::try_from(header.length()) else { break };
-        let Some(payload) = datagram.get(HEADER..length) else { break };
-        let mut head = NetlinkHeader::default();
-        head.message_type = header.message_type();
-        if let Ok(message) = RouteNetlinkMessage::deserialize(&head, payload) {
-            changed |= note(message, links);
-        }
-        datagram = datagram.get(length.next_multiple_of(4)..).unwrap_or_default();
-    }
-    changed
-}
-
-fn note(message: RouteNetlinkMessage, links: &mut Links) -> bool {
-    let (link, gone) = match message {
-        RouteNetlinkMessage::NewLink(link) => (link, false),
-        RouteNetlinkMessage::DelLink(link) => (link, true),
-        _ => return false,
-    };
+/// Notes what a message says of a link that is there, or `gone`.
+pub(super) fn note(message: &LinkMessage, gone: bool, links: &mut Links) -> Change {
+    let mut change = Change::default();
     // Bridges tell of their ports with a family of their own: a port that leaves is no link that goes.
-    if link.header.interface_family != AddressFamily::Unspec {
-        return false;
+    if message.header.interface_family != AddressFamily::Unspec {
+        return change;
     }
-    let index = link.header.index;
-    let new = if gone { None } else { read(&link) };
+    let index = message.header.index;
+    let new = if gone { None } else { read(message) };
     let old = links.iter().find(|(_, old)| old.index == index).map(|(name, _)| name.clone());
-    let mut changed = false;
     if let Some(old) = old
         && new.as_ref().is_none_or(|(name, _)| *name != old)
     {
         links.remove(&old);
-        changed = true;
+        change.other = true;
+        change.renamed.extend(new.iter().map(|(name, _)| (old.clone(), name.clone())));
     }
     if let Some((name, link)) = new {
-        changed |= links.get(&name) != Some(&link);
+        let before = links.get(&name);
+        change.other |= before != Some(&link);
+        if link.is_elsewhere(before) || notifies_peers(message) {
+            change.moved.push(name.clone());
+        }
         links.insert(name, link);
     }
-    changed
+    change
+}
+
+/// What differs between two listings, where messages got lost.
+pub(super) fn between(before: &Links, now: &Links) -> Change {
+    let moved = now.iter().filter(|(name, link)| link.is_elsewhere(before.get(*name)));
+    let renamed = before.iter().filter_map(|(old, link)| {
+        let (new, _) = now.iter().find(|(_, it)| it.index == link.index)?;
+        (new != old).then(|| (old.clone(), new.clone()))
+    });
+    Change {
+        other: before != now,
+        moved: moved.map(|(name, _)| name.clone()).collect(),
+        renamed: renamed.collect(),
+    }
+}
+
+impl Link {
+    /// Whether frames to what it was before do not reach it, or may not: it has another MAC address, is another device, or had
+    /// no carrier, so that the switch may have forgotten it, or it is at another port.
+    fn is_elsewhere(&self, before: Option<&Link>) -> bool {
+        self.running && before != Some(self)
+    }
+}
+
+/// The kernel itself says so (`NETDEV_NOTIFY_PEERS`): a bond has another active port, a guest has moved to another host. It
+/// announces addresses once then (`inetdev_event` in net/ipv4/devinet.c), and once may be lost.
+fn notifies_peers(message: &LinkMessage) -> bool {
+    let is = |attribute: &LinkAttribute| {
+        matches!(attribute, LinkAttribute::Event(LinkEvent::NotifyPeers))
+    };
+    message.attributes.iter().any(is)
 }
 
 fn read(message: &LinkMessage) -> Option<(String, Link)> {
@@ -151,6 +128,8 @@ fn read(message: &LinkMessage) -> Option<(String, Link)> {
 mod tests {
     use super::*;
 
+    const RUNS: LinkFlags = LinkFlags::Up.union(LinkFlags::Running);
+
     fn message(index: u32, name: &str, flags: LinkFlags) -> LinkMessage {
         let mut message = LinkMessage::default();
         message.header.index = index;
@@ -164,17 +143,21 @@ mod tests {
     fn links(messages: &[LinkMessage]) -> Links {
         let mut links = Links::new();
         for message in messages {
-            note(RouteNetlinkMessage::NewLink(message.clone()), &mut links);
+            note(message, false, &mut links);
         }
         links
+    }
+
+    fn moved(name: &str) -> Change {
+        Change { other: true, moved: vec![name.to_owned()], ..Change::default() }
     }
 
     #[test]
     fn a_link_without_carrier_does_not_run() {
         let links = links(&[
-            message(2, "eth0", LinkFlags::Up | LinkFlags::Running),
+            message(2, "eth0", RUNS),
             message(3, "eth1", LinkFlags::Up),
-            message(4, "dummy0", LinkFlags::Up | LinkFlags::Running | LinkFlags::Noarp),
+            message(4, "dummy0", RUNS | LinkFlags::Noarp),
         ]);
         assert!(links["eth0"].running && links["eth0"].mac.is_some());
         assert!(!links["eth1"].running && links["eth1"].mac.is_some());
@@ -183,27 +166,49 @@ mod tests {
 
     #[test]
     fn a_renamed_link_has_one_name_and_a_bridge_port_that_leaves_stays_a_link() {
-        let up = LinkFlags::Up | LinkFlags::Running;
-        let mut links = links(&[message(2, "eth0", up)]);
-        assert!(note(RouteNetlinkMessage::NewLink(message(2, "wan", up)), &mut links));
-        assert!(!note(RouteNetlinkMessage::NewLink(message(2, "wan", up)), &mut links));
+        let mut links = links(&[message(2, "eth0", RUNS)]);
+        let renamed = vec![("eth0".to_owned(), "wan".to_owned())];
+        let change = note(&message(2, "wan", RUNS), false, &mut links);
+        assert_eq!(change, Change { renamed, ..moved("wan") });
+        assert_eq!(note(&message(2, "wan", RUNS), false, &mut links), Change::default());
         assert_eq!(links.keys().collect::<Vec<_>>(), ["wan"]);
-        let mut port = message(2, "wan", up);
+        let mut port = message(2, "wan", RUNS);
         port.header.interface_family = AddressFamily::Bridge;
-        assert!(!note(RouteNetlinkMessage::DelLink(port), &mut links));
-        assert!(note(RouteNetlinkMessage::DelLink(message(2, "wan", up)), &mut links));
+        assert_eq!(note(&port, true, &mut links), Change::default());
+        let gone = note(&message(2, "wan", RUNS), true, &mut links);
+        assert_eq!(gone, Change { other: true, ..Change::default() });
         assert!(links.is_empty());
     }
 
     #[test]
-    fn bytes_that_are_no_messages_change_nothing() {
-        let mut links = links(&[message(2, "eth0", LinkFlags::Up)]);
+    fn another_mac_address_another_device_and_carrier_that_is_back_are_told() {
+        let mut links = links(&[message(2, "eth0", RUNS)]);
+        let mut other = message(2, "eth0", RUNS);
+        other.attributes[1] = LinkAttribute::Address(vec![2, 0, 0, 0, 0, 9]);
         let before = links.clone();
-        for length in 0..200_usize {
-            let bytes: Vec<u8> =
-                (0..length).map(|at| u8::try_from(at * 37 % 251).unwrap()).collect();
-            assert!(!apply(&bytes, &mut links));
-        }
-        assert_eq!(links, before);
+        assert_eq!(note(&other, false, &mut links), moved("eth0"));
+        assert_eq!(between(&before, &links), moved("eth0"), "the same from two listings");
+        assert_eq!(note(&other, false, &mut links), Change::default(), "its counters alone");
+        let cut = note(&message(2, "eth0", LinkFlags::Up), false, &mut links);
+        assert_eq!(cut, Change { other: true, ..Change::default() });
+        assert_eq!(note(&message(2, "eth0", RUNS), false, &mut links), moved("eth0"));
+        let before = links.clone();
+        note(&message(2, "eth0", RUNS), true, &mut links);
+        assert_eq!(note(&message(7, "eth0", RUNS), false, &mut links), moved("eth0"));
+        assert_eq!(between(&before, &links), moved("eth0"));
+        let wan = self::links(&[message(7, "wan", RUNS)]);
+        let renamed = vec![("eth0".to_owned(), "wan".to_owned())];
+        assert_eq!(between(&links, &wan), Change { renamed, ..moved("wan") });
+    }
+
+    #[test]
+    fn what_the_kernel_says_to_neighbours_is_said_again() {
+        let mut links = links(&[message(2, "bond0", RUNS)]);
+        let mut told = message(2, "bond0", RUNS);
+        told.attributes.push(LinkAttribute::Event(LinkEvent::NotifyPeers));
+        let again = Change { moved: vec!["bond0".to_owned()], ..Change::default() };
+        assert_eq!(note(&told, false, &mut links), again);
+        told.attributes[2] = LinkAttribute::Event(LinkEvent::Features);
+        assert_eq!(note(&told, false, &mut links), Change::default());
     }
 }

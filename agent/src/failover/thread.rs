@@ -1,5 +1,6 @@
 //! The thread: waits for packets, links, what is wanted, and the machines' deadlines; acts; then tells.
 
+mod news;
 mod tell;
 mod want;
 
@@ -11,8 +12,8 @@ use super::failed::Failed;
 use super::figures::{Figures, Sums};
 use super::handle::{Command, Published};
 use super::io::{Io, Outcome};
-use super::links::LinkWatch;
 use super::settled::Settled;
+use super::watch::Watch;
 use crate::state::HeldAddress;
 use lvs_vrrp::{Action, Event, Held, neighbor};
 use nix::poll::{PollFd, PollFlags, ppoll};
@@ -49,7 +50,7 @@ pub(super) struct Thread {
     wake: Arc<EventFd>,
     published: Arc<Mutex<Published>>,
     notify: Box<dyn Fn() + Send>,
-    watch: LinkWatch,
+    watch: Watch,
     io: Io,
     groups: BTreeMap<String, Carried>,
     settled: Settled,
@@ -60,6 +61,8 @@ pub(super) struct Thread {
     /// Of groups that are no more.
     past: Figures,
     look: Duration,
+    /// When addresses were last put back.
+    mended: Duration,
     parting: Option<Duration>,
     actions: Vec<Action>,
     buffer: Vec<u8>,
@@ -71,7 +74,7 @@ pub(super) struct Thread {
 #[derive(Clone, Copy, Debug)]
 enum Source {
     Wake,
-    Links,
+    News,
     Vrrp { ipv6: bool },
     Frames(u32),
 }
@@ -91,7 +94,7 @@ impl Thread {
         notify: Box<dyn Fn() + Send>,
     ) -> io::Result<Self> {
         // Before the list, so that nothing is missed.
-        let watch = LinkWatch::open()?;
+        let watch = Watch::open()?;
         let (addresses, links) = Addresses::open(ours)?;
         let io = Io {
             links,
@@ -116,6 +119,7 @@ impl Thread {
             interest: BTreeSet::new(),
             past: Figures::default(),
             look: now() + LOOK,
+            mended: Duration::ZERO,
             parting: None,
             actions: Vec::new(),
             buffer: vec![0; PACKET_BYTES],
@@ -129,7 +133,7 @@ impl Thread {
             for source in self.wait() {
                 match source {
                     Source::Wake => self.commands(),
-                    Source::Links => self.links_changed(),
+                    Source::News => self.news(),
                     Source::Vrrp { ipv6 } => self.packets(ipv6),
                     Source::Frames(interface) => self.frames(interface),
                 }
@@ -152,7 +156,7 @@ impl Thread {
         let deadlines = self.running().map(|running| running.group.deadline());
         let deadlines = deadlines.chain(self.settled.deadline());
         let next = deadlines.chain([self.look]).chain(self.parting).min().unwrap_or(self.look);
-        let mut sources = vec![Source::Links];
+        let mut sources = vec![Source::News];
         let mut polled = vec![PollFd::new(self.watch.as_fd(), PollFlags::POLLIN)];
         for (socket, ipv6) in [(&self.io.v4, false), (&self.io.v6, true)] {
             if let Some(socket) = socket {
@@ -198,9 +202,6 @@ impl Thread {
     fn act(&mut self, name: &str) {
         let Some(carried) = self.groups.get_mut(name) else { return };
         let Some(running) = &mut carried.running else { return };
-        if self.actions.is_empty() {
-            return;
-        }
         let Outcome { lifetime, sent, moved, stopped, notes } =
             self.io.act(&running.path, &mut self.actions);
         if let Some(lifetime) = lifetime {
@@ -212,8 +213,9 @@ impl Thread {
             carried.unsent = unsent;
         }
         if stopped {
-            self.past.add_past(running.group.report(), Sums::of(running.group.report()));
-            self.groups.remove(name);
+            if let Some(running) = self.groups.remove(name).and_then(|carried| carried.running) {
+                self.past.add_past(running.group.report(), Sums::of(running.group.report()));
+            }
             self.news = true;
         }
         self.note(moved, notes);

@@ -24,17 +24,17 @@ pub(super) fn place(
     with: Floating,
     fragment: &mut Fragment,
 ) {
+    // The kernel takes the other addresses of a subnet away with the first, when that one's lifetime ends too (`check_lifetime`
+    // in net/ipv4/devinet.c), or when one that must not be the first is put behind another (`failover/addresses/order.rs`).
+    if address.address.addr().is_ipv4() && address.address.prefix_len() < 32 {
+        let path = format!("net/ipv4/conf/{}/promote_secondaries", address.interface);
+        fragment.sysctls.insert(path, "1".to_owned());
+    }
     match part {
         Part::Alone => {
             fragment.addresses.insert(address);
         }
         Part::OneOfSeveral => {
-            // The kernel takes the other addresses of a subnet away with the first, when that one's lifetime ends too
-            // (`check_lifetime` in net/ipv4/devinet.c).
-            if address.address.addr().is_ipv4() && address.address.prefix_len() < 32 {
-                let path = format!("net/ipv4/conf/{}/promote_secondaries", address.interface);
-                fragment.sysctls.insert(path, "1".to_owned());
-            }
             fragment.floating.insert(address, Floats { group: group.to_owned(), with });
         }
     }

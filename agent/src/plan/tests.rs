@@ -41,7 +41,8 @@ fn a_director_holds_the_vip_in_its_network_and_the_services() {
     let slice = slice("web", 1, &[service(VIP, 80)], &servers);
     let fragment = plan(&[&slice], Some(&group), ACTIVE, &facts);
     assert_eq!(addresses(&fragment), [held("eth0", "192.168.0.10/24")]);
-    assert_eq!(fragment.sysctls, BTreeMap::new());
+    let promotes = "net/ipv4/conf/eth0/promote_secondaries".to_owned();
+    assert_eq!(fragment.sysctls, [(promotes, "1".to_owned())].into());
     assert_eq!(fragment.problems, []);
     let weights: Vec<_> = fragment.services[&key(80)]
         .destinations

@@ -1,12 +1,13 @@
 //! What is wanted, and the node as it is -> the machines.
 
-use super::{LOOK, LOOK_AGAIN, SETTLE, Thread, now};
+use super::{LOOK, LOOK_AGAIN, Thread, now};
 use crate::failover::Wants;
+use crate::failover::backlog::Task;
 use crate::failover::carried::{Carried, Running};
 use crate::failover::config::{self, Node, Path, Problem};
 use crate::state::HeldAddress;
 use lvs_vrrp::{Config, Event};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 
 impl Thread {
@@ -159,24 +160,6 @@ impl Thread {
         }
     }
 
-    pub(super) fn links_changed(&mut self) {
-        match self.watch.update(&mut self.io.links) {
-            Ok(false) => return,
-            Ok(true) => {}
-            Err(error) => {
-                tracing::debug!(%error, "changes of links got lost");
-                match self.io.addresses.links() {
-                    Ok(links) => self.io.links = links,
-                    Err(error) => tracing::error!(%error, "links cannot be listed"),
-                }
-            }
-        }
-        self.io.failed.clear();
-        self.plan();
-        // Addresses come and go with their interfaces.
-        self.look = self.look.min(now() + SETTLE);
-    }
-
     /// Puts back what somebody took away, and sees what has changed.
     pub(super) fn look_around(&mut self) {
         self.news |= self.io.failed.forgive(now());
@@ -188,7 +171,7 @@ impl Thread {
                 return;
             }
         };
-        let mut notes = Vec::new();
+        let (mut notes, mut back) = (Vec::new(), Vec::new());
         for running in self.groups.values().filter_map(|carried| carried.running.as_ref()) {
             let held = running.group.held().iter().cloned().map(config::held);
             let missing: Vec<HeldAddress> = held
@@ -200,12 +183,35 @@ impl Thread {
             self.news = true;
             notes.extend(self.io.put(&missing, running.lifetime));
             let failed = self.io.failed.all();
-            let addresses = missing.iter().filter(|held| !failed.contains_key(*held)).count();
-            if addresses > 0 {
-                tracing::warn!(addresses, "addresses were gone and are put back");
-            }
+            back.extend(
+                missing.iter().filter(|held| !failed.contains_key(*held)).map(config::told),
+            );
+        }
+        if !back.is_empty() {
+            tracing::warn!(addresses = back.len(), "addresses were gone and are put back");
+            self.mended = now();
+            // Somebody may have asked meanwhile.
+            self.io.backlog.push(Task::Announce, back);
         }
         self.note(false, notes);
+        self.put_behind();
         self.plan();
+    }
+
+    /// VIPs that have come before the node's own address are no source of its packets.
+    fn put_behind(&mut self) {
+        let misplaced = self.io.addresses.misplaced(&self.io.staying);
+        if misplaced.is_empty() {
+            return;
+        }
+        let mut lifetimes = BTreeMap::new();
+        for running in self.groups.values().filter_map(|carried| carried.running.as_ref()) {
+            let held = running.group.held().iter().cloned().map(config::held);
+            lifetimes.extend(held.map(|held| (held, running.lifetime)));
+        }
+        let lifetime = |held: &HeldAddress| lifetimes.get(held).copied().flatten();
+        for (held, error) in self.io.addresses.put_behind(&self.io.links, &misplaced, lifetime) {
+            tracing::warn!(address = %held.address, interface = held.interface, %error, "it came before this node's own address, and cannot be put behind it");
+        }
     }
 }
