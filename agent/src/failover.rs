@@ -4,6 +4,7 @@
 mod addresses;
 mod backlog;
 mod carried;
+mod chronicle;
 mod config;
 mod failed;
 mod figures;
@@ -11,11 +12,13 @@ mod handle;
 mod io;
 mod link_address;
 mod links;
+mod log;
 mod neighbors;
 mod settled;
 mod socket;
 mod thread;
 mod watch;
+mod wording;
 
 pub use figures::Figures;
 pub use handle::{Counts, Handle};

@@ -274,3 +274,71 @@ fn the_fast_profile_keeps_its_promise_at_whatever_moment_a_director_dies() {
         Ok(())
     });
 }
+
+/// The first line of a director's log with this event about the virtual router of the VIP, as words of its fields.
+#[track_caller]
+fn said(net: &Directors, director: usize, event: &str) -> String {
+    let find = || {
+        let log = net.agents[director].log();
+        let wanted = format!("event=\"{event}\"");
+        log.lines().rfind(|line| line.contains(&wanted) && line.contains(VIP)).map(str::to_owned)
+    };
+    let what = format!("{} says {event}", net.nodes[director].name());
+    eventually(&what, SETTLED, find, Option::is_some).unwrap_or_default()
+}
+
+#[test]
+fn a_director_says_in_its_log_what_it_takes_over_and_gives_up_and_why() {
+    in_guest(Guest::kernel().virtual_time(), || -> anyhow::Result<()> {
+        let mut net = nat_pair("failover: {preemptDelaySeconds: 2}");
+        let first = net.holder(VIP);
+        let second = 1 - first;
+        let names = [0, 1].map(|director: usize| net.nodes[director].name().to_owned());
+        let has = |line: &str, parts: &[&str]| {
+            parts
+                .iter()
+                .for_each(|part| assert!(line.contains(part), "{part:?} is not in\n{line}"));
+        };
+        let held = format!("{VIP}/32 on eth0");
+        has(&said(&net, first, "TookOver"), &["INFO took over", &held, "decided_to_announced_ms="]);
+        sleep(SETTLED);
+
+        net.unplug(first);
+        has(&said(&net, first, "Down"), &["WARN gave up", ": interface eth", " is down", &held]);
+        let line = said(&net, second, "TookOver");
+        println!("{line}");
+        let silence = format!(": nothing heard of {} for ", names[first]);
+        let fields = ["last_heard_to_announced_ms=", "group=\"default\"", "vrid="];
+        has(&line, &[["INFO took over", &silence, &held].as_slice(), &fields].concat());
+
+        net.plug(first);
+        let back = || net.holders(VIP);
+        eventually("it is at home again", SETTLED, back, |holders| *holders == [first]);
+        let comes =
+            format!("this director comes before {} (priority 254 against 250)", names[second]);
+        let peers = format!("peers=\"{}\"", names[second]);
+        has(&said(&net, first, "TookOver"), &["took over", &comes, &peers, &held]);
+        let carries = format!("{} carries it, and comes before this director", names[first]);
+        has(&said(&net, second, "GaveUp"), &["INFO gave up", &carries, &held]);
+
+        net.agents[first].freeze();
+        eventually("the other has it", SETTLED, back, |holders| *holders == [second]);
+        net.agents[first].thaw();
+        has(
+            &said(&net, first, "Stalled"),
+            &["WARN let go of", "the agent did not run for ", &held],
+        );
+        eventually("it is at home again", SETTLED, back, |holders| *holders == [first]);
+        sleep(SETTLED);
+
+        // Its log is gone with it; what the other says is enough here.
+        net.agents[first].stop();
+        let gave = format!(": {} gave it up", names[first]);
+        has(&said(&net, second, "TookOver"), &["took over", &gave, &held]);
+        let lines = net.agents[second].log().lines().filter(|it| it.contains("event=")).count();
+        // Three take-overs and two ways back, of two virtual routers, and the gateways' beside the VIP's.
+        println!("{lines} lines");
+        assert!(lines <= 20, "{lines} lines for five changes of two virtual routers");
+        Ok(())
+    });
+}

@@ -57,6 +57,12 @@ impl Backlog {
         self.parts.retain(|(_, addresses)| !addresses.is_empty());
     }
 
+    /// What is to be held or announced still.
+    pub(super) fn waiting(&self) -> BTreeSet<&Held> {
+        let parts = self.parts.iter().filter(|(task, _)| *task != Task::Probe);
+        parts.flat_map(|(_, addresses)| addresses).collect()
+    }
+
     pub(super) fn next(&mut self) -> Option<(Task, Vec<Held>)> {
         self.parts.pop_front()
     }

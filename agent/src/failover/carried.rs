@@ -1,10 +1,13 @@
 //! One group on the thread: what is wanted of it, its machine, and what was last told of it.
 
-use super::config::{Path, Problem, mac_text};
+use super::chronicle::{Chronicle, Scene};
+use super::config::{Path, Problem, held, mac_text};
 use super::figures::Sums;
+use super::io::Io;
+use super::wording::Line;
 use super::{Report, RouterReport, Want};
 use crate::state::HeldAddress;
-use lvs_vrrp::{Action, Config, Event, Group, State};
+use lvs_vrrp::{Action, Config, Event, Group, Held, State};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -30,6 +33,8 @@ pub(super) struct Running {
     pub(super) path: Path,
     /// With which addresses were last held.
     pub(super) lifetime: Option<Duration>,
+    /// What the log has of it.
+    pub(super) chronicle: Chronicle,
     /// What was told of it.
     told: Told,
     /// [`lvs_vrrp::Report::generation`] of it: what is told changes with it alone.
@@ -54,6 +59,35 @@ impl Carried {
     /// All that floats with it.
     pub(super) fn addresses(&self) -> impl Iterator<Item = &HeldAddress> {
         self.want.routers.values().flat_map(|router| &router.addresses)
+    }
+
+    /// What there is to say of it in the log.
+    pub(super) fn lines(
+        &mut self,
+        io: &Io,
+        now: Duration,
+        say: impl FnOnce(&mut Chronicle, Scene<'_>) -> Vec<Line>,
+    ) -> Vec<Line> {
+        let Some(running) = &mut self.running else { return Vec::new() };
+        let wanted = &self.want.routers;
+        let ill = |id: u8| {
+            let router = wanted.get(&id)?;
+            let failed = || router.addresses.iter().find_map(|it| io.failed.all().get(it));
+            router.ill.as_ref().or_else(failed).cloned()
+        };
+        let stands = |it: &Held| {
+            let it = held(it.clone());
+            io.addresses.ours().contains_key(&it) || io.addresses.foreign().contains(&it)
+        };
+        let scene = Scene {
+            config: &running.config,
+            report: running.group.report(),
+            held: running.group.held(),
+            stands: &stands,
+            ill: &ill,
+            now,
+        };
+        say(&mut running.chronicle, scene)
     }
 
     /// Adds it to a report.
@@ -106,7 +140,15 @@ impl Running {
     ) -> Self {
         let found = found.iter().map(|held| (super::config::told(held), false)).collect();
         let group = Group::new(config.clone(), found, now, actions);
-        Self { group, config, path, lifetime: None, told: Told::default(), generation: None }
+        Self {
+            group,
+            config,
+            path,
+            lifetime: None,
+            chronicle: Chronicle::default(),
+            told: Told::default(),
+            generation: None,
+        }
     }
 
     /// Takes over a configuration, if it is another.

@@ -7,11 +7,13 @@ mod want;
 use super::addresses::Addresses;
 use super::backlog::{Backlog, Task};
 use super::carried::{Carried, Running};
+use super::chronicle::{Chronicle, Scene};
 use super::config;
 use super::failed::Failed;
 use super::figures::{Figures, Sums};
 use super::handle::{Command, Published};
 use super::io::{Io, Outcome};
+use super::log::Log;
 use super::settled::Settled;
 use super::watch::Watch;
 use crate::state::HeldAddress;
@@ -51,6 +53,7 @@ pub(super) struct Thread {
     published: Arc<Mutex<Published>>,
     notify: Box<dyn Fn() + Send>,
     watch: Watch,
+    log: Log,
     io: Io,
     groups: BTreeMap<String, Carried>,
     settled: Settled,
@@ -112,6 +115,7 @@ impl Thread {
             published,
             notify,
             watch,
+            log: Log::start()?,
             io,
             groups: BTreeMap::new(),
             settled: Settled::default(),
@@ -146,9 +150,10 @@ impl Thread {
             }
             self.tell();
             if self.parting.is_some_and(|end| self.groups.is_empty() || now() >= end) {
-                return;
+                break;
             }
         }
+        self.log.end();
     }
 
     /// What can be read from, once something can be or a deadline has come.
@@ -212,6 +217,8 @@ impl Thread {
             self.news |= unsent != carried.unsent;
             carried.unsent = unsent;
         }
+        let lines = carried.lines(&self.io, now(), Chronicle::see);
+        self.log.write(name, lines);
         if stopped {
             if let Some(running) = self.groups.remove(name).and_then(|carried| carried.running) {
                 self.past.add_past(running.group.report(), Sums::of(running.group.report()));
@@ -226,9 +233,24 @@ impl Thread {
         loop {
             let Outcome { moved, notes, .. } = self.io.work();
             self.note(moved, notes);
+            self.taken_over();
             if self.parting.is_none() || self.io.backlog.is_empty() {
                 return;
             }
+        }
+    }
+
+    /// Tells of take-overs that are done.
+    fn taken_over(&mut self) {
+        if !self.running().any(|running| running.chronicle.waits()) {
+            return;
+        }
+        let waiting = self.io.backlog.waiting();
+        for (name, carried) in &mut self.groups {
+            let done = |chronicle: &mut Chronicle, scene: Scene<'_>| {
+                chronicle.done(scene, |held| waiting.contains(held))
+            };
+            self.log.write(name, carried.lines(&self.io, now(), done));
         }
     }
 

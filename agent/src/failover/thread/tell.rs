@@ -1,8 +1,9 @@
 //! Telling what became of it, after acting.
 
-use super::{Published, Thread};
+use super::{Published, Thread, now};
 use crate::failover::Report;
 use crate::failover::carried::Running;
+use crate::failover::chronicle::Chronicle;
 use crate::failover::figures::Figures;
 use std::mem;
 use std::sync::PoisonError;
@@ -17,6 +18,12 @@ impl Thread {
         // A take-over is told as a whole.
         self.news = news && !self.io.backlog.is_empty();
         let report = (news && !self.news).then(|| self.report());
+        if report.is_some() {
+            for (name, carried) in &mut self.groups {
+                let lines = carried.lines(&self.io, now(), Chronicle::compare);
+                self.log.write(name, lines);
+            }
+        }
         let mut published = self.published.lock().unwrap_or_else(PoisonError::into_inner);
         let Published { report: told, figures: counted } = &mut *published;
         *counted = figures;
