@@ -19,6 +19,7 @@ packages=(
   nftables                   # the same of nftables
   tcpdump iputils-arping     # to see packets and ask who has an address
   keepalived                 # somebody else's VRRP
+  systemd                    # its systemd-networkd beside a director
   dnsmasq-base bind9-dnsutils  # a DNS server and client
   vsftpd                     # a real FTP server; curl is the client
   kmod user-mode-linux       # Debian's own modular kernel: what a node without IPVS, or without a scheduler, looks like

@@ -7,6 +7,8 @@ mod keepalived;
 mod many;
 #[path = "vrrp/moved.rs"]
 mod moved;
+#[path = "vrrp/networkd.rs"]
+mod networkd;
 #[path = "vrrp/others.rs"]
 mod others;
 #[path = "vrrp/several.rs"]

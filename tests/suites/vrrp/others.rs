@@ -124,7 +124,7 @@ fn two_interfaces_on_one_link_are_no_rivals() {
 }
 
 /// The source that the kernel gives the node's own packets to somebody, as it is on the wire.
-fn source(from: &Node, to: &Node, target: &str) -> String {
+pub(super) fn source(from: &Node, to: &Node, target: &str) -> String {
     let capture = Capture::start(to);
     let bind = if target.contains(':') { "[::]:0" } else { "0.0.0.0:0" };
     let target = SocketAddr::new(target.parse().expect("an address"), 9);
