@@ -5,6 +5,8 @@
 mod bad_input;
 #[path = "directors_api/ill.rs"]
 mod ill;
+#[path = "directors_api/links.rs"]
+mod links;
 #[path = "directors_api/net.rs"]
 mod net;
 #[path = "directors_api/planned.rs"]
@@ -61,6 +63,18 @@ fn what_is_wrong_with_a_director_or_a_group_is_told_and_disturbs_nobody_else() {
         bad_input::a_gateway_outside_every_subnet_is_told(&mut net);
         bad_input::groups_do_not_share_a_vip(&mut net);
         bad_input::groups_do_not_share_ids(&mut net);
+        net.all_is_well();
+        Ok(())
+    });
+}
+
+#[test]
+fn interfaces_of_a_director_come_go_and_change_and_no_vip_moves() {
+    in_guest(guest(), || -> anyhow::Result<()> {
+        let mut net = Net::start("failover: {preemptDelaySeconds: 2}");
+        net.all_is_well();
+        links::pods_come_and_go_and_nobody_announces_anything(&mut net);
+        links::another_mac_address_of_a_director_is_known_to_the_others(&mut net);
         net.all_is_well();
         Ok(())
     });
