@@ -1,20 +1,22 @@
 //! One node without a cluster: from objects in files to slices, with the operator's own `resolve`, and back from the
 //! agent's report to statuses. [`Standalone`] decides; [`watch`] watches the folder and writes the status file.
 
+mod groups;
 pub mod status;
 #[cfg(test)]
 mod tests;
 pub mod watch;
 
 use crate::input::Update;
-use crate::input::files::ObjectName;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, MicroTime, Time};
+use crate::input::files::{Doubt, FileError, ObjectName};
+use groups::Groups;
+pub use groups::InForce;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta, Time};
 use kube::ResourceExt;
 use lvs_crds::manifest::Object;
 use lvs_crds::{
-    DEFAULT_GROUP, DirectorGroup, DirectorGroupSpec, LVSNode, LVSNodeSpec, LVSNodeStatus,
-    RealServer, VirtualService, VirtualServiceSlice,
+    DirectorGroup, LVSNode, LVSNodeSpec, LVSNodeStatus, RealServer, VirtualService,
+    VirtualServiceSlice,
 };
 use lvs_resolve::{
     Key, NodeFacts, RealServerReport, Resolution, Snapshot, director_group_status,
@@ -37,6 +39,7 @@ pub struct Standalone {
     resolutions: BTreeMap<Key, Resolution>,
     concerned: Concerned,
     version: u64,
+    groups: Groups,
 }
 
 /// Whose resolution may not be what it would be now.
@@ -47,8 +50,8 @@ enum Concerned {
 }
 
 impl Standalone {
-    /// An empty cluster whose one node is this one.
-    pub fn new(node: &str) -> Self {
+    /// An empty cluster whose one node is this one. `before`: the groups that held at the end of an earlier run.
+    pub fn new(node: &str, before: InForce) -> Self {
         let mut snapshot = Snapshot::default();
         snapshot.set_only_node(node);
         Self {
@@ -58,14 +61,21 @@ impl Standalone {
             resolutions: BTreeMap::new(),
             concerned: Concerned::All,
             version: 0,
+            groups: Groups::new(before),
         }
     }
 
-    /// Takes in what the files hold now. Returns what the engine must know.
-    pub fn take(&mut self, objects: &BTreeMap<&ObjectName, &Object>, now: &Time) -> Update {
+    /// Takes in what the files hold now, and which of them leave it in doubt what groups there are. Returns what the engine
+    /// must know.
+    pub fn take(
+        &mut self,
+        objects: &BTreeMap<&ObjectName, &Object>,
+        doubts: &BTreeSet<Doubt>,
+        now: &Time,
+    ) -> Update {
         let mut update = Update { slices_synced: true, groups_synced: true, ..Update::default() };
         self.take_namespaced(objects);
-        self.take_groups(objects, now, &mut update);
+        self.take_groups(objects, doubts, now, &mut update);
         self.generations.retain(|name, _| objects.contains_key(name));
         self.resolve(&mut update);
         update
@@ -172,13 +182,15 @@ impl Standalone {
         }
     }
 
+    /// Takes in the groups of the files, and what stands in for them where there is none.
     fn take_groups(
         &mut self,
         objects: &BTreeMap<&ObjectName, &Object>,
+        doubts: &BTreeSet<Doubt>,
         now: &Time,
         update: &mut Update,
     ) {
-        let mut wanted: BTreeMap<String, DirectorGroup> = BTreeMap::new();
+        let mut written: BTreeMap<String, DirectorGroup> = BTreeMap::new();
         for (name, object) in objects {
             if let Object::DirectorGroup(group) = object {
                 let old = self.snapshot.director_group(&name.2).cloned();
@@ -188,18 +200,13 @@ impl Standalone {
                 }
                 let mut group = DirectorGroup::clone(group);
                 group.metadata.generation = Some(self.generation(name, same));
-                wanted.insert(name.2.clone(), group);
+                written.insert(name.2.clone(), group);
             }
         }
-        if wanted.is_empty() {
-            // As the chart makes one; here it selects the only node.
-            let spec = DirectorGroupSpec {
-                node_selector: LabelSelector::default(),
-                ..DirectorGroupSpec::default()
-            };
-            let mut group = DirectorGroup::new(DEFAULT_GROUP, spec);
-            group.metadata.generation = Some(1);
-            wanted.insert(DEFAULT_GROUP.to_owned(), group);
+        let wanted = self.groups.settle(&self.node, written, doubts, &self.snapshot);
+        if !self.groups.withheld().is_empty() {
+            // Nothing is claimed, and of what stands nothing is taken away: it may be what is meant.
+            update.groups_synced = false;
         }
         let known: Vec<String> =
             self.snapshot.director_groups().map(|(name, _)| name.clone()).collect();
@@ -214,6 +221,17 @@ impl Standalone {
             self.snapshot.set_director_group(group);
         }
         self.update_groups(now, update);
+        self.groups.note(&self.node, &self.snapshot);
+    }
+
+    /// What is wrong with the files' groups, and what that means for this machine.
+    pub fn group_errors(&self) -> Vec<FileError> {
+        self.groups.errors(&self.node)
+    }
+
+    /// The groups that hold, for [`Standalone::new`] of the next run.
+    pub fn groups_in_force(&self) -> &InForce {
+        self.groups.in_force()
     }
 
     /// Members come from the node's labels; agents read them in the group's status.

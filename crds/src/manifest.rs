@@ -113,7 +113,9 @@ pub fn parse_bytes(bytes: &[u8]) -> Vec<Result<Object, ManifestError>> {
 
 /// Reads one document, whose first line is `first_line` of the file.
 fn read(text: &str, first_line: usize) -> Result<Object, ManifestError> {
-    let fail = |problem| ManifestError { line: Some(first_line), object: None, problem };
+    let kind = || looks_like(text);
+    let fail =
+        |problem| ManifestError { line: Some(first_line), object: None, kind: kind(), problem };
     if text.len() > MAX_DOCUMENT_BYTES {
         return Err(fail(Problem::DocumentTooLarge(text.len())));
     }
@@ -123,7 +125,7 @@ fn read(text: &str, first_line: usize) -> Result<Object, ManifestError> {
         return Err(fail(Problem::NotAnObject));
     }
     let kind = kind_of(&value).map_err(fail)?;
-    let document = Document { first_line, name: name_of(kind, &value), tree: &tree };
+    let document = Document { first_line, kind, name: name_of(kind, &value), tree: &tree };
     default_namespace(kind, &mut value);
     match kind {
         "VirtualService" => document.decode(kind, value).map(Arc::new).map(Object::VirtualService),
@@ -146,6 +148,19 @@ fn kind_of(value: &Value) -> Result<&'static str, Problem> {
     }
 }
 
+/// The word after the first `kind:`, in block or flow style or JSON, of a text that may be no YAML.
+fn looks_like(text: &str) -> Option<String> {
+    let is_word = |c: char| c.is_ascii_alphanumeric();
+    text.match_indices("kind").find_map(|(at, key)| {
+        let before = text.get(..at)?.chars().next_back();
+        let rest = text.get(at + key.len()..)?.trim_start_matches(['"', '\'']).trim_start();
+        let value = rest.strip_prefix(':')?.trim_start_matches([' ', '\t', '"', '\'']);
+        let end = value.find(|c| !is_word(c)).unwrap_or(value.len());
+        let word = value.get(..end).filter(|word| !word.is_empty())?;
+        (!before.is_some_and(is_word)).then(|| word.to_owned())
+    })
+}
+
 /// `VirtualService web/shop`, as far as the document says.
 fn name_of(kind: &str, value: &Value) -> String {
     let name = value["metadata"]["name"].as_str().unwrap_or("without a name");
@@ -166,6 +181,7 @@ fn default_namespace(kind: &str, value: &mut Value) {
 
 struct Document<'a> {
     first_line: usize,
+    kind: &'static str,
     name: String,
     tree: &'a Tree,
 }
@@ -197,6 +213,7 @@ impl Document<'_> {
     }
 
     fn fail(&self, problem: Problem) -> ManifestError {
-        ManifestError { line: Some(self.first_line), object: Some(self.name.clone()), problem }
+        let (object, kind) = (Some(self.name.clone()), Some(self.kind.to_owned()));
+        ManifestError { line: Some(self.first_line), object, kind, problem }
     }
 }

@@ -7,13 +7,15 @@
 mod tests;
 
 use crate::retry::causes;
-use lvs_crds::manifest::{self, Documents, Object};
-use std::collections::BTreeMap;
+use lvs_crds::manifest::{self, Documents, ManifestError, Object};
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+const GROUP: &str = "DirectorGroup";
 
 /// Kind, namespace and name.
 pub type ObjectName = (&'static str, String, String);
@@ -34,10 +36,44 @@ struct File {
     documents: Documents,
     objects: BTreeMap<ObjectName, Object>,
     errors: Vec<String>,
+    /// What the bad documents may be.
+    bad: Vec<Bad>,
     /// Objects that a bad document may have meant, as they were when the file was last good.
     kept: bool,
     /// The copy that is kept of it has other objects.
     unsaved: bool,
+}
+
+/// A document that cannot be read, or a whole file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Bad {
+    /// What it says to be.
+    kind: Option<String>,
+    /// The object's name, where that is known.
+    name: Option<String>,
+}
+
+impl Bad {
+    fn of(error: &ManifestError) -> Self {
+        let name = error.object.as_deref().and_then(|object| object.split_once(' '));
+        Self { kind: error.kind.clone(), name: name.map(|(_, name)| name.to_owned()) }
+    }
+
+    /// Whether it may be a DirectorGroup: it says so, more or less, or nothing at all, as half of a file does.
+    fn may_be_group(&self) -> bool {
+        let Some(kind) = self.kind.as_deref().map(str::to_ascii_lowercase) else { return true };
+        let like = ["director", "group", "list"].iter().any(|part| kind.contains(part));
+        like || "directorgroup".starts_with(&kind)
+    }
+}
+
+/// A file that seems to have a DirectorGroup, of which nothing is known.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Doubt {
+    /// The file's name in the folder.
+    pub file: String,
+    /// The group's name, if that can be told.
+    pub group: Option<String>,
 }
 
 /// What changes when a file does. A file written twice within the file system's time stamp, with one size, is told
@@ -127,6 +163,24 @@ impl Folder {
         all
     }
 
+    /// Which files seem to have a DirectorGroup that cannot be read now and was not read before: whether this node is alone
+    /// cannot be known as long as there is one.
+    pub fn doubts(&self) -> BTreeSet<Doubt> {
+        let of_file = |(name, file): (&String, &File)| {
+            let has = |group: Option<&String>| {
+                file.objects.keys().any(|(kind, _, name)| {
+                    *kind == GROUP && group.is_none_or(|group| group == name)
+                })
+            };
+            let bad = file.bad.iter().filter(|bad| bad.may_be_group());
+            let doubts = bad.filter(|bad| !has(bad.name.as_ref()));
+            doubts
+                .map(|bad| Doubt { file: name.clone(), group: bad.name.clone() })
+                .collect::<Vec<_>>()
+        };
+        self.files.iter().flat_map(of_file).collect()
+    }
+
     /// What is wrong, by file.
     pub fn errors(&self) -> Vec<FileError> {
         let mut errors = Vec::new();
@@ -191,12 +245,12 @@ impl File {
 
     fn fail(&mut self, message: String) -> bool {
         self.stamp = None;
-        self.take(BTreeMap::new(), vec![message])
+        self.take(BTreeMap::new(), vec![message], vec![Bad::default()])
     }
 
     fn parse(&mut self, bytes: &[u8]) -> bool {
         let mut objects = BTreeMap::new();
-        let mut errors = Vec::new();
+        let (mut errors, mut bad) = (Vec::new(), Vec::new());
         for result in self.documents.parse_bytes(bytes) {
             match result {
                 Ok(object) => {
@@ -210,15 +264,23 @@ impl File {
                         }
                     }
                 }
-                Err(error) => errors.push(causes(&error)),
+                Err(error) => {
+                    errors.push(causes(&error));
+                    bad.push(Bad::of(&error));
+                }
             }
         }
-        self.take(objects, errors)
+        self.take(objects, errors, bad)
     }
 
     /// A bad document may have been meant to be any object that the file held, so all of those that no good document
     /// replaces stay.
-    fn take(&mut self, objects: BTreeMap<ObjectName, Object>, errors: Vec<String>) -> bool {
+    fn take(
+        &mut self,
+        objects: BTreeMap<ObjectName, Object>,
+        errors: Vec<String>,
+        bad: Vec<Bad>,
+    ) -> bool {
         let mut next = objects;
         let mut kept = false;
         if !errors.is_empty() {
@@ -232,7 +294,7 @@ impl File {
         let others = next != self.objects;
         self.unsaved |= others;
         let changed = others || errors != self.errors || kept != self.kept;
-        (self.objects, self.errors, self.kept) = (next, errors, kept);
+        (self.objects, self.errors, self.bad, self.kept) = (next, errors, bad, kept);
         changed
     }
 }

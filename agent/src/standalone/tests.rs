@@ -1,7 +1,7 @@
 use super::*;
 use crate::input::files::name;
 use k8s_openapi::jiff::Timestamp;
-use lvs_crds::{Programmed, manifest};
+use lvs_crds::{DEFAULT_GROUP, Programmed, manifest};
 
 fn objects(text: &str) -> Vec<Object> {
     manifest::parse(text).into_iter().map(Result::unwrap).collect()
@@ -23,15 +23,49 @@ struct Bench(Standalone);
 
 impl Bench {
     fn new() -> Self {
-        let mut bench = Self(Standalone::new("d"));
+        let mut bench = Self(Standalone::new("d", InForce::default()));
         bench.report(&["10.0.0.1"], None);
         bench
     }
 
     fn take(&mut self, text: &str) -> Update {
+        self.take_doubting(text, &[])
+    }
+
+    fn take_doubting(&mut self, text: &str, doubts: &[(&str, Option<&str>)]) -> Update {
         let objects = objects(text);
         let names: Vec<ObjectName> = objects.iter().map(name).collect();
-        self.0.take(&names.iter().zip(&objects).collect(), &Time(Timestamp::UNIX_EPOCH))
+        let doubt = |(file, group): &(&str, Option<&str>)| Doubt {
+            file: (*file).to_owned(),
+            group: group.map(str::to_owned),
+        };
+        let doubts = doubts.iter().map(doubt).collect();
+        self.0.take(&names.iter().zip(&objects).collect(), &doubts, &Time(Timestamp::UNIX_EPOCH))
+    }
+
+    /// The members of each group that holds.
+    fn members(&mut self) -> Vec<(String, Vec<String>)> {
+        let groups = self.0.statuses(&Time(Timestamp::UNIX_EPOCH)).groups;
+        groups
+            .iter()
+            .map(|group| {
+                let members = group.status.iter().flat_map(|status| &status.members);
+                let members = members.map(|member| member.node.clone()).collect();
+                (group.metadata.name.clone().unwrap_or_default(), members)
+            })
+            .collect()
+    }
+
+    /// Which file is told of what.
+    fn told(&self, file: &str, part: &str) -> bool {
+        self.0.group_errors().iter().any(|it| it.file == file && it.message.contains(part))
+    }
+
+    /// The agent starts anew.
+    fn restart(self) -> Self {
+        let mut bench = Self(Standalone::new("d", self.0.groups_in_force().clone()));
+        bench.report(&["10.0.0.1"], None);
+        bench
     }
 
     fn report(&mut self, addresses: &[&str], programmed: Option<u64>) -> Update {
@@ -191,4 +225,98 @@ fn what_has_not_changed_is_told_once() {
     assert!(!told.log(bench.0.statuses(&now), Vec::new()));
     bench.take(&WEB.replace("192.168.0.101", "192.168.0.102"));
     assert!(told.log(bench.0.statuses(&now), Vec::new()));
+}
+
+const PAIR: &str = "---
+apiVersion: kube-lvs.io/v1alpha1
+kind: DirectorGroup
+metadata: {name: default}
+spec: {members: [{node: d, addresses: [10.0.0.1]}, {node: e, addresses: [10.0.0.2]}]}
+";
+
+fn pair() -> Vec<(String, Vec<String>)> {
+    vec![("default".to_owned(), vec!["d".to_owned(), "e".to_owned()])]
+}
+
+fn alone() -> Vec<(String, Vec<String>)> {
+    vec![("default".to_owned(), vec!["d".to_owned()])]
+}
+
+#[test]
+fn a_group_that_cannot_be_read_and_was_never_known_makes_nobody_a_lone_director() {
+    for doubt in [("group.yaml", Some("default")), ("group.yaml", None)] {
+        let mut bench = Bench::new();
+        let update = bench.take_doubting(WEB, &[doubt]);
+        assert!(update.slices.is_empty() && update.groups.is_empty(), "{update:?}");
+        assert!(!update.groups_synced, "what stands may be what is meant");
+        assert!(bench.told("group.yaml", "no VIP is claimed"));
+        // As little after a restart.
+        let mut bench = bench.restart();
+        assert!(bench.take_doubting(WEB, &[doubt]).slices.is_empty());
+        let update = bench.take(&format!("{WEB}{PAIR}"));
+        assert!(update.groups_synced && update.slices.len() == 1, "{update:?}");
+        assert_eq!(bench.members(), pair());
+        assert!(bench.0.group_errors().is_empty());
+    }
+}
+
+#[test]
+fn a_machine_that_serves_alone_goes_on_beside_a_file_that_cannot_be_read() {
+    let mut bench = Bench::new();
+    bench.take(WEB);
+    for _ in 0..2 {
+        let update = bench.take_doubting(WEB, &[("group.yaml", None)]);
+        assert!(update.groups_synced);
+        assert_eq!(bench.members(), alone());
+        bench = bench.restart();
+    }
+}
+
+#[test]
+fn a_group_of_others_goes_on_when_no_file_has_it_any_more() {
+    let mut bench = Bench::new();
+    bench.take(&format!("{WEB}{PAIR}"));
+    for _ in 0..2 {
+        let update = bench.take(WEB);
+        assert!(update.groups_synced);
+        assert_eq!(bench.members(), pair());
+        assert!(bench.told("", "spec.members: [{node: d}]"), "{:?}", bench.0.group_errors());
+        bench = bench.restart();
+    }
+    // Also when it comes again under another name of a file, and cannot be read.
+    bench.take_doubting(WEB, &[("new.yaml", Some("default"))]);
+    assert_eq!(bench.members(), pair());
+    // One that says so is alone, and stays it when that goes.
+    let only = PAIR.replace(", {node: e, addresses: [10.0.0.2]}", "");
+    bench.take(&format!("{WEB}{only}"));
+    assert_eq!(bench.members(), alone());
+    bench.take(WEB);
+    assert_eq!(bench.members(), alone());
+    assert!(bench.0.group_errors().is_empty());
+}
+
+#[test]
+fn who_is_no_director_of_the_files_groups_does_not_become_one_without_them() {
+    let mut bench = Bench::new();
+    let others = PAIR.replace("node: d", "node: f");
+    bench.take(&format!("{WEB}{others}"));
+    bench.take(WEB);
+    assert_eq!(bench.members()[0].1, ["e", "f"]);
+}
+
+#[test]
+fn of_two_files_with_one_group_a_bad_one_keeps_the_other_from_counting_until_one_was_good() {
+    let mut bench = Bench::new();
+    let both = format!("{WEB}{PAIR}");
+    let update = bench.take_doubting(&both, &[("a.yaml", Some("default"))]);
+    assert!(update.slices.is_empty(), "{update:?}");
+    assert!(bench.told("a.yaml", "DirectorGroup default"));
+    bench.take(&both);
+    let update = bench.take_doubting(&both, &[("a.yaml", Some("default"))]);
+    assert!(update.groups_synced);
+    assert_eq!(bench.members(), pair());
+    // One of another name keeps none of the others from counting.
+    let mut bench = Bench::new();
+    bench.take_doubting(&both, &[("edge.yaml", Some("edge"))]);
+    assert_eq!(bench.members(), pair());
 }

@@ -1,7 +1,7 @@
 //! Watches the folder, feeds the engine, writes the status file.
 
-use super::Standalone;
 use super::status::{Transitions, render};
+use super::{InForce, Standalone};
 use crate::input::Update;
 use crate::input::files::Folder;
 use crate::input::saved::{Saved, replace_with};
@@ -11,6 +11,7 @@ use futures::StreamExt;
 use inotify::{EventStream, Inotify, WatchMask};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
+use lvs_crds::DirectorGroup;
 use lvs_crds::manifest::Object;
 use std::fs::File;
 use std::io::{self, BufWriter};
@@ -28,6 +29,10 @@ const PATIENCE: Duration = Duration::from_millis(500);
 const RESCAN: Duration = Duration::from_secs(5);
 /// At most one status file within this time.
 const STATUS_PAUSE: Duration = Duration::from_millis(200);
+
+/// Under these names, which no manifest has, the groups in force are saved, and that there is none and the node alone.
+const GROUPS: &str = ".groups";
+const ALONE: &str = ".alone";
 
 /// Where things are.
 #[derive(Clone, Debug)]
@@ -47,9 +52,15 @@ pub async fn watch(
     mut published: watch::Receiver<Published>,
     metrics: Arc<Metrics>,
 ) {
-    let last_good = saved.load_manifests();
+    let mut last_good = saved.load_manifests();
+    let groups = last_good.remove(GROUPS).unwrap_or_default();
+    let before = InForce {
+        groups: groups.into_iter().filter_map(group).collect(),
+        alone: last_good.remove(ALONE).is_some(),
+    };
     let mut state = State {
-        standalone: Standalone::new(node),
+        standalone: Standalone::new(node, before.clone()),
+        saved_groups: before,
         folder: Folder::new(&places.manifests, last_good),
         transitions: Transitions::default(),
         places,
@@ -129,6 +140,7 @@ struct State {
     transitions: Transitions,
     places: Places,
     saved: Saved,
+    saved_groups: InForce,
     metrics: Arc<Metrics>,
     /// The status file has what was told last.
     written: bool,
@@ -136,7 +148,8 @@ struct State {
 
 impl State {
     fn objects(&mut self) -> Update {
-        let mut update = self.standalone.take(&self.folder.objects(), &now());
+        let (objects, doubts) = (self.folder.objects(), self.folder.doubts());
+        let mut update = self.standalone.take(&objects, &doubts, &now());
         // A folder that is not there yet (not mounted, say) is no wish to delete everything.
         update.slices_synced &= self.folder.is_readable();
         update.groups_synced &= self.folder.is_readable();
@@ -147,16 +160,32 @@ impl State {
     fn keep_last_good(&mut self) {
         for (file, objects) in self.folder.take_unsaved() {
             let text = objects.map(|objects| text(&objects));
-            if let Err(error) = self.saved.save_manifest(&file, text.as_deref()) {
-                tracing::warn!(object = file, %error, "last good manifest not saved");
-            }
+            self.save(&file, text.as_deref());
+        }
+        let in_force = self.standalone.groups_in_force();
+        if *in_force == self.saved_groups {
+            return;
+        }
+        self.saved_groups = in_force.clone();
+        let InForce { groups, alone } = self.saved_groups.clone();
+        let groups: Vec<Object> =
+            groups.into_iter().map(Arc::new).map(Object::DirectorGroup).collect();
+        self.save(GROUPS, (!groups.is_empty()).then(|| text(&groups)).as_deref());
+        self.save(ALONE, alone.then_some(""));
+    }
+
+    fn save(&self, file: &str, text: Option<&str>) {
+        if let Err(error) = self.saved.save_manifest(file, text) {
+            tracing::warn!(object = file, %error, "last good manifest not saved");
         }
     }
 
     fn write_status(&mut self) {
         self.keep_last_good();
+        let mut errors = self.folder.errors();
+        errors.extend(self.standalone.group_errors());
         let objects = self.standalone.statuses(&now());
-        if !self.transitions.log(objects, self.folder.errors()) && self.written {
+        if !self.transitions.log(objects, errors) && self.written {
             return;
         }
         let path = &self.places.status_file;
@@ -169,6 +198,13 @@ impl State {
         if let Err(error) = result {
             tracing::warn!(object = %path.display(), %error, "status not written");
         }
+    }
+}
+
+fn group(object: Object) -> Option<DirectorGroup> {
+    match object {
+        Object::DirectorGroup(group) => Some(Arc::unwrap_or_clone(group)),
+        Object::VirtualService(_) | Object::RealServer(_) => None,
     }
 }
 

@@ -12,6 +12,8 @@ pub struct ManifestError {
     pub line: Option<usize>,
     /// The object, such as `VirtualService web/shop`, as soon as it is known.
     pub object: Option<String>,
+    /// What the document says to be, as far as that can be told: as written, and of what is no YAML what looks like it.
+    pub kind: Option<String>,
     /// What is wrong.
     pub problem: Problem,
 }
@@ -89,7 +91,7 @@ impl fmt::Display for Located {
 
 impl ManifestError {
     pub(super) const fn of_file(problem: Problem) -> Self {
-        Self { line: None, object: None, problem }
+        Self { line: None, object: None, kind: None, problem }
     }
 }
 

@@ -55,7 +55,7 @@ impl TreeError {
             None => (self.line, Problem::Yaml(self.message)),
         };
         let line = first_line + line.unwrap_or(1).max(1) - 1;
-        ManifestError { line: Some(line), object: None, problem }
+        ManifestError { line: Some(line), object: None, kind: super::looks_like(text), problem }
     }
 }
 

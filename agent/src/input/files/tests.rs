@@ -145,3 +145,54 @@ fn a_file_that_cannot_be_read_is_tried_again() {
     assert!(bench.folder.scan());
     assert_eq!(weights(&bench.folder), expected(&[("a", 1)]));
 }
+
+fn doubts(text: &str) -> Vec<Option<String>> {
+    let mut bench = Bench::new();
+    bench.put("a.yaml", text);
+    bench.folder.doubts().into_iter().map(|doubt| doubt.group).collect()
+}
+
+const GROUP_TEXT: &str = "apiVersion: kube-lvs.io/v1alpha1\nkind: DirectorGroup\nmetadata: {name: default}\nspec:\n  \
+                          members:\n  - {node: a, addresses: [10.0.0.1]}\n  - {node: b, addresses: [10.0.0.2]}\n";
+
+#[test]
+fn what_seems_to_be_a_group_that_cannot_be_read_is_in_doubt() {
+    let named = vec![Some("default".to_owned())];
+    assert_eq!(doubts(GROUP_TEXT), []);
+    assert_eq!(doubts(&GROUP_TEXT.replace("b, addresses", "b, addres")), named);
+    assert_eq!(doubts(&GROUP_TEXT.replace("v1alpha1", "v1beta1")), [None]);
+    assert_eq!(doubts(&GROUP_TEXT.replace("DirectorGroup", "Directorgroups")), [None]);
+    assert_eq!(doubts(&GROUP_TEXT.replace("members:", "members: [")), [None]);
+    assert_eq!(doubts("{\"kind\": \"DirectorGroup\", \"spec\": ["), [None]);
+    assert_eq!(doubts("apiVersion: v1\nkind: List\nitems: []\n"), [None]);
+    // Half written, anywhere.
+    for end in 0..GROUP_TEXT.len() - 1 {
+        let half = &GROUP_TEXT[..end];
+        let mut bench = Bench::new();
+        bench.put("a.yaml", half);
+        let is_in_doubt = !bench.folder.doubts().is_empty();
+        // With its last line or without a part of it, it may be a group as it stands.
+        assert!(is_in_doubt || !bench.folder.objects().is_empty(), "{half}");
+    }
+    // What says to be something else is nobody's doubt.
+    let broken = server("a", 1).replace("weight", "wait");
+    assert_eq!(doubts(&broken), []);
+    assert_eq!(doubts("kind: RealServer\nspec: [\n"), []);
+    assert_eq!(doubts("apiVersion: apps/v1\nkind: Deployment\n"), []);
+}
+
+#[test]
+fn a_group_of_which_the_last_good_state_is_known_is_in_no_doubt() {
+    let mut bench = Bench::new();
+    bench.put("a.yaml", GROUP_TEXT);
+    for bad in [GROUP_TEXT.replace("addresses", "addres"), String::new(), "kind: [".to_owned()] {
+        bench.put("a.yaml", &bad);
+        assert!(bench.folder.doubts().is_empty(), "{bad}");
+        assert_eq!(bench.folder.objects().len(), 1);
+    }
+    // What else it is about to get is.
+    let edge = GROUP_TEXT.replace("name: default", "name: edge").replace("addresses", "addres");
+    bench.put("a.yaml", &format!("{GROUP_TEXT}---\n{edge}"));
+    let doubts = bench.folder.doubts();
+    assert_eq!(doubts.first().and_then(|doubt| doubt.group.as_deref()), Some("edge"));
+}
