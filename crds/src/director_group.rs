@@ -371,7 +371,8 @@ pub struct Member {
     #[schemars(length(max = 253))]
     pub node: String,
     /// The addresses by which the others reach it, at most 8; needed where there are several directors. The first IPv4 address
-    /// is used if each director has one, else the first IPv6 address. Example: `[10.0.0.1]`.
+    /// is used if each director has one, else the first IPv6 address. That may be the link-local one of `failover.interface` (or of the
+    /// only interface that has it), without a zone: beside other VRRP routers it has to be. Example: `[10.0.0.1]`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8), inner(length(max = 64)))]
     pub addresses: Vec<String>,

@@ -78,15 +78,18 @@ pub(super) fn plan(want: &Want, node: Node<'_>) -> Result<(Config, Path), Proble
     let mut addresses = addresses(want)?;
     let own = addresses.remove(&want.own).ok_or_else(|| Problem::NoMember(want.own.clone()))?;
     let named = want.interface.as_ref();
-    let near = node.own.get(&own).ok_or(Problem::NotHere(own))?;
+    let is_link_local = |it: &IpAddr| matches!(it, IpAddr::V6(it) if it.is_unicast_link_local());
+    let found = node.own.get(&own).ok_or(Problem::NotHere(own))?;
+    // Several interfaces may have one link-local address, as VLANs of one port do.
+    let near = named.filter(|_| is_link_local(&own)).unwrap_or(found);
     let index = |name: &String| {
         let link = node.links.get(name).ok_or_else(|| Problem::NoInterface(name.clone()))?;
         Ok((link.index, link.running.then_some(()).ok_or_else(|| is_down(name))))
     };
     let (interface, runs) = index(named.unwrap_or(near))?;
     let (near, _) = index(near)?;
-    let is_link_local = matches!(own, IpAddr::V6(own) if own.is_unicast_link_local());
-    let bound = named.is_some() || want.multicast || is_link_local;
+    let local = is_link_local(&own) || addresses.values().any(is_link_local);
+    let bound = named.is_some() || want.multicast || local;
     let path = Path {
         own,
         peers: addresses.values().copied().collect(),

@@ -148,6 +148,22 @@ fn interface<'a>(
         return of("spec.failover.interface", named);
     }
     let ipv4 = has_ipv4(group);
+    // Each interface has a route to link-local addresses; the way is that of the own one.
+    let members = group.status.iter().flat_map(|status| &status.members);
+    let own = members.filter(|it| it.node == facts.node).find_map(|own| first(own, ipv4));
+    if let Some(IpAddr::V6(own)) = own
+        && own.is_unicast_link_local()
+    {
+        let has = |it: &&String| {
+            facts.interfaces.get(*it).is_some_and(|it| it.addresses.iter().any(|a| a.addr() == own))
+        };
+        let found = facts
+            .interfaces
+            .keys()
+            .find(has)
+            .and_then(|name| facts.interfaces.get(name).map(|found| (name.clone(), found)));
+        return found.ok_or_else(|| no_interface(format!("no interface has its address {own}")));
+    }
     let addresses = || others.iter().filter_map(|other| first(other, ipv4));
     let Some(address) = addresses().next() else {
         return Err(no_interface("no address of another director is known".to_owned()));

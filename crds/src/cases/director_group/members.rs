@@ -84,6 +84,40 @@ pub(in crate::cases) const ROWS: &[Row] = &[
         ADDRESS,
         "not an IP address",
     ),
+    accept(
+        "directors at IPv6 link-local addresses, as VRRP in IPv6 has it",
+        &[
+            SELECTOR,
+            (
+                MEMBERS,
+                r#"[{"node": "lvs1", "addresses": ["fe80::1"]}, {"node": "lvs2", "addresses": ["fe80::2"]}]"#,
+            ),
+        ],
+    ),
+    reject(
+        "a director at an IPv4 link-local address",
+        &[SELECTOR, (MEMBERS, r#"[{"node": "lvs1", "addresses": ["169.254.0.1"]}]"#)],
+        ADDRESS,
+        "a link-local one of IPv4",
+    ),
+    reject(
+        "a director at a link-local address with a zone",
+        &[SELECTOR, (MEMBERS, r#"[{"node": "lvs1", "addresses": ["fe80::1%eth0"]}]"#)],
+        ADDRESS,
+        "not an IP address",
+    ),
+    reject(
+        "a link-local address of one of two directors",
+        &[
+            SELECTOR,
+            (
+                MEMBERS,
+                r#"[{"node": "lvs1", "addresses": ["fe80::1"]}, {"node": "lvs2", "addresses": ["2001:db8::2"]}]"#,
+            ),
+        ],
+        MEMBERS,
+        "some directors have a link-local address and some have none",
+    ),
     reject(
         "a director at a loopback address",
         &[SELECTOR, (MEMBERS, r#"[{"node": "lvs1", "addresses": ["127.0.0.1"]}]"#)],

@@ -61,10 +61,33 @@ pub(super) const RULES: &[Rule<DirectorGroupSpec>] = &[
     Rule {
         at: "members[].addresses[]",
         blames: "",
-        cel: "!isIP(self) || ip(self).isGlobalUnicast()",
-        message: "an unspecified, loopback, link-local, multicast or broadcast address cannot be a director's; \
-                  give the unicast address that the others reach it at",
-        broken: |spec| addresses(spec, |a| ip(a).is_some_and(|a| !is_global_unicast(a))),
+        // RFC 9568 has IPv6 advertisements come from link-local addresses.
+        cel: "!isIP(self) || ip(self).isGlobalUnicast() || (ip(self).family() == 6 && ip(self).isLinkLocalUnicast())",
+        message: "an unspecified, loopback, multicast or broadcast address, or a link-local one of IPv4, cannot be a \
+                  director's; give the unicast address that the others reach it at",
+        broken: |spec| {
+            let is_local = |a: IpAddr| matches!(a, IpAddr::V6(a) if a.is_unicast_link_local());
+            addresses(spec, |a| ip(a).is_some_and(|a| !is_global_unicast(a) && !is_local(a)))
+        },
+    },
+    Rule {
+        at: "members",
+        blames: "",
+        // Link-local ones are reached through one interface, which is that of whose own is one too.
+        cel: "!self.exists(m, has(m.addresses) && m.addresses.exists(a, isIP(a) && ip(a).isLinkLocalUnicast())) \
+              || self.all(m, has(m.addresses) && m.addresses.exists(a, isIP(a) && ip(a).isLinkLocalUnicast()))",
+        message: "some directors have a link-local address and some have none: advertisements go between addresses of one \
+                  kind; give each its link-local address, or none of them",
+        broken: |spec| {
+            let is_local = |a: &String| match ip(a) {
+                Some(IpAddr::V4(a)) => a.is_link_local(),
+                Some(IpAddr::V6(a)) => a.is_unicast_link_local(),
+                None => false,
+            };
+            let has = |member: &Member| member.addresses.iter().any(is_local);
+            let some = spec.members.iter().any(has);
+            blame_if(some && !spec.members.iter().all(has), "members")
+        },
     },
     Rule {
         at: "members",
