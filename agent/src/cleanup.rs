@@ -154,6 +154,9 @@ fn told(done: &Done, change: Option<Change>) -> String {
             "left at {value}: somebody has changed it since (we had set {}, before it was {})",
             change.given, change.previous
         ),
+        (Done::Left { because }, Some(change)) => {
+            format!("left at {}, and was {} before: {because}", change.given, change.previous)
+        }
         (_, Some(change)) => format!("back to {}", change.previous),
         (_, None) => "removed".to_owned(),
     }

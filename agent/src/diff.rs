@@ -8,9 +8,11 @@ mod tests;
 
 use crate::journal::Made;
 use crate::plan::settings::{is_same_choice, is_setting};
-use crate::plan::{ARP_ANNOUNCE, ARP_IGNORE, LOOPBACK};
-use crate::state::{Fixture, NodeState, Observed, Op, Ours, Packets, ServiceState};
-use lvs_ipvs::{Destination, Forwarding, Operation};
+use crate::plan::{ARP_ANNOUNCE, ARP_IGNORE, LOOPBACK, is_forwarding};
+use crate::state::{
+    Fixture, HeldAddress, NodeState, Observed, Op, Ours, Packets, ServiceState, goes_by_order,
+};
+use lvs_ipvs::{Destination, DestinationKey, Forwarding, Operation};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
@@ -57,10 +59,15 @@ pub fn diff(wanted: &NodeState, observed: &Observed, ours: &Ours) -> Difference 
                 && ours.contains(&Made::Address((*found).clone()))
         })
         .partition(|found| {
-            found.interface != LOOPBACK
-                && wanted.addresses.iter().any(|address| {
-                    address.address.addr() == found.address.addr() && address.interface != LOOPBACK
-                })
+            let same = |address: &&HeldAddress| {
+                address.address.addr() == found.address.addr() && address.interface != LOOPBACK
+            };
+            // IPv6 has one prefix length each: the new one cannot stand before the old one has gone.
+            let in_the_way = |address: &HeldAddress| {
+                address.interface == found.interface && found.address.addr().is_ipv6()
+            };
+            let next = wanted.addresses.iter().find(same);
+            found.interface != LOOPBACK && next.is_some_and(|next| !in_the_way(next))
         });
     ops.extend(leaving.into_iter().cloned().map(Op::DelAddress));
     ops.append(&mut fixtures.before);
@@ -77,7 +84,9 @@ pub fn diff(wanted: &NodeState, observed: &Observed, ours: &Ours) -> Difference 
     ops.extend(moving.into_iter().cloned().map(Op::DelAddress));
     ops.append(&mut fixtures.after);
     for path in observed.sysctls.keys() {
-        if !wanted.sysctls.contains_key(path) && ours.contains(&Made::Sysctl(path.clone())) {
+        // Forwarding is told of when the node is given back.
+        let goes_back = !wanted.sysctls.contains_key(path) && !is_forwarding(path);
+        if goes_back && ours.contains(&Made::Sysctl(path.clone())) {
             ops.push(Op::RestoreSysctl { path: path.clone() });
         }
     }
@@ -207,9 +216,14 @@ fn destinations(
     gone: &mut Vec<Operation>,
 ) {
     let service = wanted.service.key;
+    let again = again(wanted, found);
     for (key, destination) in &wanted.destinations {
         match found.destinations.get(key) {
             None => changed.push(Operation::NewDestination { service, destination: *destination }),
+            Some(_) if again.contains(key) => {
+                changed.push(Operation::DelDestination { service, destination: *key });
+                changed.push(Operation::NewDestination { service, destination: *destination });
+            }
             Some(current) if is_same(destination, current) => {}
             Some(_) => {
                 changed.push(Operation::SetDestination { service, destination: *destination });
@@ -220,6 +234,21 @@ fn destinations(
     gone.extend(
         leaving.map(|destination| Operation::DelDestination { service, destination: *destination }),
     );
+}
+
+/// Which destinations must be taken out and put in again, so that all stand in order: those that come after a new one; all, where
+/// somebody has put them in as they came. One that comes again at once keeps its connections and counters
+/// (`ip_vs_trash_get_dest` in net/netfilter/ipvs/ip_vs_ctl.c).
+fn again<'a>(wanted: &'a ServiceState, found: &ServiceState) -> BTreeSet<&'a DestinationKey> {
+    if !goes_by_order(&wanted.service) {
+        return BTreeSet::new();
+    }
+    // What was found was asked as its scheduler then was: of another one nothing is known.
+    let ordered = found.ordered && goes_by_order(&found.service);
+    let is_new = |key: &&DestinationKey| !found.destinations.contains_key(*key);
+    let first_new = wanted.destinations.keys().find(is_new);
+    let after = |key: &&DestinationKey| !ordered || first_new.is_some_and(|first| *key > first);
+    wanted.destinations.keys().filter(after).collect()
 }
 
 /// Some kernels turn a destination that is the director's own address into a local one, whatever was asked.

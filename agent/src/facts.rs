@@ -9,7 +9,7 @@ use crate::state::{Facts, HeldAddress, Interface, Mac, Ours, Route};
 use ipnet::IpNet;
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::address::AddressMessage;
-use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
+use netlink_packet_route::link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteType, RouteVia,
 };
@@ -81,6 +81,7 @@ pub(crate) fn interfaces(links: &[LinkMessage]) -> BTreeMap<String, Interface> {
             index: link.header.index,
             up: link.header.flags.contains(LinkFlags::Up),
             loopback: link.header.flags.contains(LinkFlags::Loopback),
+            dummy: is_dummy(link),
             multicast: link.header.flags.contains(LinkFlags::Multicast),
             mac: mac(link),
             mtu: mtu(link),
@@ -89,6 +90,14 @@ pub(crate) fn interfaces(links: &[LinkMessage]) -> BTreeMap<String, Interface> {
         Some((name(link)?, interface))
     };
     links.iter().filter_map(interface).collect()
+}
+
+fn is_dummy(link: &LinkMessage) -> bool {
+    let is_kind = |info: &LinkInfo| matches!(info, LinkInfo::Kind(InfoKind::Dummy));
+    link.attributes.iter().any(|attribute| match attribute {
+        LinkAttribute::LinkInfo(infos) => infos.iter().any(is_kind),
+        _ => false,
+    })
 }
 
 fn mtu(link: &LinkMessage) -> u32 {

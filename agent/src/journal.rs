@@ -47,7 +47,7 @@ pub enum Entry {
     Sysctl {
         /// Path below `/proc/sys`.
         path: String,
-        /// What it was before, what it becomes, and what changes with it.
+        /// What it was before, and what it becomes.
         change: Change,
     },
     /// A fixture.
@@ -73,8 +73,6 @@ pub struct Change {
     pub previous: String,
     /// The value that the agent gave it last.
     pub given: String,
-    /// Other sysctls that the kernel changes along with this one, with their values before.
-    pub alongside: BTreeMap<String, String>,
 }
 
 /// Why the journal cannot be used.
@@ -221,13 +219,8 @@ impl Journal {
                 None => entry.clone(),
                 Some(first) => {
                     // What it was before the first change is what counts.
-                    let mut alongside = change.alongside.clone();
-                    alongside.extend(first.alongside.clone());
-                    let change = Change {
-                        previous: first.previous.clone(),
-                        given: change.given.clone(),
-                        alongside,
-                    };
+                    let (previous, given) = (first.previous.clone(), change.given.clone());
+                    let change = Change { previous, given };
                     Entry::Sysctl { path: path.clone(), change }
                 }
             },

@@ -82,6 +82,11 @@ pub enum Done {
         /// Its value now.
         value: String,
     },
+    /// The sysctl stays as the agent set it, for others may need it by now; it is no longer ours.
+    Left {
+        /// What would miss it.
+        because: String,
+    },
 }
 
 /// What to read.

@@ -33,6 +33,11 @@ use std::fmt;
 pub const IP_FORWARD: &str = "net/ipv4/ip_forward";
 /// The same for IPv6.
 pub const IPV6_FORWARDING: &str = "net/ipv6/conf/all/forwarding";
+/// Whether it is a switch of forwarding. Once on it stays on, whoever needed it first: nobody tells who else does by now.
+pub fn is_forwarding(path: &str) -> bool {
+    matches!(path, IP_FORWARD | IPV6_FORWARDING)
+}
+
 /// 1: packets from addresses that are this node's own are no martians.
 pub const ACCEPT_LOCAL: &str = "net/ipv4/conf/all/accept_local";
 /// 1: no ARP answer for addresses of another interface. The kernel takes the larger of `all` and the interface's.

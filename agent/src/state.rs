@@ -38,6 +38,30 @@ pub struct ServiceState {
     pub service: Service,
     /// Its destinations.
     pub destinations: BTreeMap<DestinationKey, Destination>,
+    /// Whether they stand in the kernel in the order that every director has, where the scheduler's table depends on it.
+    pub ordered: bool,
+}
+
+impl ServiceState {
+    /// A service as it is to be.
+    pub fn new(service: Service, destinations: BTreeMap<DestinationKey, Destination>) -> Self {
+        Self { service, destinations, ordered: true }
+    }
+
+    /// A service as it was found, its destinations in the kernel's order.
+    pub fn found(service: Service, listed: impl IntoIterator<Item = Destination>) -> Self {
+        let listed: Vec<Destination> = listed.into_iter().collect();
+        let ordered =
+            !goes_by_order(&service) || listed.is_sorted_by(|one, next| one.key > next.key);
+        Self { service, destinations: listed.into_iter().map(|it| (it.key, it)).collect(), ordered }
+    }
+}
+
+/// Whether the scheduler fills its table in the order of the destinations (`ip_vs_sh_reassign`, `ip_vs_dh_reassign`), so that
+/// two directors send a client to one server only if they have them in one order. The kernel puts a new one before the others
+/// (`__ip_vs_update_dest`); ours come in ascending order. mh's table does not depend on it.
+pub fn goes_by_order(service: &Service) -> bool {
+    matches!(service.scheduler.as_str(), "sh" | "dh")
 }
 
 /// An address on an interface. Its identity in the kernel is all three: address, prefix length, interface.
@@ -110,6 +134,8 @@ pub struct Interface {
     pub up: bool,
     /// Whether it is the loopback interface.
     pub loopback: bool,
+    /// Whether it is a dummy, which only holds addresses.
+    pub dummy: bool,
     /// Whether it can send to multicast groups.
     pub multicast: bool,
     /// Its Ethernet address, if it has one.

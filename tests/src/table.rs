@@ -125,8 +125,9 @@ true
 pub struct NodeState(BTreeSet<String>);
 
 impl NodeState {
-    /// Takes the node's IPVS table and timeouts, nftables, links, GUE ports, addresses, routes, rules and sysctls (`net.ipv4.conf.*`, `net.ipv4.vs.*`,
-    /// the forwarding switches). Connection counts, remaining lifetimes and the interface `mgmt0` are left out.
+    /// Takes the node's IPVS table and timeouts, nftables, links, GUE ports, addresses, routes, rules and sysctls (`net.ipv4.conf.*`, `net.ipv4.vs.*`).
+    /// Forwarding, which our programs never turn off again, with what the kernel changes along with it, connection counts, remaining
+    /// lifetimes and the interface `mgmt0` are left out.
     #[track_caller]
     pub fn of(node: &Node) -> NodeState {
         // One shell, and as few processes in it as can be: suites wait for a node to be as it was.
@@ -146,11 +147,8 @@ impl NodeState {
             for folder in ["net/ipv4/conf", "net/ipv4/vs"] {
                 add_sysctls(&Path::new("/proc/sys").join(folder), &mut lines);
             }
-            for file in ["net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"] {
-                add_sysctl(&Path::new("/proc/sys").join(file), &mut lines);
-            }
         });
-        lines.retain(|line| !line.contains(MANAGEMENT));
+        lines.retain(|line| !line.contains(MANAGEMENT) && !is_forwarding(line));
         NodeState(lines)
     }
 
@@ -167,6 +165,12 @@ impl NodeState {
         let changes = self.changes_since(before);
         assert!(changes.is_empty(), "the node is not what it was:\n{}", changes.join("\n"));
     }
+}
+
+/// Whether it is a switch of forwarding, or what the kernel changes along with it (`inet_forward_change` in
+/// net/ipv4/devinet.c).
+fn is_forwarding(line: &str) -> bool {
+    line.contains("/forwarding = ") || line.contains("/all/accept_redirects = ")
 }
 
 fn add_sysctls(folder: &Path, lines: &mut BTreeSet<String>) {

@@ -5,7 +5,6 @@ mod looks;
 #[path = "kernel/refusals.rs"]
 mod refusals;
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::Path;
 
@@ -16,6 +15,7 @@ use lvs_agent::state::{HeldAddress, Op};
 use lvs_ipvs::{Destination, DestinationKey, Forwarding, Operation, Service, ServiceKey};
 use lvs_tests::bed::{Guest, in_guest};
 use lvs_tests::net::{Link, Node};
+use lvs_tests::traffic::Server;
 
 /// In the guest, /tmp is its own.
 const STATE: &str = "/tmp/state";
@@ -38,10 +38,6 @@ fn remove(interface: &str, address: &str) -> Op {
 
 fn set(path: &str, value: &str) -> Op {
     Op::SetSysctl { path: path.into(), value: value.into() }
-}
-
-fn restore(path: &str) -> Op {
-    Op::RestoreSysctl { path: path.into() }
 }
 
 fn web() -> ServiceKey {
@@ -70,6 +66,7 @@ fn reasons(results: &Results) -> Vec<&'static str> {
         Ok(Done::Changed) => "ok",
         Ok(Done::Foreign) => "foreign",
         Ok(Done::TakenOver { .. }) => "taken over",
+        Ok(Done::Left { .. }) => "left",
         Err(error) => error.reason(),
     };
     results.iter().map(reason).collect()
@@ -123,13 +120,14 @@ fn what_others_made_stays_and_after_cleanup_the_node_is_as_before() {
             assert!(journal.ours().is_empty());
         });
         assert_eq!(everything(&node), before, "refused without a trace");
+        // For which ARP would stay silent.
+        node.ip("addr del 192.168.0.10/32 dev lo");
+        let before = everything(&node);
         let told = node.run(|| {
             let (mut kernel, mut journal) = agent();
             all_changed(&kernel.execute(
                 &[
                     set(ARP_IGNORE, "1"),
-                    set(IP_FORWARD, "1"),
-                    set("net/ipv6/conf/all/forwarding", "1"),
                     new_service(web(), "wlc"),
                     new_destination(web(), server(101, Forwarding::DirectRoute, 5)),
                     add("eth0", "192.168.0.10/24"),
@@ -142,10 +140,10 @@ fn what_others_made_stays_and_after_cleanup_the_node_is_as_before() {
             assert_ne!(everything(&node), before);
             let mut told = Vec::new();
             let cleaned = cleanup(&mut kernel, &mut journal, &mut told).expect("a report");
-            assert_eq!(cleaned, Cleaned { done: 8, failed: 0 });
+            assert_eq!(cleaned, Cleaned { done: 6, failed: 0 });
             String::from_utf8(told).expect("text")
         });
-        assert_eq!(told.lines().count(), 8, "{told}");
+        assert_eq!(told.lines().count(), 6, "{told}");
         assert_eq!(everything(&node), before, "given back");
         let again = node.run(|| {
             let (mut kernel, mut journal) = agent();
@@ -224,41 +222,67 @@ fn the_first_address_of_a_subnet_takes_no_other_along() {
 }
 
 #[test]
-fn forwarding_goes_back_with_all_that_the_kernel_changes_along_with_it() {
+fn forwarding_that_others_may_need_by_now_is_never_turned_off() {
     in_guest(Guest::kernel(), || {
         let (outside, inside) = (Link::new("outside"), Link::new("inside"));
-        let node =
-            Node::new("director").on(&outside, "eth0", "203.0.113.1/24").on(&inside, "eth1", "");
-        // An admin's own choices, which the switch overwrites.
-        for (sysctl, value) in [
-            ("ipv4/conf/all/accept_redirects", "0"),
-            ("ipv4/conf/eth1/forwarding", "1"),
-            ("ipv6/conf/eth1/forwarding", "1"),
-        ] {
-            node.sh(&format!("echo {value} >/proc/sys/net/{sysctl}")).expect("set");
-        }
-        let before = everything(&node);
+        let director = Node::new("director")
+            .on(&outside, "eth0", "203.0.113.1/24 2001:db8:1::1/64")
+            .on(&inside, "eth1", "10.9.0.1/24 2001:db8:9::1/64");
+        let client = Node::new("client")
+            .on(&outside, "eth0", "203.0.113.50/24 2001:db8:1::50/64")
+            .route("10.9.0.0/24 via 203.0.113.1")
+            .route("2001:db8:9::/64 via 2001:db8:1::1");
+        let container = Node::new("container")
+            .on(&inside, "eth0", "10.9.0.2/24 2001:db8:9::2/64")
+            .route("default via 10.9.0.1")
+            .route("default via 2001:db8:9::1");
+        let _web = Server::tcp(&container, "[::]:80", "container");
         let six = "net/ipv6/conf/all/forwarding";
-        node.run(|| {
+        director.run(|| {
             let (mut kernel, mut journal) = agent();
             all_changed(&kernel.execute(&[set(IP_FORWARD, "1"), set(six, "1")], &mut journal));
-            assert!(everything(&node).contains("ipv4/conf/eth0/forwarding:1"));
-            assert_eq!(journal.ours().len(), 2, "what changes along is not wanted for itself");
-            // As after a restart.
-            drop(journal);
-            let mut journal = Journal::open(STATE).expect("a journal");
-            all_changed(&kernel.execute(&[restore(IP_FORWARD), restore(six)], &mut journal));
         });
-        assert_eq!(everything(&node), before);
-        // What somebody chooses meanwhile stays.
-        node.run(|| {
+        let is_served = || {
+            for address in ["10.9.0.2:80", "[2001:db8:9::2]:80"] {
+                assert_eq!(client.get(address).expect("an answer").server, "container");
+            }
+        };
+        is_served();
+        let told = director.run(|| {
             let (mut kernel, mut journal) = agent();
-            all_changed(&kernel.execute(&[set(IP_FORWARD, "1")], &mut journal));
-            node.sh("echo 1 >/proc/sys/net/ipv4/conf/all/accept_redirects").expect("set");
-            all_changed(&kernel.execute(&[restore(IP_FORWARD)], &mut journal));
+            let mut told = Vec::new();
+            let cleaned = cleanup(&mut kernel, &mut journal, &mut told).expect("told");
+            assert_eq!(cleaned, Cleaned { done: 2, failed: 0 });
+            assert!(journal.ours().is_empty());
+            String::from_utf8(told).expect("text")
         });
-        assert_eq!(node.read_sysctl("net.ipv4.conf.all.accept_redirects"), "1");
-        assert_eq!(node.read_sysctl("net.ipv4.ip_forward"), "0");
+        assert!(told.contains("net/ipv4/ip_forward: left at 1, and was 0 before"), "{told}");
+        assert!(told.contains("sysctl -w net.ipv6.conf.all.forwarding=0"), "{told}");
+        is_served();
+    });
+}
+
+#[test]
+fn arp_stays_silent_for_a_vip_of_somebody_else() {
+    in_guest(Guest::kernel(), || {
+        let lan = Link::new("lan");
+        let client = Node::new("client").on(&lan, "eth0", "192.168.0.50/24");
+        let node = Node::new("rs1").on(&lan, "eth0", "192.168.0.101/24");
+        let cleaned = |node: &Node| {
+            node.run(|| {
+                let (mut kernel, mut journal) = agent();
+                all_changed(&kernel.execute(&[set(ARP_IGNORE, "1")], &mut journal));
+                cleanup(&mut kernel, &mut journal, &mut Vec::new()).expect("told")
+            })
+        };
+        assert_eq!(cleaned(&node), Cleaned { done: 1, failed: 0 });
+        assert_eq!(node.read_sysctl("net.ipv4.conf.all.arp_ignore"), "0");
+        // Another load balancer's, which found the sysctl as it wants it.
+        node.ip("link add kube-ipvs0 type dummy");
+        node.ip("address add 192.168.0.99/32 dev kube-ipvs0");
+        assert_eq!(cleaned(&node), Cleaned { done: 1, failed: 0 });
+        assert_eq!(node.read_sysctl("net.ipv4.conf.all.arp_ignore"), "1");
+        assert_eq!(client.who_has("192.168.0.99", "eth0"), [].into());
     });
 }
 
@@ -272,11 +296,7 @@ fn a_crash_between_the_record_and_the_change_leaves_a_node_that_can_be_given_bac
             Entry::Address(held("eth0", "192.168.0.10/24")),
             Entry::Sysctl {
                 path: ARP_IGNORE.into(),
-                change: Change {
-                    previous: "0".into(),
-                    given: "1".into(),
-                    alongside: BTreeMap::new(),
-                },
+                change: Change { previous: "0".into(), given: "1".into() },
             },
         ];
         let changed = "ipvsadm -A -t 192.168.0.10:80 -s rr; ip addr add 192.168.0.10/24 dev eth0; \

@@ -4,6 +4,8 @@
 mod hashing;
 #[path = "schedulers/model.rs"]
 mod model;
+#[path = "schedulers/order.rs"]
+mod order;
 
 use std::collections::BTreeMap;
 use std::thread::sleep;

@@ -59,10 +59,13 @@ fn everything_is_given_back_and_told_and_a_second_time_does_nothing() {
             "address 192.168.0.10/32 on lo: removed",
             "service TCP 192.168.0.10:80: removed",
             "sysctl net/ipv4/conf/all/arp_ignore: back to 0",
-            "sysctl net/ipv4/ip_forward: back to 0",
+            "sysctl net/ipv4/ip_forward: left at 1, and was 0 before: containers, VPNs and routes of this machine may rely on it \
+             by now, and the kernel would turn it off for every interface; where nothing does: sysctl -w \
+             net.ipv4.ip_forward=0",
         ]
     );
-    let new = node();
+    let mut new = node();
+    new.sysctls.insert(IP_FORWARD.into(), "1".into());
     assert_eq!(fake.services, new.services);
     assert_eq!(fake.addresses, new.addresses);
     assert_eq!(fake.sysctls, new.sysctls);
@@ -75,15 +78,57 @@ fn everything_is_given_back_and_told_and_a_second_time_does_nothing() {
 fn what_cannot_be_given_back_stays_in_the_journal_and_the_rest_is_done() {
     let dir = TempDir::new().unwrap();
     let mut fake = used(&dir);
-    fake.read_only.insert(IP_FORWARD.into());
+    fake.read_only.insert(ARP_IGNORE.into());
     let (cleaned, told) = clean(&mut fake, &dir);
     assert_eq!(cleaned, Cleaned { done: 3, failed: 1 });
-    assert!(told.contains("sysctl net/ipv4/ip_forward: FAILED"), "{told}");
+    assert!(told.contains("sysctl net/ipv4/conf/all/arp_ignore: FAILED"), "{told}");
     assert!(told.ends_with("1 of 4 could not be given back\n"), "{told}");
-    assert_eq!(open(&dir).ours(), &[Made::Sysctl(IP_FORWARD.into())].into());
+    assert_eq!(open(&dir).ours(), &[Made::Sysctl(ARP_IGNORE.into())].into());
     fake.read_only.clear();
     assert_eq!(clean(&mut fake, &dir).0, Cleaned { done: 1, failed: 0 });
-    assert_eq!(fake.sysctls, node().sysctls);
+    assert_eq!(fake.sysctls[ARP_IGNORE], "0");
+}
+
+#[test]
+fn arp_stays_silent_while_another_load_balancers_vip_stands_aside() {
+    let dir = TempDir::new().unwrap();
+    let mut fake = used(&dir);
+    let other = HeldAddress { address: "192.168.0.99/32".parse().unwrap(), ..vip("lo") };
+    fake.addresses.push(other.clone());
+    let (cleaned, told) = clean(&mut fake, &dir);
+    assert_eq!(cleaned.failed, 0);
+    assert!(told.contains("arp_ignore: left at 1, and was 0 before: 192.168.0.99/32"), "{told}");
+    assert_eq!(fake.sysctls[ARP_IGNORE], "1");
+    // Loopback's own, and what stands in a network, need no silence.
+    for harmless in [("lo", "127.0.0.1/8"), ("eth0", "192.168.0.98/32"), ("lo", "2001:db8::9/128")]
+    {
+        let dir = TempDir::new().unwrap();
+        let mut fake = used(&dir);
+        let (interface, address) = (harmless.0.to_owned(), harmless.1.parse().unwrap());
+        fake.addresses.push(HeldAddress { interface, address });
+        clean(&mut fake, &dir);
+        assert_eq!(fake.sysctls[ARP_IGNORE], "0", "{harmless:?}");
+    }
+}
+
+#[test]
+fn connections_stay_tracked_while_somebody_elses_service_stands() {
+    const CONNTRACK: &str = "net/ipv4/vs/conntrack";
+    for others in [false, true] {
+        let dir = TempDir::new().unwrap();
+        let mut fake = used(&dir);
+        fake.sysctls.insert(CONNTRACK.into(), "0".into());
+        let set = Op::SetSysctl { path: CONNTRACK.into(), value: "1".into() };
+        assert!(fake.execute(&[set], &mut open(&dir))[0].is_ok());
+        if others {
+            let theirs = Service::new(ServiceKey::tcp([10, 96, 0, 1], 443), "rr");
+            let state = crate::state::ServiceState::found(theirs.clone(), []);
+            fake.services.as_mut().unwrap().insert(theirs.key, state);
+        }
+        let (_, told) = clean(&mut fake, &dir);
+        assert_eq!(fake.sysctls[CONNTRACK], if others { "1" } else { "0" }, "{told}");
+        assert_eq!(told.contains("10.96.0.1:443"), others, "{told}");
+    }
 }
 
 #[test]

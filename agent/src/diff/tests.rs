@@ -19,10 +19,7 @@ fn destination(host: u8, weight: u32) -> Destination {
 fn state(port: u16, scheduler: &str, destinations: &BTreeMap<u8, u32>) -> ServiceState {
     let destinations =
         destinations.iter().map(|(host, weight)| destination(*host, *weight)).map(|d| (d.key, d));
-    ServiceState {
-        service: Service::new(key(port), scheduler),
-        destinations: destinations.collect(),
-    }
+    ServiceState::new(Service::new(key(port), scheduler), destinations.collect())
 }
 
 fn held(interface: &str, address: &str) -> HeldAddress {
@@ -65,7 +62,7 @@ fn apply(
             }
             Op::Ipvs(Operation::NewService(service)) => {
                 let key = service.key;
-                let state = ServiceState { service, destinations: BTreeMap::new() };
+                let state = ServiceState::new(service, BTreeMap::new());
                 assert_eq!(services.insert(key, state), None);
                 ours.insert(Made::Service(key));
             }
@@ -228,7 +225,7 @@ proptest! {
             prop_assert!(match made {
                 Made::Service(key) => wanted.services.contains_key(key),
                 Made::Address(address) => wanted.addresses.contains(address),
-                Made::Sysctl(path) => wanted.sysctls.contains_key(path),
+                Made::Sysctl(path) => wanted.sysctls.contains_key(path) || is_forwarding(path),
                 Made::Fixture(fixture) => wanted.fixtures.contains(fixture),
             }, "{:?} is left over", made);
         }
@@ -381,4 +378,65 @@ fn a_fixture_of_others_is_told_and_stays() {
     let difference = diff(&wanted, &observed, &Ours::new());
     assert_eq!((difference.ops, difference.foreign), (vec![], vec![Made::Fixture(tunnel)]));
     assert_eq!(diff(&NodeState::default(), &observed, &Ours::new()), Difference::default());
+}
+
+/// The IPVS operations for these hosts (weight 1), as `+3`, `-3`, `=3`.
+fn ordering(scheduler: &str, found: (&str, &[u8], bool), wanted: &[u8]) -> Vec<String> {
+    let all = |hosts: &[u8]| hosts.iter().map(|host| (*host, 1)).collect();
+    let mut standing = state(80, found.0, &all(found.1));
+    standing.ordered = found.2;
+    let observed = Observed { services: Some([(key(80), standing)].into()), ..Observed::default() };
+    let mut target = NodeState::default();
+    target.services.insert(key(80), state(80, scheduler, &all(wanted)));
+    let ours = [Made::Service(key(80))].into();
+    let host = |key: &DestinationKey| match key.address {
+        IpAddr::V4(address) => address.octets()[3],
+        IpAddr::V6(_) => 0,
+    };
+    let ops = diff(&target, &observed, &ours).ops.into_iter();
+    ops.map(|op| match op {
+        Op::Ipvs(Operation::NewDestination { destination, .. }) => {
+            format!("+{}", host(&destination.key))
+        }
+        Op::Ipvs(Operation::SetDestination { destination, .. }) => {
+            format!("={}", host(&destination.key))
+        }
+        Op::Ipvs(Operation::DelDestination { destination, .. }) => {
+            format!("-{}", host(&destination))
+        }
+        other => format!("{other:?}").chars().take_while(|c| *c != ' ').collect(),
+    })
+    .collect()
+}
+
+#[test]
+fn a_destination_that_comes_in_between_takes_its_place_where_order_decides() {
+    for scheduler in ["sh", "dh"] {
+        let found = (scheduler, &[1, 3, 5][..], true);
+        assert_eq!(ordering(scheduler, found, &[1, 3, 5, 7]), ["+7"]);
+        assert_eq!(ordering(scheduler, found, &[1, 3, 4, 5]), ["+4", "-5", "+5"]);
+        assert_eq!(ordering(scheduler, found, &[0, 1, 5]), ["+0", "-1", "+1", "-5", "+5", "-3"]);
+        assert_eq!(ordering(scheduler, found, &[1, 5]), ["-3"]);
+        let jumbled = (scheduler, &[1, 3][..], false);
+        assert_eq!(ordering(scheduler, jumbled, &[1, 3]), ["-1", "+1", "-3", "+3"]);
+    }
+    assert_eq!(ordering("mh", ("mh", &[1, 5], false), &[1, 3, 5]), ["+3"]);
+    let others = ordering("sh", ("wlc", &[1, 3], true), &[1, 3]);
+    assert_eq!(others[1..], ["-1", "+1", "-3", "+3"], "of another scheduler nothing is known");
+}
+
+#[test]
+fn an_ipv6_address_gives_way_to_itself_with_another_prefix_length() {
+    let address = |text: &str| held("eth0", text);
+    let moved = |old: &str, new: &str| {
+        let mut observed = Observed::default();
+        observed.addresses.insert(address(old));
+        let mut wanted = NodeState::default();
+        wanted.addresses.insert(address(new));
+        diff(&wanted, &observed, &[Made::Address(address(old))].into()).ops
+    };
+    let (old, new) = ("2001:db8::10/128", "2001:db8::10/64");
+    assert_eq!(moved(old, new), [Op::DelAddress(address(old)), Op::AddAddress(address(new))]);
+    let (old, new) = ("192.0.2.10/32", "192.0.2.10/24");
+    assert_eq!(moved(old, new), [Op::AddAddress(address(new)), Op::DelAddress(address(old))]);
 }

@@ -67,8 +67,6 @@ pub(super) struct Sysctl {
     previous: String,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     given: String,
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    alongside: BTreeMap<String, String>,
 }
 
 impl Line {
@@ -80,7 +78,6 @@ impl Line {
                 path: path.clone(),
                 previous: change.previous.clone(),
                 given: change.given.clone(),
-                alongside: change.alongside.clone(),
             }),
             Entry::Fixture(fixture) => Thing::Fixture(fixture.into()),
         })
@@ -94,7 +91,6 @@ impl Line {
                 path: path.clone(),
                 previous: String::new(),
                 given: String::new(),
-                alongside: BTreeMap::new(),
             }),
             Made::Fixture(fixture) => Thing::Fixture(fixture.into()),
         })
@@ -133,8 +129,8 @@ impl From<Thing> for Entry {
             Thing::Address { interface, address } => {
                 Self::Address(HeldAddress { interface, address })
             }
-            Thing::Sysctl(Sysctl { path, previous, given, alongside }) => {
-                Self::Sysctl { path, change: Change { previous, given, alongside } }
+            Thing::Sysctl(Sysctl { path, previous, given }) => {
+                Self::Sysctl { path, change: Change { previous, given } }
             }
             Thing::Fixture(fixture) => Self::Fixture(fixture.into()),
         }

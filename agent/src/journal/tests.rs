@@ -29,11 +29,7 @@ fn entry(made: &Made) -> Entry {
 }
 
 fn sysctl(path: &str, previous: &str, given: &str) -> Entry {
-    let change = Change {
-        previous: previous.into(),
-        given: given.into(),
-        alongside: [("net/ipv4/conf/all/accept_redirects".to_owned(), "0".to_owned())].into(),
-    };
+    let change = Change { previous: previous.into(), given: given.into() };
     Entry::Sysctl { path: path.into(), change }
 }
 
@@ -69,7 +65,6 @@ fn what_was_recorded_and_not_forgotten_is_there_after_a_restart() {
     assert_eq!(journal.ours(), &all[1..].iter().cloned().collect());
     let change = journal.change("net/ipv4/ip_forward").unwrap();
     assert_eq!((change.previous.as_str(), change.given.as_str()), ("0", "1"));
-    assert_eq!(change.alongside["net/ipv4/conf/all/accept_redirects"], "0");
     assert_eq!(journal.previous("net/ipv4/conf/all/arp_ignore"), None);
     assert!(journal.problems().is_empty());
 }

@@ -1,7 +1,7 @@
 //! Addresses as rtnetlink messages; pure.
 
 use super::ports::Standing;
-use crate::state::HeldAddress;
+use crate::state::{HeldAddress, Interface};
 use ipnet::IpNet;
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::address::{
@@ -107,6 +107,7 @@ pub(crate) fn own(message: &AddressMessage) -> Option<IpNet> {
 pub(super) fn standing(
     messages: &[AddressMessage],
     names: &BTreeMap<u32, String>,
+    interfaces: &BTreeMap<String, Interface>,
 ) -> Vec<Standing> {
     let standing = |message: &AddressMessage| {
         let interface = names.get(&message.header.index)?.clone();
@@ -114,7 +115,9 @@ pub(super) fn standing(
         // Of IPv6 the flag's bit means something else (a temporary address).
         let secondary = message.header.family == AddressFamily::Inet
             && message.header.flags.contains(AddressHeaderFlags::Secondary);
-        Some(Standing { held, secondary })
+        let on = interfaces.get(&held.interface);
+        let aside = on.is_some_and(|it| it.loopback || it.dummy);
+        Some(Standing { held, secondary, aside })
     };
     messages.iter().filter_map(standing).collect()
 }

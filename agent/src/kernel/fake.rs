@@ -126,8 +126,7 @@ impl Fake {
                 return refused(Errno::ENOENT);
             }
             Operation::NewService(service) => {
-                let destinations = BTreeMap::new();
-                let state = ServiceState { service: service.clone(), destinations };
+                let state = ServiceState::new(service.clone(), BTreeMap::new());
                 services.insert(service.key, state);
             }
             Operation::SetService(service) => match services.get_mut(&service.key) {
@@ -261,11 +260,18 @@ impl Ports for Fake {
         Ok(keys.iter().copied().filter(|key| services.contains_key(key)).collect())
     }
 
+    fn services(&mut self) -> Result<BTreeSet<ServiceKey>, Error> {
+        self.requests.ipvs += 1;
+        Ok(self.services.as_ref().ok_or(Error::NoIpvs)?.keys().copied().collect())
+    }
+
     fn standing(&mut self) -> io::Result<Vec<Standing>> {
         self.requests.route += 1;
         let standing = |(index, held): (usize, &HeldAddress)| {
             let secondary = self.addresses.iter().take(index).any(|first| is_led(held, first));
-            Standing { held: held.clone(), secondary }
+            let on = self.facts.interfaces.get(&held.interface);
+            let aside = on.is_some_and(|it| it.loopback || it.dummy);
+            Standing { held: held.clone(), secondary, aside }
         };
         Ok(self.addresses.iter().enumerate().map(standing).collect())
     }
@@ -289,12 +295,6 @@ impl Ports for Fake {
             *sysctl = value.to_owned();
         }
         Ok(())
-    }
-
-    fn list_sysctls(&mut self, folder: &str) -> io::Result<Vec<String>> {
-        let below = |path: &String| Some(path.strip_prefix(folder)?.split('/').nth(1)?.to_owned());
-        let names: BTreeSet<_> = self.sysctls.keys().filter_map(below).collect();
-        Ok(names.into_iter().collect())
     }
 
     fn fixtures(&mut self, kinds: &BTreeSet<FixtureKind>) -> Listed {

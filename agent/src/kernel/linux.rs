@@ -90,8 +90,7 @@ impl Linux {
         service: Service,
         destinations: impl IntoIterator<Item = Destination>,
     ) -> (ServiceKey, ServiceState) {
-        let destinations = destinations.into_iter().map(|it| (it.key, it)).collect();
-        (service.key, ServiceState { service, destinations })
+        (service.key, ServiceState::found(service, destinations))
     }
 
     fn destinations(&mut self, key: &ServiceKey) -> Result<Vec<Destination>, Error> {
@@ -214,9 +213,7 @@ impl Ports for Linux {
 
     fn existing(&mut self, keys: &BTreeSet<ServiceKey>) -> Result<BTreeSet<ServiceKey>, Error> {
         if keys.len() >= FEW {
-            let entries = self.ipvs(Client::services)?;
-            let all = entries.into_iter().map(|entry| entry.service.key);
-            return Ok(all.filter(|key| keys.contains(key)).collect());
+            return Ok(&Ports::services(self)? & keys);
         }
         let mut existing = BTreeSet::new();
         for key in keys {
@@ -227,10 +224,16 @@ impl Ports for Linux {
         Ok(existing)
     }
 
+    fn services(&mut self) -> Result<BTreeSet<ServiceKey>, Error> {
+        let entries = self.ipvs(Client::services)?;
+        Ok(entries.into_iter().map(|entry| entry.service.key).collect())
+    }
+
     fn standing(&mut self) -> io::Result<Vec<Standing>> {
         self.links = self.list_links()?;
         self.addresses = self.list_addresses()?;
-        Ok(address::standing(&self.addresses, &facts::names(&self.links)))
+        let (names, interfaces) = (facts::names(&self.links), facts::interfaces(&self.links));
+        Ok(address::standing(&self.addresses, &names, &interfaces))
     }
 
     fn change(&mut self, direction: Direction, addresses: &[HeldAddress]) -> Vec<io::Result<()>> {
@@ -275,11 +278,6 @@ impl Ports for Linux {
         // Never made: where /proc/sys is a mere folder, there is nothing to set.
         let mut file = fs::OpenOptions::new().write(true).open(path)?;
         io::Write::write_all(&mut file, value.as_bytes())
-    }
-
-    fn list_sysctls(&mut self, folder: &str) -> io::Result<Vec<String>> {
-        let entries = fs::read_dir(self.sysctl(folder)?)?;
-        Ok(entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect())
     }
 
     fn fixtures(&mut self, kinds: &BTreeSet<FixtureKind>) -> Listed {

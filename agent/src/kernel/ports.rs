@@ -17,6 +17,9 @@ pub(super) trait Ports {
         keys: &BTreeSet<ServiceKey>,
     ) -> Result<BTreeSet<ServiceKey>, lvs_ipvs::Error>;
 
+    /// All services.
+    fn services(&mut self) -> Result<BTreeSet<ServiceKey>, lvs_ipvs::Error>;
+
     /// All addresses.
     fn standing(&mut self) -> io::Result<Vec<Standing>>;
 
@@ -28,9 +31,6 @@ pub(super) trait Ports {
 
     /// Gives a sysctl a value.
     fn write_sysctl(&mut self, path: &str, value: &str) -> io::Result<()>;
-
-    /// The names in a folder of sysctls, such as `net/ipv4/conf`.
-    fn list_sysctls(&mut self, folder: &str) -> io::Result<Vec<String>>;
 
     /// All fixtures of these kinds, whoever made them; none of a kind that the kernel has no module for. A kind that cannot
     /// be listed hides no other.
@@ -69,6 +69,8 @@ pub(super) struct Standing {
     pub(super) held: HeldAddress,
     /// Whether the kernel deletes it together with its subnet's primary address (IPv4).
     pub(super) secondary: bool,
+    /// Whether it is on `lo` or a dummy, where no network leads to it.
+    pub(super) aside: bool,
 }
 
 /// The same failure once more: `io::Error` cannot be cloned.

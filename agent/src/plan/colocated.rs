@@ -79,5 +79,5 @@ fn local_service(mark: NonZeroU32, family: IpFamily, address: IpAddr) -> Service
     // a service with one-packet scheduling would bind its client to this server.
     service.flags |= ServiceFlags::ONE_PACKET;
     let destination = Destination::new(DestinationKey::new(address, 0), Method::DirectRoute, 1);
-    ServiceState { service, destinations: [(destination.key, destination)].into() }
+    ServiceState::new(service, [(destination.key, destination)].into())
 }

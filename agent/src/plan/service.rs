@@ -15,6 +15,10 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU32;
 
+const SOURCE_HASH: &str = "sh";
+/// Of the table of scheduler sh (`IP_VS_SH_TAB_BITS`, 8 unless the kernel was built otherwise).
+const SOURCE_HASH_PLACES: u64 = 256;
+
 pub(super) fn plan(program: &Program<'_>, fragment: &mut Fragment) {
     for wanted in program.services {
         let Some(service) = service(wanted) else {
@@ -43,8 +47,57 @@ pub(super) fn plan(program: &Program<'_>, fragment: &mut Fragment) {
                 }
             }
         }
-        fragment.services.insert(service.key, ServiceState { service, destinations });
+        if service.scheduler == SOURCE_HASH {
+            fit(&mut destinations);
+            fragment.warnings.extend(overflow(&service, &destinations));
+        }
+        fragment.services.insert(service.key, ServiceState::new(service, destinations));
     }
+}
+
+/// Only the ratio of weights counts, and sh gives each server as many places of its table as it has weight.
+fn fit(destinations: &mut BTreeMap<DestinationKey, Destination>) {
+    let divisor = destinations.values().fold(0, |divisor, it| common_divisor(divisor, it.weight));
+    if divisor > 1 {
+        destinations.values_mut().for_each(|destination| destination.weight /= divisor);
+    }
+}
+
+const fn common_divisor(mut one: u32, mut other: u32) -> u32 {
+    while other != 0 {
+        (one, other) = (other, one % other);
+    }
+    one
+}
+
+/// Those that find no place in sh's table: it is filled from the destination that came last (`ip_vs_sh_reassign`).
+fn overflow(
+    service: &Service,
+    destinations: &BTreeMap<DestinationKey, Destination>,
+) -> Option<Problem> {
+    let mut filled = 0_u64;
+    let mut without = Vec::new();
+    for destination in destinations.values().rev() {
+        if filled >= SOURCE_HASH_PLACES && destination.weight > 0 {
+            without.push(destination.key);
+        }
+        // One of weight 0 has a place, and sends its clients away.
+        filled += u64::from(destination.weight.max(1));
+    }
+    if filled <= SOURCE_HASH_PLACES {
+        return None;
+    }
+    let gets_none = match without.as_slice() {
+        [] => "not each gets the clients that its weight promises".to_owned(),
+        [one] => format!("{one} gets no client"),
+        [first, rest @ ..] => format!("{first} and {} more get no client", rest.len()),
+    };
+    let message = format!(
+        "service {}: the weights of its real servers add up to {filled}, without their common divisor, and scheduler sh has a \
+         table of {SOURCE_HASH_PLACES} places: {gets_none}; give smaller weights of about the same ratio, or use scheduler mh",
+        service.key
+    );
+    Some(Problem::new(FailedRole::Director, "WeightsExceedTable", message))
 }
 
 fn service(wanted: &SliceService) -> Option<Service> {

@@ -11,7 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub const CONNTRACK: &str = "net/ipv4/vs/conntrack";
 /// What a new connection from an address and port in use before meets.
 pub const CONN_REUSE_MODE: &str = "net/ipv4/vs/conn_reuse_mode";
-const EXPIRE_NODEST_CONN: &str = "net/ipv4/vs/expire_nodest_conn";
+/// Whether a connection ends with its next packet when its destination is gone.
+pub const EXPIRE_NODEST_CONN: &str = "net/ipv4/vs/expire_nodest_conn";
 const EXPIRE_QUIESCENT_TEMPLATE: &str = "net/ipv4/vs/expire_quiescent_template";
 /// The folder of IPVS's sysctls, which is there once IPVS is.
 pub const FOLDER: &str = "net/ipv4/vs/";

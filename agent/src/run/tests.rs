@@ -275,8 +275,7 @@ fn what_is_deleted_goes_and_sysctls_go_back() {
 fn a_foreign_service_is_reported_and_never_touched() {
     let (_, dir) = started();
     let mut kernel = Fake::new(director());
-    let foreign =
-        ServiceState { service: Service::new(key(), "lc"), destinations: BTreeMap::new() };
+    let foreign = ServiceState::new(Service::new(key(), "lc"), BTreeMap::new());
     kernel.services.as_mut().unwrap().insert(key(), foreign.clone());
     let mut engine = engine(kernel, &dir);
     engine.take(with_group(news(&[web(7, 5)]), group("d")));
@@ -295,8 +294,7 @@ fn a_foreign_service_is_reported_and_never_touched() {
 fn when_a_foreign_service_goes_ours_takes_its_place() {
     let (_, dir) = started();
     let mut kernel = Fake::new(director());
-    let foreign =
-        ServiceState { service: Service::new(key(), "lc"), destinations: BTreeMap::new() };
+    let foreign = ServiceState::new(Service::new(key(), "lc"), BTreeMap::new());
     kernel.services.as_mut().unwrap().insert(key(), foreign);
     let mut engine = engine(kernel, &dir);
     engine.take(with_group(news(&[web(7, 5)]), group("d")));

@@ -106,6 +106,7 @@ pub(super) fn told(op: &Op, done: &Done) {
         Done::TakenOver { value } => {
             tracing::info!("{}: somebody has set it to {value} since; it stays", describe(op));
         }
+        Done::Left { because } => tracing::info!("{}: it stays: {because}", describe(op)),
     }
 }
 

@@ -94,9 +94,7 @@ fn many(count: u16) -> NodeState {
             (at, Destination::new(at, Forwarding::Masquerade, u32::from(last)))
         };
         let destinations = (1..=10).map(destination).collect();
-        wanted
-            .services
-            .insert(key, ServiceState { service: Service::new(key, "rr"), destinations });
+        wanted.services.insert(key, ServiceState::new(Service::new(key, "rr"), destinations));
     }
     wanted
 }

@@ -55,10 +55,15 @@ impl<P: Ports> Batch<'_, P> {
             let made = Made::Address(held.clone());
             match result {
                 Ok(()) => self.settle(index, Ok(Done::Changed)),
+                // IPv6 knows one prefix length each.
+                Err(error) if is(&error, Errno::EEXIST) && self.stands_otherwise(&held) => {
+                    self.unmade(made);
+                    self.settle(index, Err(refused(Direction::Add, held, error)));
+                }
                 Err(error) if is(&error, Errno::EEXIST) => {
                     let fresh = self.fresh.contains(&made);
                     self.unmade(made);
-                    // It came since we looked, or stands with another prefix length (IPv6 knows one each).
+                    // It came since we looked.
                     let done = if fresh { Done::Foreign } else { Done::Changed };
                     self.settle(index, Ok(done));
                 }
@@ -71,6 +76,14 @@ impl<P: Ports> Batch<'_, P> {
                 }
             }
         }
+    }
+
+    /// Whether the address is on its interface with another prefix length.
+    fn stands_otherwise(&self, held: &HeldAddress) -> bool {
+        let same = |one: &HeldAddress| {
+            one.interface == held.interface && one.address.addr() == held.address.addr()
+        };
+        self.standing.iter().flatten().any(|one| same(&one.held) && one.held != *held)
     }
 
     pub(super) fn remove_addresses(&mut self, open: &[usize]) {
@@ -135,8 +148,7 @@ impl<P: Ports> Batch<'_, P> {
             {
                 continue;
             }
-            let change =
-                Change { previous: "0".to_owned(), given: "1".to_owned(), ..Change::default() };
+            let change = Change { previous: "0".to_owned(), given: "1".to_owned() };
             let entry = Entry::Sysctl { path: path.clone(), change };
             let set = self
                 .journal

@@ -4,6 +4,7 @@ use super::{Batch, Verdict};
 use crate::journal::{Entry, Made};
 use crate::kernel::ports::Ports;
 use crate::kernel::{Done, KernelError, subject};
+use crate::plan::settings::EXPIRE_NODEST_CONN;
 use crate::state::Op;
 use lvs_ipvs::{Errno, Operation, ServiceKey};
 use std::collections::{BTreeMap, BTreeSet};
@@ -58,7 +59,11 @@ impl<P: Ports> Batch<'_, P> {
                 }
             }
         }
+        let kept = operations.windows(2).any(comes_again).then(|| self.keep_connections());
         let results = self.ports.apply(&operations);
+        if let Some(value) = kept.flatten() {
+            self.let_expire(&value);
+        }
         let mut failed_services = BTreeMap::new();
         let mut second = Vec::new();
         for ((index, operation), result) in sent.into_iter().zip(operations).zip(results) {
@@ -80,6 +85,26 @@ impl<P: Ports> Batch<'_, P> {
                 Ok(()) => self.done(index, &operation),
                 Err(error) => self.failed(index, &operation, error, &mut failed_services),
             }
+        }
+    }
+
+    /// A destination that is taken out and comes again at once keeps its connections, unless a packet in between ends one
+    /// (`ip_vs_in_hook` in net/netfilter/ipvs/ip_vs_core.c). What was set before, if it is to be put back: should this
+    /// process end before that, the next audit does it.
+    fn keep_connections(&mut self) -> Option<String> {
+        let value = self.ports.read_sysctl(EXPIRE_NODEST_CONN).ok().filter(|value| value != "0")?;
+        match self.ports.write_sysctl(EXPIRE_NODEST_CONN, "0") {
+            Ok(()) => Some(value),
+            Err(error) => {
+                tracing::warn!(%error, "{EXPIRE_NODEST_CONN} stays {value} while destinations are put in order");
+                None
+            }
+        }
+    }
+
+    fn let_expire(&mut self, value: &str) {
+        if let Err(error) = self.ports.write_sysctl(EXPIRE_NODEST_CONN, value) {
+            tracing::error!(%error, "{EXPIRE_NODEST_CONN} was {value} and is 0 now");
         }
     }
 
@@ -155,6 +180,17 @@ impl<P: Ports> Batch<'_, P> {
             }
             _ => None,
         }
+    }
+}
+
+/// Whether two operations take a destination out and put it in again.
+fn comes_again(pair: &[Operation]) -> bool {
+    match pair {
+        [
+            Operation::DelDestination { service: of, destination: gone },
+            Operation::NewDestination { service, destination },
+        ] => of == service && *gone == destination.key,
+        _ => false,
     }
 }
 

@@ -2,12 +2,14 @@
 
 use super::{Batch, Verdict};
 use crate::journal::{Change, Entry, Made};
-use crate::kernel::ports::Ports;
+use crate::kernel::ports::{Ports, Standing};
 use crate::kernel::{Done, KernelError};
-use crate::plan::settings::is_same_choice;
-use crate::state::Op;
-use std::collections::BTreeMap;
+use crate::plan::settings::{CONNTRACK, is_same_choice};
+use crate::plan::{ARP_ANNOUNCE, ARP_IGNORE, is_forwarding};
+use crate::state::{HeldAddress, Op};
+use lvs_ipvs::ServiceKey;
 use std::io;
+use std::net::IpAddr;
 
 impl<P: Ports> Batch<'_, P> {
     /// Reads what the sysctls were before.
@@ -19,8 +21,7 @@ impl<P: Ports> Batch<'_, P> {
                 // Somebody has set it already: it stays theirs.
                 Ok(found) if is_same(&found, value) => self.settle(index, Ok(Done::Changed)),
                 Ok(previous) => {
-                    let alongside = self.alongside(path, &previous);
-                    let change = Change { previous, given: value.clone(), alongside };
+                    let change = Change { previous, given: value.clone() };
                     entries.push((index, Entry::Sysctl { path: path.clone(), change }));
                 }
             }
@@ -64,76 +65,54 @@ impl<P: Ports> Batch<'_, P> {
         if !is_same_choice(path, &found, &change.given) {
             return Ok(Done::TakenOver { value: found });
         }
-        let beside = self.beside(path, &change)?;
-        self.ports.write_sysctl(path, &change.previous).map_err(failed)?;
-        for (path, value) in beside {
-            match self.ports.read_sysctl(&path) {
-                Ok(found) if is_same(&found, &value) => {}
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                _ => {
-                    let written = self.ports.write_sysctl(&path, &value);
-                    written.map_err(|source| refused("restore", &path, source))?;
-                }
-            }
+        if let Some(because) = self.needed(path) {
+            return Ok(Done::Left { because });
         }
+        self.ports.write_sysctl(path, &change.previous).map_err(failed)?;
         Ok(Done::Changed)
     }
 
-    /// What else has to be put back after a restore. Where somebody has chosen otherwise since, that is what the kernel
-    /// brings about by itself: all of them are switches.
-    fn beside(
-        &mut self,
-        path: &str,
-        change: &Change,
-    ) -> Result<BTreeMap<String, String>, KernelError> {
-        let mut beside = BTreeMap::new();
-        for (other, effect) in self.effects(path, &change.given) {
-            let Some(before) = change.alongside.get(&other) else { continue };
-            match self.ports.read_sysctl(&other) {
-                Ok(found) if is_same(&found, &effect) => {
-                    beside.insert(other, before.clone());
-                }
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(source) => return Err(refused("restore", &other, source)),
+    /// Who else may need the sysctl as it is: whoever found it so has not set it himself.
+    fn needed(&mut self, path: &str) -> Option<String> {
+        match path {
+            _ if is_forwarding(path) => {
+                let name = path.replace('/', ".");
+                Some(format!(
+                    "containers, VPNs and routes of this machine may rely on it by now, and the kernel would turn it off for every \
+                     interface; where nothing does: sysctl -w {name}=0"
+                ))
             }
+            ARP_IGNORE | ARP_ANNOUNCE => {
+                let quiet = self.quiet()?;
+                Some(format!(
+                    "{} stands on {}, and without it this machine would answer ARP for that",
+                    quiet.address, quiet.interface
+                ))
+            }
+            CONNTRACK => {
+                let other = self.other_service()?;
+                Some(format!(
+                    "IPVS service {other}, which somebody else has made, may be masqueraded"
+                ))
+            }
+            _ => None,
         }
-        Ok(beside)
     }
 
-    /// What will have to be put back by hand after `path` has gone to another value and back to `previous`.
-    fn alongside(&mut self, path: &str, previous: &str) -> BTreeMap<String, String> {
-        let mut alongside = BTreeMap::new();
-        for (other, effect) in self.effects(path, previous) {
-            if let Ok(found) = self.ports.read_sysctl(&other)
-                && !is_same(&found, &effect)
-            {
-                alongside.insert(other, found);
-            }
-        }
-        alongside
-    }
-
-    /// What the kernel itself sets when `path` becomes `value`: the switch for forwarding sets it for every interface
-    /// and for those to come, and for IPv4 accepts redirects exactly while it is off (`inet_forward_change` in
-    /// net/ipv4/devinet.c, `addrconf_fixup_forwarding` in net/ipv6/addrconf.c).
-    fn effects(&mut self, path: &str, value: &str) -> Vec<(String, String)> {
-        let (folder, redirects) = match path {
-            "net/ipv4/ip_forward" | "net/ipv4/conf/all/forwarding" => ("net/ipv4/conf", true),
-            "net/ipv6/conf/all/forwarding" => ("net/ipv6/conf", false),
-            _ => return Vec::new(),
+    /// Somebody else's address that is to be silent, such as the VIP of another load balancer.
+    fn quiet(&mut self) -> Option<HeldAddress> {
+        let standing = self.ports.standing().unwrap_or_default();
+        let is_quiet = |it: &Standing| match it.held.address.addr() {
+            IpAddr::V4(address) => it.aside && !address.is_loopback(),
+            IpAddr::V6(_) => false,
         };
-        let names = self.ports.list_sysctls(folder).unwrap_or_default();
-        let mut effects: Vec<_> = names
-            .into_iter()
-            .filter(|name| name != "all")
-            .map(|name| (format!("{folder}/{name}/forwarding"), value.to_owned()))
-            .collect();
-        if redirects {
-            let accepted = if value == "0" { "1" } else { "0" };
-            effects.push((format!("{folder}/all/accept_redirects"), accepted.to_owned()));
-        }
-        effects
+        let mut held = standing.into_iter().filter(is_quiet).map(|it| it.held);
+        held.find(|held| !self.is_ours(&Made::Address(held.clone())))
+    }
+
+    fn other_service(&mut self) -> Option<ServiceKey> {
+        let services = self.ports.services().unwrap_or_default();
+        services.into_iter().find(|key| !self.is_ours(&Made::Service(*key)))
     }
 }
 

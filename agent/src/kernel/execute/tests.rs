@@ -76,6 +76,7 @@ fn reasons(results: &[Result<Done, KernelError>]) -> Vec<&'static str> {
         Ok(Done::Changed) => "ok",
         Ok(Done::Foreign) => "foreign",
         Ok(Done::TakenOver { .. }) => "taken over",
+        Ok(Done::Left { .. }) => "left",
         Err(error) => error.reason(),
     };
     results.iter().map(reason).collect()
@@ -87,17 +88,17 @@ fn what_is_made_is_in_the_journal_and_what_is_undone_is_not() {
     let mut fake = node();
     let vip = held("eth0", "192.168.0.10/24");
     let ops = [
-        set_sysctl(IP_FORWARD, "1"),
+        set_sysctl(ARP_IGNORE, "1"),
         new_service("wlc"),
         new_destination(1),
         Op::AddAddress(vip.clone()),
     ];
     assert!(all_changed(&fake.execute(&ops, &mut journal)));
-    assert_eq!(journal.previous(IP_FORWARD), Some("0"));
-    let made = [Made::Service(web()), Made::Address(vip.clone()), Made::Sysctl(IP_FORWARD.into())];
+    assert_eq!(journal.previous(ARP_IGNORE), Some("0"));
+    let made = [Made::Service(web()), Made::Address(vip.clone()), Made::Sysctl(ARP_IGNORE.into())];
     assert_eq!(journal.ours(), &made.into());
 
-    let ops = [Op::DelAddress(vip), Op::Ipvs(Operation::DelService(web())), restore(IP_FORWARD)];
+    let ops = [Op::DelAddress(vip), Op::Ipvs(Operation::DelService(web())), restore(ARP_IGNORE)];
     assert!(all_changed(&fake.execute(&ops, &mut journal)));
     assert!(journal.ours().is_empty());
     assert_eq!(fake.services, node().services);
