@@ -25,6 +25,7 @@ mod histories;
 mod installed;
 mod ipvs_live;
 mod kernel;
+mod lone;
 mod marks_api;
 mod nat;
 mod nftables;

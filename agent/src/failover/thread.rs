@@ -370,7 +370,11 @@ impl Thread {
         let mut wants = None;
         loop {
             match self.inbox.try_recv() {
-                Ok(Command::Want(new)) => wants = Some(new),
+                Ok(Command::Want(new)) => {
+                    if let Some(passed) = wants.replace(new) {
+                        self.pass(passed);
+                    }
+                }
                 Ok(Command::Announce(addresses)) => {
                     let addresses = addresses.iter().map(config::told).collect();
                     self.settled.add(addresses, now());

@@ -140,7 +140,10 @@ impl<K: Kernel> Engine<K> {
             .services
             .retain(|key| union.services.contains_key(key) || ours.contains(&Made::Service(*key)));
         changed.addresses.retain(|address| {
-            union.addresses.contains(address) || ours.contains(&Made::Address(address.clone()))
+            // One that floats may be somebody else's, who has taken it away.
+            union.addresses.contains(address)
+                || union.floating.contains_key(address)
+                || ours.contains(&Made::Address(address.clone()))
         });
         changed.sysctls.retain(|path| {
             union.sysctls.contains_key(path) || ours.contains(&Made::Sysctl(path.clone()))

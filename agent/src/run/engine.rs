@@ -133,6 +133,7 @@ impl<K: Kernel> Engine<K> {
             if matches!(owner, Owner::Group(_)) || self.fragments.moves(&owner, &fragment) {
                 self.floating.is_due();
             }
+            self.floating.turn(&fragment, self.fragments.union());
             self.fragments.set(&owner, fragment, &mut self.touched);
         }
         self.let_go();
@@ -236,7 +237,7 @@ impl<K: Kernel> Engine<K> {
         self.execute(&allowed, faults);
     }
 
-    fn execute(&mut self, ops: &[Op], faults: &mut BTreeMap<Made, (String, String)>) {
+    pub(super) fn execute(&mut self, ops: &[Op], faults: &mut BTreeMap<Made, (String, String)>) {
         if ops.is_empty() {
             return;
         }
@@ -263,7 +264,7 @@ impl<K: Kernel> Engine<K> {
         self.floating.settled(settled);
     }
 
-    fn read_back(&mut self, ops: &[Op], faults: &mut BTreeMap<Made, (String, String)>) {
+    pub(super) fn read_back(&mut self, ops: &[Op], faults: &mut BTreeMap<Made, (String, String)>) {
         let scope = Scope::touched(ops, self.fragments.union());
         match self.kernel.observe(&scope) {
             Ok(read) => {

@@ -1,13 +1,15 @@
 //! Floating addresses: what this node may carry, as far as it can serve it, and what it does carry.
 
 use super::engine::Engine;
+use super::faults;
 use super::withhold::Withhold;
+use super::wording::thing;
 use crate::director::{Part, part};
 use crate::failover::{Carrier, Report, Want, WantedRouter, Wants};
 use crate::journal::{Entry, Made};
 use crate::kernel::{Kernel, KernelError};
-use crate::plan::Touched;
-use crate::state::{Floats, HeldAddress, Op};
+use crate::plan::{Fragment, Touched};
+use crate::state::{Floats, HeldAddress, NodeState, Op};
 use lvs_crds::{DirectorGroup, FailoverProfile, VrrpTransport};
 use lvs_resolve::spread::Spread;
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,18 +29,27 @@ pub(super) struct Floating {
     pub(super) report: Report,
     /// The groups that this node is a director of no longer, and the number with which that was told.
     leaving: BTreeMap<String, u64>,
+    /// Addresses that stood here for good and float from now on, which is not told yet.
+    turned: BTreeSet<HeldAddress>,
     due: bool,
 }
 
 impl Floating {
     pub(super) fn new(carrier: Box<dyn Carrier>) -> Self {
         let (told, report) = (Wants::default(), Report::default());
-        Self { carrier, told, report, leaving: BTreeMap::new(), due: false }
+        let (leaving, turned) = (BTreeMap::new(), BTreeSet::new());
+        Self { carrier, told, report, leaving, turned, due: false }
     }
 
     /// What is told may have to be another.
     pub(super) fn is_due(&mut self) {
         self.due = true;
+    }
+
+    /// What stood here for good floats by this fragment. Whoever carries it has not made it, and must know whose it is.
+    pub(super) fn turn(&mut self, fragment: &Fragment, before: &NodeState) {
+        let turned = fragment.floating.keys().filter(|held| before.addresses.contains(*held));
+        self.turned.extend(turned.cloned());
     }
 
     /// These have come to stay.
@@ -64,7 +75,17 @@ impl<K: Kernel> Engine<K> {
         if report == self.floating.report {
             return false;
         }
+        let let_go = self.floating.report.held.difference(&report.held).next().is_some();
         self.floating.report = report;
+        if let_go {
+            // What stood in the way of an address that is to stay here: IPv6 has one prefix length each.
+            let faults = self.faults.iter().map(|(made, _)| made.clone());
+            let addresses: Vec<Made> =
+                faults.filter(|made| matches!(made, Made::Address(_))).collect();
+            for made in addresses {
+                faults::touch(&mut self.touched, made);
+            }
+        }
         true
     }
 
@@ -116,8 +137,62 @@ impl<K: Kernel> Engine<K> {
         self.floating.due = false;
         let groups = self.wants();
         // Of a director that is alone too: what it has now is its own when others come.
+        let turned = self.turned();
+        let carried: BTreeSet<&HeldAddress> = groups
+            .values()
+            .flat_map(|want| want.routers.values())
+            .flat_map(|it| &it.addresses)
+            .collect();
+        let (turned, stranded): (BTreeSet<_>, BTreeSet<_>) =
+            turned.into_iter().partition(|held| carried.contains(held));
+        if !turned.is_empty() {
+            let before = self.floating.told.clone();
+            self.floating.tell(before.groups, &before.staying | &turned);
+        }
         let staying = self.fragments.union().addresses.clone();
         self.floating.tell(groups, staying);
+        self.take_away(stranded);
+    }
+
+    /// What this agent has put on an interface for good and floats now: it has just turned, or stood at the agent's start.
+    fn turned(&mut self) -> BTreeSet<HeldAddress> {
+        let mut turned = std::mem::take(&mut self.floating.turned);
+        let (union, ours) = (self.fragments.union(), self.journal.ours());
+        if self.floating.told.number == 0 {
+            turned.extend(union.floating.keys().cloned());
+        }
+        let stands = |held: &HeldAddress| self.mirror.addresses.contains(held);
+        turned.retain(|held| {
+            union.floating.contains_key(held)
+                && stands(held)
+                && ours.contains(&Made::Address(held.clone()))
+        });
+        turned
+    }
+
+    /// What stands for good and cannot be carried here, as without its service, must not stand beside another director's.
+    fn take_away(&mut self, stranded: BTreeSet<HeldAddress>) {
+        let ops: Vec<Op> = stranded.into_iter().map(Op::DelAddress).collect();
+        if ops.is_empty() {
+            return;
+        }
+        let mut faults = BTreeMap::new();
+        self.execute(&ops, &mut faults);
+        self.read_back(&ops, &mut faults);
+        // As before: it may be carried as soon as that can be.
+        let mut touched = Touched::default();
+        touched.addresses.extend(ops.into_iter().filter_map(|op| match op {
+            Op::DelAddress(held) => Some(held),
+            _ => None,
+        }));
+        self.record_floating(&touched, &mut faults);
+        for (made, (reason, message)) in faults {
+            tracing::error!(object = thing(&made), reason, "{message}");
+            // Tried again with the next change of what floats.
+            if let Made::Address(held) = made {
+                self.floating.turned.insert(held);
+            }
+        }
     }
 
     /// Addresses that floated: they may stand, whatever was last read.
@@ -129,6 +204,14 @@ impl<K: Kernel> Engine<K> {
                 && self.journal.ours().contains(&Made::Address((*held).clone()))
         };
         touched.addresses.iter().filter(was).cloned().collect()
+    }
+
+    /// What is to move and somebody else has put on an interface: it serves, and does not move.
+    pub(super) fn foreign_vips(&self) -> BTreeSet<HeldAddress> {
+        let (floating, ours) = (&self.fragments.union().floating, self.journal.ours());
+        let standing = self.mirror.addresses.iter().filter(|held| floating.contains_key(*held));
+        let others = standing.filter(|held| !ours.contains(&Made::Address((*held).clone())));
+        others.chain(&self.floating.report.foreign).cloned().collect()
     }
 
     /// The journal names an address before anybody may put it on an interface.
@@ -143,6 +226,9 @@ impl<K: Kernel> Engine<K> {
         };
         let new: Vec<HeldAddress> = touched.addresses.iter().filter(is_new).cloned().collect();
         let entries: Vec<Entry> = new.iter().cloned().map(Entry::Address).collect();
+        if new.iter().any(|held| !self.journal.ours().contains(&Made::Address(held.clone()))) {
+            self.floating.is_due();
+        }
         if let Err(error) = self.journal.record(&entries) {
             let error = KernelError::from(&error);
             for held in new {

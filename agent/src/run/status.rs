@@ -9,6 +9,7 @@ use crate::journal::Made;
 use crate::kernel::Kernel;
 use crate::plan::{LOOPBACK, Owner, settings};
 use crate::state::{Fixture, Interface};
+use ipnet::IpNet;
 use lvs_crds::{
     CarriedRouter, DirectorOf, DirectorRole, FailedRole, Failure, HeldVip, KernelReport,
     LVSNodeStatus, MAX_REPORTED, Programmed, Stranger, TableReport,
@@ -26,6 +27,7 @@ impl<K: Kernel> Engine<K> {
         let union = self.fragments.union();
         let (failures, failure_count) = self.failures();
         let carried = &self.floating.report;
+        let foreign = self.foreign_vips();
         let carries = |group: &str| {
             carried.routers.iter().any(|((of, _), router)| of == group && router.active)
         };
@@ -43,7 +45,7 @@ impl<K: Kernel> Engine<K> {
             .iter()
             .filter(|address| self.mirror.addresses.contains(address))
             .chain(&carried.held)
-            .chain(&carried.foreign)
+            .chain(&foreign)
             .take(MAX_REPORTED)
             .map(|held| HeldVip {
                 address: held.address.to_string(),
@@ -69,7 +71,7 @@ impl<K: Kernel> Engine<K> {
                 union.addresses.len()
                     - failed(|made| matches!(made, Made::Address(_))).min(union.addresses.len())
                     + carried.held.len()
-                    + carried.foreign.len(),
+                    + foreign.len(),
             ),
             connections: i64::try_from(self.fill.connections()).unwrap_or(i64::MAX),
         };
@@ -124,9 +126,20 @@ impl<K: Kernel> Engine<K> {
             IpAddr::V4(v4) => !v4.is_loopback() && !v4.is_link_local(),
             IpAddr::V6(v6) => !v6.is_loopback() && !v6.is_unicast_link_local(),
         };
-        let all = self.facts.interfaces.values().flat_map(|interface| &interface.addresses);
-        let reported = all.map(ipnet::IpNet::addr).filter(is_reported);
-        reported.take(MAX_REPORTED).map(|address| address.to_string()).collect()
+        let all = || {
+            let interfaces = self.facts.interfaces.values();
+            interfaces.flat_map(|it| it.addresses.iter().map(move |own| (it, own)))
+        };
+        let is_reported = |(_, own): &(&Interface, &IpNet)| is_reported(&own.addr());
+        let (held, own): (Vec<_>, Vec<_>) =
+            all().filter(is_reported).partition(|(interface, own)| is_held(interface, own));
+        // Where a whole network is routed to hosts, a machine's only address stands so.
+        let lacks = |held: &IpNet| {
+            !own.iter().any(|(_, own)| own.addr().is_ipv4() == held.addr().is_ipv4())
+        };
+        let only = held.into_iter().filter(|(_, held)| lacks(held));
+        let reported = own.iter().copied().chain(only).map(|(_, own)| own.addr().to_string());
+        reported.take(MAX_REPORTED).collect()
     }
 
     /// Those of interfaces by which packets to other nodes leave: a network or a gateway is behind them, not this node's own pods
@@ -224,7 +237,8 @@ impl<K: Kernel> Engine<K> {
                 failure(Some(owner), FailedRole::Director, "Conflicted", message.clone())
             })
         });
-        let foreign = carried.foreign.iter().flat_map(|held| {
+        let foreign = self.foreign_vips();
+        let foreign = foreign.iter().flat_map(|held| {
             let message = format!(
                 "{} stood on {} before the agent put it there: it serves, and stays on this node whoever else takes it over; \
                  take it away (ip address del {} dev {}) and it moves",
@@ -295,6 +309,12 @@ fn leads_away(network: &ipnet::IpNet) -> bool {
         IpAddr::V6(v6) => v6.is_unicast_link_local(),
     };
     !local && !address.is_multicast() && network.prefix_len() < network.max_prefix_len()
+}
+
+/// Whether the address is one that the machine holds for others, as VIPs stand on `lo` of a DR real server, on `kube-ipvs0` or
+/// `kube-dummy-if`: it makes the machine nobody's rival, for no network leads to it there.
+fn is_held(interface: &Interface, address: &IpNet) -> bool {
+    (interface.loopback || interface.dummy) && address.prefix_len() == address.max_prefix_len()
 }
 
 /// In which role a node needs a thing; `directs_marks`: it is the director of a firewall-mark service.

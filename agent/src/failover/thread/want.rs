@@ -11,6 +11,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 
 impl Thread {
+    /// Wants after which others came before anything was done: of all that they say, only whose addresses were is not said
+    /// again.
+    pub(super) fn pass(&mut self, passed: Wants) {
+        self.io.staying = passed.staying;
+    }
+
     pub(super) fn want(&mut self, wants: Wants) {
         let Wants { number, groups, staying } = wants;
         self.number = number;

@@ -237,3 +237,53 @@ fn a_vip_that_somebody_else_has_put_there_serves_and_is_told_of() {
     assert!(warning.message.contains("ip address del 192.168.0.10/32 dev eth0"), "{warning:?}");
     assert_eq!(status.failures, []);
 }
+
+#[test]
+fn whoever_carries_is_told_what_stood_for_good_before_it_floats() {
+    let (mut engine, recorder, _dir) = start(group("d"));
+    for number in [2, 4] {
+        engine.take(with_group(Update::default(), several(&["d", "e"])));
+        engine.step(T0);
+        let told = recorder.told();
+        let [.., before, now] = told.as_slice() else { panic!("{told:?}") };
+        assert!(before.staying.contains(&address()), "{before:?}");
+        assert!(now.staying.is_empty() && now.number >= number, "{now:?}");
+        assert_eq!(recorder.last()[0].1, ["192.168.0.10/32"]);
+        engine.take(with_group(Update::default(), group("d")));
+        engine.step(T0);
+    }
+}
+
+#[test]
+fn what_stood_for_good_and_cannot_be_carried_here_is_taken_away() {
+    let (mut engine, recorder, _dir) = start(group("d"));
+    engine.kernel.services = None;
+    engine.audit(Duration::from_secs(60));
+    assert!(engine.kernel.addresses.contains(&address()), "alone it stays");
+    engine.take(with_group(Update::default(), several(&["d", "e"])));
+    engine.step(Duration::from_secs(61));
+    assert!(!engine.kernel.addresses.contains(&address()), "another director takes it over");
+    assert!(recorder.last()[0].2, "for this one is ill");
+    engine.kernel.services = Some(BTreeMap::new());
+    engine.audit(Duration::from_secs(200));
+    assert_eq!(recorder.last()[0].1, ["192.168.0.10/32"]);
+}
+
+#[test]
+fn what_stood_before_the_agent_is_told_of_and_carried_once_it_is_taken_away() {
+    let dir = TempDir::new().unwrap();
+    let recorder = Recorder::default();
+    let mut kernel = Fake::new(director());
+    kernel.addresses.push(address());
+    let mut engine = engine_with(kernel, &dir, Box::new(recorder.clone()));
+    engine.take(with_group(news(&[web(7, 5)]), several(&["d", "e"])));
+    engine.step(T0);
+    assert_eq!(recorder.last(), []);
+    let status = engine.status();
+    assert_eq!(status.warnings[0].reason, "ForeignVIP");
+    assert_eq!(status.vips[0].address, "192.168.0.10/32");
+    engine.kernel.addresses.clear();
+    engine.glance(Duration::from_secs(1));
+    assert_eq!(recorder.last()[0].1, ["192.168.0.10/32"]);
+    assert_eq!(engine.status().warnings, []);
+}
