@@ -47,7 +47,8 @@ pub struct LVSNodeStatus {
     /// The kernel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kernel: Option<KernelReport>,
-    /// The node's own addresses: those that the agent did not make, loopback and link-local left out.
+    /// The node's own addresses: those that the agent did not make, loopback and link-local left out, and so is what stands as /32
+    /// or /128 on `lo` or a dummy interface, as other load balancers' VIPs do, if the node has another address.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100))]
     pub addresses: Vec<String>,

@@ -164,3 +164,52 @@ fn replies_pass_the_director_by(net: &DrNet) -> anyhow::Result<()> {
     }
     Ok(())
 }
+
+#[test]
+fn a_real_server_that_its_admin_had_prepared_by_hand_is_no_clash_and_keeps_what_he_made() {
+    let guest = Guest::control_plane().virtual_time().limit(Duration::from_secs(300));
+    in_guest(guest, || -> anyhow::Result<()> {
+        let net = DrNet::new();
+        // docs/real-servers.md, before there was any agent; and other load balancers, which hold VIPs on dummies.
+        net.rs1.sh(
+            "sysctl -q -w net.ipv4.conf.all.arp_ignore=1 net.ipv4.conf.all.arp_announce=2 && \
+             ip address add 192.168.0.10/32 dev lo",
+        )?;
+        net.director.sh(
+            "ip link add kube-ipvs0 type dummy && ip address add 192.168.0.10/32 dev kube-ipvs0",
+        )?;
+        let mut cluster = Cluster::start();
+        cluster.add_director(&net.director);
+        let rs1_before = cluster.add_node(&net.rs1);
+        let report = || cluster.kubectl("get lvsnodes -o jsonpath={.items[*].status.addresses}");
+        eventually("both report", PATIENCE, report, |found| {
+            found.as_ref().is_ok_and(|it| it.contains("101") && it.contains("222.117.155.123"))
+        })?;
+        cluster.apply_example("dr.yaml");
+        cluster.wait_for("virtualservice/web", "Available");
+        // The director's route to real servers is by the VIP's network.
+        shares_follow_the_weights_but_persistence(&net)?;
+        only_the_director_answers_arp(&net);
+        cluster.clean_up(&net.rs1);
+        NodeState::of(&net.rs1).assert_same_as(&rs1_before);
+        assert!(net.rs1.addresses().contains("lo 192.168.0.10/32"));
+
+        // What a network leads to is a machine's own.
+        let own = std::fs::read_to_string("../examples/dr.yaml")?
+            .replace("[192.168.0.10]", "[222.117.155.123]");
+        cluster.apply(&own.replace("name: web\n", "name: own\n"));
+        let message = || {
+            let path = r#"jsonpath={.status.conditions[?(@.type=="Accepted")].reason}"#;
+            cluster.kubectl(&format!("get virtualservice own -o {path}")).unwrap_or_default()
+        };
+        eventually("it is refused", PATIENCE, message, |found| found.contains("AddressOfNode"));
+        Ok(())
+    });
+}
+
+/// Someone is served, and by rs1 too, by one client or another.
+fn shares_follow_the_weights_but_persistence(net: &DrNet) -> anyhow::Result<()> {
+    let served = net.client.shares(WEB, 6)?;
+    assert_eq!(served.values().sum::<usize>(), 6, "{served:?}");
+    Ok(())
+}

@@ -1,5 +1,6 @@
 //! The loop against a kernel in memory.
 
+mod addresses;
 mod fill;
 mod fixtures;
 mod floating;
