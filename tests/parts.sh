@@ -12,17 +12,19 @@ parts=$(mktemp -d)
 # Parts are ended with all that they have started: each is a process group.
 end_parts() {
   local index
+  exec 3>&2 2>/dev/null # bash tells of each process that is ended
   trap '' INT TERM HUP
   for index in "${!pids[@]}"; do
-    [ -n "${status[$index]}" ] || kill -TERM -- "-${pids[$index]}" 2>/dev/null || true
+    [ -n "${status[$index]}" ] || kill -TERM -- "-${pids[$index]}" || true
   done
   for _ in $(seq 30); do
     for index in "${!pids[@]}"; do
-      kill -0 -- "-${pids[$index]}" 2>/dev/null && { sleep 0.1; continue 2; }
+      kill -0 -- "-${pids[$index]}" && { sleep 0.1; continue 2; }
     done
     break
   done
-  for index in "${!pids[@]}"; do kill -KILL -- "-${pids[$index]}" 2>/dev/null || true; done
+  for index in "${!pids[@]}"; do kill -KILL -- "-${pids[$index]}" || true; done
+  exec 2>&3 3>&-
 }
 interrupted() { # SIGNAL NUMBER
   end_parts
@@ -72,6 +74,8 @@ look() { # INDEX
   shown[$1]=$what percents[$1]='' counts[$1]='' lefts[$1]=''
   [ "$total" -gt 0 ] || return 0
   percents[$1]=$((made * 100 / total)) counts[$1]="$made of $total"
+  # There is linking to do, or the like.
+  [ "${percents[$1]}" -lt 100 ] || percents[$1]=99
   # A guess from less would be none.
   [ $((SECONDS - begins[$1])) -ge 5 ] && [ "$made" -gt "${firsts[$1]}" ] || return 0
   now=$(((SECONDS - begins[$1]) * (total - made) / (made - firsts[$1])))

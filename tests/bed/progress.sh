@@ -23,16 +23,18 @@ follow() {
 }
 
 # go_build LOG OUT FLAGS -- PACKAGE...: all programs of these packages into OUT. An interrupted build goes on where it stopped (Go's
-# build cache), and so does its log.
+# build cache): only what is not in there yet is to be counted.
 go_build() {
   local log=$1 out=$2 flags=()
   shift 2
   while [ "$1" != -- ]; do flags+=("$1"); shift; done
   shift
-  go list -deps "${flags[@]}" "$@" >"$log.all" 2>>"$log" && go build -v -o "$out" "${flags[@]}" "$@" >>"$log" 2>&1
+  rm -f "$log.todo"
+  go list -deps -f '{{if .Stale}}{{.ImportPath}}{{end}}' "${flags[@]}" "$@" >"$log.list" 2>"$log" && mv "$log.list" "$log.todo" &&
+    go build -v -o "$out" "${flags[@]}" "$@" >>"$log" 2>&1
 }
 
-# go_built LOG: of how many packages it has built how many.
+# go_built LOG: how many packages it has built, and of how many. While modules are fetched nobody knows.
 go_built() {
-  echo "$(grep -Fxf "$1.all" "$1" | sort -u | wc -l) $(wc -l <"$1.all")"
+  [ ! -e "$1.todo" ] || echo "$(grep -Fxf "$1.todo" "$1" | sort -u | wc -l) $(wc -l <"$1.todo")"
 }
