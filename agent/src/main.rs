@@ -6,7 +6,7 @@ use args::{Cli, Command, Shared};
 use clap::Parser;
 use lvs_agent::cleanup::CleanupError;
 use lvs_agent::handback::HandBack;
-use lvs_agent::kernel::{Linux, changes};
+use lvs_agent::kernel::{Linux, changes, removals};
 use lvs_agent::standalone::watch::Places;
 use lvs_agent::{RunError, Settings, Source, telemetry};
 use std::path::{Path, PathBuf};
@@ -165,6 +165,8 @@ async fn settings(cli: Cli) -> Result<Settings, Failure> {
                 None
             }
         },
+        // Without nftables there is nothing to hear of.
+        removals: removals().ok(),
     })
 }
 

@@ -63,6 +63,8 @@ pub struct Settings {
     pub carries: bool,
     /// Says that addresses, interfaces or routes have changed ([`crate::kernel::changes`]); without it, the audit sees.
     pub changes: Option<tokio::sync::mpsc::Receiver<()>>,
+    /// Says that somebody has taken away from our table in nftables ([`crate::kernel::removals`]); without it, the audit sees.
+    pub removals: Option<tokio::sync::mpsc::Receiver<()>>,
 }
 
 /// What the engine tells everybody else.
@@ -272,7 +274,10 @@ pub async fn start<K: Kernel + 'static>(settings: Settings, kernel: K) -> Result
     };
     tasks.spawn(admin::serve(listener, health));
     if let Some(changes) = settings.changes {
-        tasks.spawn(pass_on(changes, sender.clone()));
+        tasks.spawn(pass_on(changes, || Message::Look, sender.clone()));
+    }
+    if let Some(removals) = settings.removals {
+        tasks.spawn(pass_on(removals, || Message::LookAtFilter, sender.clone()));
     }
     match settings.source {
         Source::Api(client) => {
@@ -318,8 +323,12 @@ fn carrier(
 /// At most one look within this time: routes can change often, and the agent's own changes are told too.
 const LOOK_PAUSE: Duration = Duration::from_millis(100);
 
-async fn pass_on(mut changes: tokio::sync::mpsc::Receiver<()>, engine: mpsc::Sender<Message>) {
-    while changes.recv().await.is_some() && engine.send(Message::Look).is_ok() {
+async fn pass_on(
+    mut changes: tokio::sync::mpsc::Receiver<()>,
+    message: fn() -> Message,
+    engine: mpsc::Sender<Message>,
+) {
+    while changes.recv().await.is_some() && engine.send(message()).is_ok() {
         tokio::time::sleep(LOOK_PAUSE).await;
     }
 }

@@ -119,9 +119,11 @@ pub struct Facts {
     pub routes: Vec<Route>,
     /// The kernel's major and minor version, where its release names them.
     pub kernel_version: Option<(u32, u32)>,
+    /// Whether the kernel's nftables has what counters of arrivals and what is not tracked are made of.
+    pub nftables: bool,
     /// Whether IPVS can translate FTP's commands (ip_vs_ftp).
     pub ftp_helper: bool,
-    /// Whether somebody's rules drop forwarded packets that belong to no connection that netfilter tracks.
+    /// Whether somebody filters what is forwarded, and may drop what belongs to no connection that netfilter tracks.
     pub drops_invalid: bool,
 }
 

@@ -2,6 +2,8 @@
 
 #[path = "nftables/packets.rs"]
 mod packets;
+#[path = "nftables/untracked.rs"]
+mod untracked;
 
 use std::collections::BTreeSet;
 use std::num::NonZeroU32;
@@ -68,6 +70,16 @@ fn some_of_each() -> Vec<Fixture> {
         Fixture::SegmentSize { packets: tcp("10.0.0.10/32", 80, 80), bytes: 1440 },
         Fixture::SegmentSize { packets: tcp("10.0.0.10/32", 81, 81), bytes: 1400 },
         Fixture::SegmentSize { packets: tcp("2001:db8::10/128", 0, 65535), bytes: 1380 },
+        Fixture::Untracked { packets: tcp("10.0.0.10/32", 80, 80) },
+        Fixture::Untracked { packets: to("10.0.0.10/32", Protocol::Udp, 0, 65535) },
+        Fixture::Untracked { packets: to("10.0.0.11/32", Protocol::Udp, 5000, 5099) },
+        Fixture::Untracked { packets: tcp("2001:db8::10/128", 80, 80) },
+        Fixture::Untracked { packets: to("2001:db8::10/128", Protocol::Sctp, 0, 65535) },
+        Fixture::Untracked { packets: tcp("2001:db8::10/128", 8000, 8080) },
+        Fixture::Arrivals { packets: tcp("10.0.0.10/32", 80, 80) },
+        Fixture::Arrivals { packets: to("10.0.0.10/32", Protocol::Udp, 0, 65535) },
+        Fixture::Arrivals { packets: to("10.0.0.11/32", Protocol::Udp, 5000, 5099) },
+        Fixture::Arrivals { packets: tcp("2001:db8::10/128", 80, 80) },
     ]
 }
 
@@ -108,6 +120,16 @@ fn the_table_comes_and_goes_with_its_fixtures_and_touches_no_other() {
             "ip6 saddr . meta l4proto . th sport @unknown-replies6 ct direction original counter packets 0 bytes 0 drop",
             "th sport map @segment-sizes4",
             "10.0.0.10 . tcp . 80 : 1440",
+            "type filter hook prerouting priority raw; policy accept;",
+            "set untracked4 { type ipv4_addr . inet_proto . inet_service elements = { 10.0.0.10 . tcp . 80 }",
+            "set all-ports-untracked4 { type ipv4_addr . inet_proto elements = { 10.0.0.10 . udp }",
+            "set range-untracked6 { type ipv6_addr . inet_proto . inet_service flags interval elements = { 2001:db8::10 . tcp . 8000-8080 }",
+            "10.0.0.10 . tcp . 80 counter packets 0 bytes 0",
+            "10.0.0.11 . udp . 5000-5099 counter packets 0 bytes 0",
+            "ip daddr . meta l4proto . th dport @untracked4 notrack accept comment \"do not track what is for a service\"",
+            "ip6 saddr . meta l4proto . th sport @range-untracked6 notrack accept",
+            "tcp flags != syn / fin,syn,rst,ack accept",
+            "ip daddr . meta l4proto . th dport @arrivals4 accept",
         ] {
             assert!(shown.contains(told), "no {told:?}");
         }

@@ -116,7 +116,7 @@ fn daemon(role: SyncRole, sync_id: u8) -> Fixture {
     })
 }
 
-fn some_fixtures() -> [Fixture; 13] {
+fn some_fixtures() -> [Fixture; 15] {
     [
         Fixture::Tunnel { device: TunnelDevice::Ipip, local: Ipv4Addr::new(10, 0, 0, 1).into() },
         Fixture::Gue { family: lvs_ipvs::Family::V4, port: 6080 },
@@ -126,6 +126,8 @@ fn some_fixtures() -> [Fixture; 13] {
         Fixture::LocalDelivery { packets: packets(80) },
         Fixture::SegmentSize { packets: packets(80), bytes: 1440 },
         Fixture::SegmentSize { packets: packets(80), bytes: 1400 },
+        Fixture::Untracked { packets: packets(80) },
+        Fixture::Arrivals { packets: packets(80) },
         Fixture::Balanced { packets: packets(80), mark: 3.try_into().unwrap() },
         Fixture::OtherDirector { mac: crate::state::Mac([2, 0, 0, 0, 0, 1]) },
         daemon(SyncRole::Master, 1),

@@ -20,6 +20,8 @@ pub(super) enum Thing {
     Balanced { packets: To, mark: NonZeroU32 },
     OtherDirector { mac: Address },
     OwnTunnel { interface: Name },
+    Untracked { packets: To },
+    Arrivals { packets: To },
     SyncDaemon(Daemon),
 }
 
@@ -115,6 +117,8 @@ impl From<&Fixture> for Thing {
             Fixture::Balanced { packets, mark } => Self::Balanced { packets: packets.into(), mark },
             Fixture::OtherDirector { mac } => Self::OtherDirector { mac: Address(mac) },
             Fixture::OwnTunnel { interface } => Self::OwnTunnel { interface: Name(interface) },
+            Fixture::Untracked { packets } => Self::Untracked { packets: packets.into() },
+            Fixture::Arrivals { packets } => Self::Arrivals { packets: packets.into() },
             Fixture::SyncDaemon(daemon) => Self::SyncDaemon(daemon.into()),
         }
     }
@@ -154,6 +158,8 @@ impl From<Thing> for Fixture {
             Thing::Balanced { packets, mark } => Self::Balanced { packets: packets.into(), mark },
             Thing::OtherDirector { mac } => Self::OtherDirector { mac: mac.0 },
             Thing::OwnTunnel { interface } => Self::OwnTunnel { interface: interface.0 },
+            Thing::Untracked { packets } => Self::Untracked { packets: packets.into() },
+            Thing::Arrivals { packets } => Self::Arrivals { packets: packets.into() },
             Thing::SyncDaemon(daemon) => Self::SyncDaemon(daemon.into()),
         }
     }

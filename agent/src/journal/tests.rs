@@ -269,7 +269,9 @@ fn fixtures() -> Vec<Fixture> {
             Fixture::OwnTunnel { interface: InterfaceName::new("lvsi0a000001").unwrap() },
             daemon(SyncRole::Master),
             daemon(SyncRole::Backup),
+            Fixture::Untracked { packets },
             Fixture::UnknownReplies { packets },
+            Fixture::Arrivals { packets },
         ])
         .collect()
 }
@@ -315,6 +317,7 @@ fn the_lines_of_fixtures_stay_as_they_are() {
             )
             .to_owned(),
             format!(r#"{{"add":{{"fixture":{{"unknownReplies":{{{to}}}}}}}}}"#),
+            format!(r#"{{"add":{{"fixture":{{"arrivals":{{{to}}}}}}}}}"#),
         ]
     );
 }

@@ -8,7 +8,9 @@ use super::{
     About, Done, FixtureError, Kernel, KernelError, MarkReport, Requests, Scope, Services,
 };
 use crate::journal::{Journal, Made};
-use crate::state::{Facts, Fixture, FixtureKind, HeldAddress, Observed, Op, Ours, ServiceState};
+use crate::state::{
+    Facts, Fixture, FixtureKind, HeldAddress, Observed, Op, Ours, Packets, ServiceState,
+};
 use lvs_ipvs::{Errno, Error, Info, Operation, ServiceKey, Version};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -44,6 +46,8 @@ pub struct Fake {
     pub read_only: BTreeSet<String>,
     /// Connections in the IPVS table.
     pub connections: u64,
+    /// What has arrived for services.
+    pub arrivals: BTreeMap<Packets, u64>,
     requests: Requests,
 }
 
@@ -101,6 +105,7 @@ impl Fake {
             fixture_calls: Vec::new(),
             read_only: BTreeSet::new(),
             connections: 0,
+            arrivals: BTreeMap::new(),
             requests: Requests::default(),
         }
     }
@@ -354,6 +359,11 @@ impl Kernel for Fake {
         };
         let mut observed = Observed { services, ..Observed::default() };
         Ports::fixtures(self, &scope.fixtures).tell(&mut observed);
+        if !scope.elements.is_empty() {
+            let mut listed = Ports::fixtures(self, &BTreeSet::from([FixtureKind::Nftables]));
+            listed.standing.retain(|fixture| scope.elements.contains(fixture));
+            listed.tell(&mut observed);
+        }
         if matches!(scope.services, Services::All { .. }) {
             observed.connections = Some(self.connections);
         }
@@ -382,6 +392,10 @@ impl Kernel for Fake {
         let mut report = self.others_marks.clone();
         report.clashes.retain(|mark, _| marks.contains(mark));
         report
+    }
+
+    fn arrivals(&mut self) -> Result<BTreeMap<Packets, u64>, KernelError> {
+        Ok(self.arrivals.clone())
     }
 
     fn requests(&self) -> Requests {

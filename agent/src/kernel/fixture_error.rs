@@ -70,7 +70,9 @@ impl FixtureError {
             | Fixture::SegmentSize { .. }
             | Fixture::Balanced { .. }
             | Fixture::OtherDirector { .. }
-            | Fixture::OwnTunnel { .. } => nftables::SHOW.to_owned(),
+            | Fixture::OwnTunnel { .. }
+            | Fixture::Untracked { .. }
+            | Fixture::Arrivals { .. } => nftables::SHOW.to_owned(),
         };
         Self::Foreign { what: format!("the {fixture}"), shown_by }
     }

@@ -14,7 +14,9 @@ use super::{
 use crate::facts;
 use crate::journal::Journal;
 use crate::plan::settings::is_timeout;
-use crate::state::{Facts, Fixture, FixtureKind, HeldAddress, Observed, Op, Ours, ServiceState};
+use crate::state::{
+    Facts, Fixture, FixtureKind, HeldAddress, Observed, Op, Ours, Packets, ServiceState,
+};
 use lvs_ipvs::{Client, Destination, Error, Operation, Service, ServiceKey};
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::address::AddressMessage;
@@ -332,6 +334,7 @@ impl Kernel for Linux {
         Ok(Facts {
             kernel_version: facts::version(&release()),
             ftp_helper: settings::has_ftp_helper(),
+            nftables: self.fixtures.has_nftables(),
             ..facts::facts(&links, &addresses, &routes, ours)
         })
     }
@@ -368,6 +371,9 @@ impl Kernel for Linux {
         if !scope.fixtures.is_empty() {
             self.fixtures(&scope.fixtures).tell(&mut observed);
         }
+        if !scope.elements.is_empty() {
+            self.fixtures.elements(&scope.elements).tell(&mut observed);
+        }
         Ok(observed)
     }
 
@@ -387,6 +393,12 @@ impl Kernel for Linux {
 
     fn marks(&mut self, marks: &BTreeSet<u32>) -> MarkReport {
         self.fixtures.marks(marks)
+    }
+
+    fn arrivals(&mut self) -> Result<BTreeMap<Packets, u64>, KernelError> {
+        let operation = || "read the counters of arrivals".to_owned();
+        let arrived = self.fixtures.arrivals();
+        arrived.map_err(|source| KernelError::Fixture { operation: operation(), source })
     }
 
     fn requests(&self) -> Requests {

@@ -180,6 +180,24 @@ impl<M: Protocol> Netlink<M> {
         &mut self,
         messages: impl IntoIterator<Item = (M, u16)>,
     ) -> io::Result<BTreeMap<usize, i32>> {
+        self.batch(messages, 2)
+    }
+
+    /// The same of a transaction that nothing closes, and whose last message is acknowledged: the kernel looks at all of it and
+    /// does nothing (nfnetlink_rcv_batch; `nft --check` does so).
+    pub(crate) fn rehearse(
+        &mut self,
+        messages: impl IntoIterator<Item = (M, u16)>,
+    ) -> io::Result<BTreeMap<usize, i32>> {
+        self.batch(messages, 1)
+    }
+
+    /// The acknowledged message is so many from the end.
+    fn batch(
+        &mut self,
+        messages: impl IntoIterator<Item = (M, u16)>,
+        acknowledged: usize,
+    ) -> io::Result<BTreeMap<usize, i32>> {
         let mut datagram = Vec::new();
         let first = self.sequence.wrapping_add(1);
         let mut count: usize = 0;
@@ -201,7 +219,7 @@ impl<M: Protocol> Netlink<M> {
                 let place = usize::try_from(place).unwrap_or(usize::MAX);
                 if let (Answer::End(code), true) = (answer, place < count) {
                     // What is about the whole (nfnetlink_rcv_batch) names the first message.
-                    answered |= place == 0 || place.saturating_add(2) == count;
+                    answered |= place == 0 || place.saturating_add(acknowledged) == count;
                     if code != 0 {
                         errors.insert(place, code);
                     }

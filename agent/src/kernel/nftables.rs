@@ -3,8 +3,11 @@
 //! Each fixture is an element of a set or map, so that a packet costs one lookup however many there are, and a change one
 //! message. A set's keys are ranges (address, protocol, port), which needs Linux 5.6.
 
+mod arrivals;
+mod chain;
 mod clash;
 mod element;
+mod look;
 mod message;
 mod plan;
 mod rule;
@@ -12,24 +15,35 @@ mod ruleset;
 mod set;
 #[cfg(test)]
 mod tests;
+mod untracked;
+mod watch;
 
 use super::FixtureError;
 use super::netlink::Netlink;
 use super::ports::Direction;
 use crate::state::Fixture;
 use lvs_ipvs::Errno;
-use message::{ANY_FAMILY, Attributes, INET, IPV4, Kind, Message};
+use message::{ANY_FAMILY, Attributes, INET, IPV4, IPV6, Kind, Message};
 use plan::{Cause, Change, Known, Plan, plan};
-use ruleset::{COUNTER_OBJECT, FOREIGN_COUNTERS, Part, TABLE, comment, message, named};
+use ruleset::{COUNTER_OBJECT, FOREIGN_COUNTERS, Part, TABLE, message, named};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
+pub use watch::removals;
+
 /// What shows our table, or somebody else's of that name.
 pub(super) const SHOW: &str = "nft list table inet kube-lvs";
-/// Chains of others with a rule that drops what is invalid to connection tracking: family, table, chain. Names as in
-/// pkg/proxy/iptables/proxier.go (`kubeForwardChain`) and firewalld's core/nftables.py.
-const DROPS_INVALID: [(u8, &str, &str); 2] =
-    [(IPV4, "filter", "KUBE-FORWARD"), (INET, "firewalld", "filter_FORWARD")];
+/// Chains of others that filter what is forwarded: family, table, chain. iptables-nft's, and so those of kube-proxy, ufw and
+/// Docker; firewalld's (its core/nftables.py); and what Debian's /etc/nftables.conf calls it.
+const FILTERS: [(u8, &str, &str); 4] = [
+    (IPV4, "filter", "FORWARD"),
+    (IPV6, "filter", "FORWARD"),
+    (INET, "firewalld", "filter_FORWARD"),
+    (INET, "filter", "forward"),
+];
+/// The tables of iptables-legacy that are in use; its rules are not seen by nftables.
+const LEGACY_TABLES: [&str; 2] =
+    ["/proc/thread-self/net/ip_tables_names", "/proc/thread-self/net/ip6_tables_names"];
 
 /// nftables of the network namespace of the thread that uses it.
 #[derive(Debug, Default)]
@@ -40,6 +54,8 @@ pub struct Nftables {
     sent: u64,
     /// The table as of the last look and what we changed since.
     known: Option<Known>,
+    /// Whether the kernel has nftables, once it had.
+    there: bool,
 }
 
 /// Why a transaction did not happen.
@@ -175,16 +191,21 @@ impl Nftables {
         Ok(packets)
     }
 
-    /// Whether others drop forwarded packets that connection tracking calls invalid, as far as their chains' names tell: of
-    /// kube-proxy in iptables mode, and of firewalld. Rules of iptables-legacy are not seen.
+    /// Whether others filter what is forwarded, as far as their chains' names tell: most such rules drop what connection
+    /// tracking calls invalid, or let what it calls established pass.
     pub fn drops_invalid(&mut self) -> bool {
-        DROPS_INVALID.iter().any(|(family, table, chain)| {
-            // NFTA_CHAIN_TABLE, _NAME
-            let attributes = Attributes::new().text(1, table).text(3, chain);
-            let request = Message { kind: Kind::GetChain, family: *family, attributes };
-            let found = self.ask(|socket| socket.get(&request));
-            found.is_ok_and(|chain| chain.is_some())
-        })
+        let legacy = |path: &&str| {
+            let tables = std::fs::read_to_string(path).unwrap_or_default();
+            tables.lines().any(|table| table == "filter")
+        };
+        LEGACY_TABLES.iter().any(legacy)
+            || FILTERS.iter().any(|(family, table, chain)| {
+                // NFTA_CHAIN_TABLE, _NAME
+                let attributes = Attributes::new().text(1, table).text(3, chain);
+                let request = Message { kind: Kind::GetChain, family: *family, attributes };
+                let found = self.ask(|socket| socket.get(&request));
+                found.is_ok_and(|chain| chain.is_some())
+            })
     }
 
     /// The rules in other tables that set or match one of these marks: for each mark, one of them by table, chain and
@@ -240,69 +261,6 @@ impl Nftables {
             },
         };
         Ok(self.known.insert(known))
-    }
-
-    fn look(&mut self) -> io::Result<Known> {
-        let in_table = || Attributes::new().text(1, TABLE);
-        let request = message(Kind::GetTable, in_table());
-        match self.ask(|socket| socket.get(&request)) {
-            Err(error) if is_missing(&error) => return Ok(Known::default()),
-            answer => answer?,
-        };
-        let request = message(Kind::GetRule, in_table());
-        let rules = self.ask(|socket| {
-            socket.gather(&request, &mut |it| {
-                let rule = it.attributes.view();
-                if it.family != INET || rule.text(1) != Some(TABLE) {
-                    return None;
-                }
-                let told = rule.bytes(7).and_then(comment).unwrap_or_default();
-                Some((rule.text(2)?.to_owned(), told.to_owned()))
-            })
-        })?;
-        // Most parts are not there: only the sets that are have to be listed.
-        let request = message(Kind::GetSet, in_table());
-        let there: BTreeSet<String> = self
-            .ask(|socket| {
-                socket.gather(&request, &mut |it| {
-                    let set = it.attributes.view();
-                    let ours = it.family == INET && set.text(1) == Some(TABLE);
-                    ours.then(|| set.text(2).map(str::to_owned)).flatten()
-                })
-            })?
-            .into_iter()
-            .collect();
-        let mut known = Known { table: true, ..Known::default() };
-        for part in Part::ALL {
-            let mut sets = 0;
-            let mut fixtures = BTreeSet::new();
-            for (key, set) in part.sets().filter(|(_, set)| there.contains(*set)) {
-                let request = message(Kind::GetElement, element::of_set(set));
-                let mut pick =
-                    |it: Message| Some(element::fixtures(part, key, it.attributes.view()));
-                match self.ask(|socket| socket.gather(&request, &mut pick)) {
-                    Err(error) if is_missing(&error) => continue,
-                    elements => fixtures.extend(elements?.into_iter().flatten()),
-                }
-                sets += 1;
-            }
-            let expected: Vec<_> = part.rules().collect();
-            let ours = |chain: &str| expected.iter().any(|(it, _)| *it == chain);
-            let found: Vec<_> = rules.iter().filter(|(chain, _)| ours(chain)).collect();
-            let whole = sets == part.sets().count()
-                && found.len() == expected.len()
-                && expected
-                    .iter()
-                    .zip(&found)
-                    .all(|(it, found)| (it.0, it.1) == (&found.0, &found.1));
-            if !whole && (sets > 0 || !found.is_empty()) {
-                known.broken.insert(part);
-            }
-            if whole || !fixtures.is_empty() {
-                known.parts.insert(part, fixtures);
-            }
-        }
-        Ok(known)
     }
 
     /// Asks on the socket; one that has become useless is opened anew next time.
@@ -371,7 +329,9 @@ fn part_refused(part: Part, fixture: &Fixture, errno: Errno) -> FixtureError {
         (Part::Masquerade | Part::AllPortsMasquerade, Errno::ENOENT) => {
             FixtureError::NoModule { module: "nft_masq".into() }
         }
-        (Part::UnknownReplies, Errno::ENOENT) => FixtureError::NoModule { module: "nft_ct".into() },
+        (Part::UnknownReplies | Part::Untracked | Part::Arrivals, Errno::ENOENT) => {
+            FixtureError::NoModule { module: "nft_ct".into() }
+        }
         (Part::NetworkMarks, Errno::ENOENT) => {
             FixtureError::NoModule { module: "nft_fib_inet".into() }
         }

@@ -91,13 +91,13 @@ pub(super) struct Listed {
 
 impl Listed {
     pub(super) fn tell(self, observed: &mut Observed) {
-        observed.fixtures = self.standing;
+        observed.fixtures.extend(self.standing);
         let unseen = self.failed.into_iter().map(|(kind, source)| {
             let operation = format!("list what stands of {kind}");
             let error = KernelError::Fixture { operation, source };
             tracing::warn!(%error, "not looked at; what was known of them stays");
             (kind, Unseen { reason: error.reason(), message: error.to_string() })
         });
-        observed.unseen = unseen.collect();
+        observed.unseen.extend(unseen);
     }
 }

@@ -4,7 +4,7 @@ use super::settings::{CONN_REUSE_MODE, CONNTRACK};
 use super::{ACCEPT_LOCAL, Fragment, IP_FORWARD, IPV6_FORWARDING, Problem, Program, packets};
 use crate::state::{Facts, Fixture, Packets};
 use ipnet::IpNet;
-use lvs_crds::{DirectorGroup, FailedRole, Forwarding, MarkRules, SliceService};
+use lvs_crds::{DirectorGroup, FailedRole, Forwarding, MarkRules, SliceMark, SliceService};
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 
@@ -25,6 +25,7 @@ pub(super) fn plan(
         local_delivery(service, fragment);
         replies(service, fragment);
         nat(program, service, drops_unknown, facts, fragment);
+        netfilter(program, service, facts, fragment);
     }
     forwarding(program, fragment);
 }
@@ -101,12 +102,41 @@ fn nat(
     }
     // Masquerading is netfilter's NAT, and ip_vs_ftp rewrites commands through it (`ip_vs_ftp_out`): neither does
     // anything with packets that netfilter does not track. A real server's answer to a connection that is not tracked is
-    // invalid (nf_conntrack_proto_tcp.c, a SYN-ACK without a SYN), and kube-proxy in iptables mode drops what is invalid.
+    // invalid (nf_conntrack_proto_tcp.c, a SYN-ACK without a SYN), and most filters drop what is. What goes by DR or a tunnel
+    // is not tracked either way ([`Fixture::Untracked`]).
     if program.masquerade || (is_ftp && facts.ftp_helper) || facts.drops_invalid {
         fragment.sysctls.insert(CONNTRACK.to_owned(), "1".to_owned());
         if super::settings::is_delayed_by_reuse(facts) {
             fragment.sysctls.insert(CONN_REUSE_MODE.to_owned(), "0".to_owned());
         }
+    }
+}
+
+/// What netfilter has to do with a service besides: what arrives is counted, and what goes by direct routing and tunnels is
+/// not tracked. Of a service that has NAT real servers too, the packet's own way is not known yet where tracking begins;
+/// masquerading needs it, so all of that service is tracked.
+///
+/// A kernel without nftables serves all the same.
+fn netfilter(
+    program: &Program<'_>,
+    service: &SliceService,
+    facts: &Facts,
+    fragment: &mut Fragment,
+) {
+    if !facts.nftables {
+        return;
+    }
+    let arrivals = packets::to_vips(service).map(|packets| Fixture::Arrivals { packets });
+    fragment.fixtures.extend(arrivals);
+    // Whose rules are somebody else's may share its ports with a service of another way.
+    let external = |mark: &SliceMark| mark.rules == MarkRules::External;
+    if service.firewall_mark.as_ref().is_some_and(external) {
+        return;
+    }
+    let mut servers = program.real_servers.iter().filter(|it| program.serves(it, service));
+    if servers.clone().next().is_some() && servers.all(|it| it.forwarding != Forwarding::NAT) {
+        let untracked = packets::to_vips(service).map(|packets| Fixture::Untracked { packets });
+        fragment.fixtures.extend(untracked);
     }
 }
 

@@ -43,6 +43,12 @@ pub(super) fn of_service(service: &SliceService) -> Vec<Packets> {
     }
 }
 
+/// Those to the service's own addresses, where the directors are the end of the way.
+pub(super) fn to_vips(service: &SliceService) -> impl Iterator<Item = Packets> {
+    let is_host = |it: &Packets| it.destination.prefix_len() == it.destination.max_prefix_len();
+    of_service(service).into_iter().filter(is_host)
+}
+
 /// Packets to these networks on these ports.
 pub(super) fn to(networks: impl Iterator<Item = IpNet>, ports: &[SliceMarkPorts]) -> Vec<Packets> {
     let mut all = Vec::new();

@@ -1,5 +1,6 @@
 mod colocated;
 mod fixtures;
+mod netfilter;
 mod service;
 mod settings;
 mod sync;

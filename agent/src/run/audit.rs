@@ -5,7 +5,8 @@ use super::{faults, mirror, rival};
 use crate::journal::Made;
 use crate::kernel::{Kernel, KernelError, Scope, Services};
 use crate::plan::{IP_FORWARD, IPV6_FORWARDING, Touched};
-use crate::state::{Fixture, Observed};
+use crate::state::{Fixture, FixtureKind, Observed};
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 /// How many findings the last drift's text names.
@@ -38,6 +39,23 @@ impl<K: Kernel> Engine<K> {
         });
         if let Err(error) = seen {
             tracing::warn!(%error, "addresses and routes not read; the next audit tries again");
+        }
+        self.step(now);
+    }
+
+    /// Looks at our table in nftables, from which somebody has taken away, and repairs it.
+    pub(super) fn glance_at_filter(&mut self, now: Duration) {
+        let kinds = BTreeSet::from([FixtureKind::Nftables]);
+        if !self.mirror.fixtures.iter().any(|it| kinds.contains(&it.kind())) {
+            return;
+        }
+        // What compares takes all addresses as read.
+        let scope = Scope { fixtures: kinds, addresses: true, ..Scope::default() };
+        match self.kernel.observe(&scope) {
+            Ok(read) => self.compare(&scope, read),
+            Err(error) => {
+                tracing::warn!(%error, "nftables not read; the next audit tries again");
+            }
         }
         self.step(now);
     }

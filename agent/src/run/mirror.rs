@@ -49,7 +49,15 @@ pub(super) fn absorb(mirror: &mut Observed, scope: &Scope, read: Observed) {
     if scope.addresses {
         mirror.addresses = read.addresses;
     }
-    if !scope.fixtures.is_empty() {
+    for element in &scope.elements {
+        if !read.fixtures.contains(element) && !read.unseen.contains_key(&element.kind()) {
+            mirror.fixtures.remove(element);
+        }
+    }
+    if scope.fixtures.is_empty() {
+        mirror.unseen.extend(read.unseen);
+        mirror.fixtures.extend(read.fixtures);
+    } else {
         let asked = |kind: &FixtureKind| scope.fixtures.contains(kind);
         mirror.unseen.retain(|kind, _| !asked(kind));
         mirror.unseen.extend(read.unseen);

@@ -15,6 +15,8 @@ pub(super) enum Message {
     News(Box<Update>),
     /// The kernel says that addresses, interfaces or routes have changed.
     Look,
+    /// The kernel says that somebody has taken away from our table in nftables.
+    LookAtFilter,
     /// Others carry what this node carried, or the other way round.
     Carried,
     /// Leave, and leave the kernel as it is.
@@ -43,6 +45,7 @@ pub(super) fn run<K: Kernel>(
         };
         let start = Instant::now();
         let (mut had_news, mut look, mut carried) = (false, false, false);
+        let mut filter = false;
         // Whatever has piled up meanwhile becomes one step.
         while let Some(message) = news {
             match message {
@@ -51,6 +54,7 @@ pub(super) fn run<K: Kernel>(
                     had_news = true;
                 }
                 Message::Look => look = true,
+                Message::LookAtFilter => filter = true,
                 Message::Carried => carried = true,
                 Message::Stop => return,
             }
@@ -62,6 +66,9 @@ pub(super) fn run<K: Kernel>(
         if had_news {
             engine.step(epoch.elapsed());
             engine.metrics.stepped(start.elapsed());
+        }
+        if filter {
+            engine.glance_at_filter(epoch.elapsed());
         }
         if look {
             engine.glance(epoch.elapsed());

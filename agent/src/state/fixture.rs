@@ -71,6 +71,16 @@ pub enum Fixture {
         /// The device.
         interface: InterfaceName,
     },
+    /// Netfilter does not track what clients send to a service whose replies pass the director by, nor what answers it.
+    Untracked {
+        /// The packets as the client sends them.
+        packets: Packets,
+    },
+    /// What begins a connection to a service is counted where it arrives.
+    Arrivals {
+        /// The packets as the client sends them.
+        packets: Packets,
+    },
     /// Directors tell each other of connections.
     SyncDaemon(SyncDaemon),
 }
@@ -83,7 +93,7 @@ pub enum FixtureKind {
     /// [`Fixture::Gue`]: the family `fou`.
     Gue,
     /// [`Fixture::Mark`], [`Fixture::Masquerade`], [`Fixture::UnknownReplies`], [`Fixture::SegmentSize`],
-    /// [`Fixture::Balanced`] and what goes with it: our table in nftables.
+    /// [`Fixture::Balanced`] and what goes with it, [`Fixture::Untracked`], [`Fixture::Arrivals`]: our table in nftables.
     Nftables,
     /// [`Fixture::LocalDelivery`]: policy rules.
     LocalDelivery,
@@ -136,7 +146,9 @@ impl Fixture {
             | Self::SegmentSize { .. }
             | Self::Balanced { .. }
             | Self::OtherDirector { .. }
-            | Self::OwnTunnel { .. } => FixtureKind::Nftables,
+            | Self::OwnTunnel { .. }
+            | Self::Untracked { .. }
+            | Self::Arrivals { .. } => FixtureKind::Nftables,
             Self::LocalDelivery { .. } => FixtureKind::LocalDelivery,
             Self::SyncDaemon(_) => FixtureKind::SyncDaemon,
         }
@@ -211,6 +223,8 @@ impl fmt::Display for Fixture {
             }
             Self::OtherDirector { mac } => write!(f, "rule for packets from director {mac}"),
             Self::OwnTunnel { interface } => write!(f, "rule for packets from {interface}"),
+            Self::Untracked { packets } => write!(f, "no tracking of packets to {packets}"),
+            Self::Arrivals { packets } => write!(f, "counter of arrivals for {packets}"),
             Self::SyncDaemon(daemon) => daemon.fmt(f),
         }
     }

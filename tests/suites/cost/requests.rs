@@ -37,7 +37,7 @@ use Change::{Group, Servers, Service};
 type Step = (&'static str, Change, &'static [(&'static str, u32)], &'static [(&'static str, u32)]);
 
 /// With ipvs it is mostly one request for the change, and two to read back the service and its destinations; with nftables
-/// the messages of a transaction, and those that ask for the sets to read them back.
+/// the messages of a transaction, and one for each of its elements to read it back.
 const STEPS: &[Step] = &[
     (
         "weight",
@@ -68,7 +68,7 @@ const STEPS: &[Step] = &[
     (
         "the mark's range",
         Service("firewallMark: {}, ports: [{port: 80, endPort: 90}]"),
-        &[("nftables", 28)],
+        &[("nftables", 33)],
         &[],
     ),
     (
@@ -77,11 +77,11 @@ const STEPS: &[Step] = &[
         &[("ipvs", 8), ("nftables", 28)],
         &[],
     ),
-    ("mark taken away", Service("scheduler: wlc"), &[("ipvs", 8), ("nftables", 15)], &[]),
+    ("mark taken away", Service("scheduler: wlc"), &[("ipvs", 8), ("nftables", 35)], &[]),
     (
         "a real server by NAT",
         Servers(&["address: 10.0.1.11, forwarding: NAT", TWO]),
-        &[("ipvs", 3)],
+        &[("ipvs", 3), ("nftables", 4)],
         &[],
     ),
     ("masquerade on", Service("nat: {masquerade: true}"), &[("nftables", 27)], &[]),
@@ -91,7 +91,7 @@ const STEPS: &[Step] = &[
     (
         "a real server by TUN",
         Servers(&[ONE, TWO, NODE]),
-        &[("ipvs", 4)],
+        &[("ipvs", 4), ("nftables", 23)],
         &[("nftables", 22), ("link", 30), ("route", 50)],
     ),
     (

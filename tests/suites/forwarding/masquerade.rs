@@ -37,7 +37,8 @@ fn masquerading_brings_replies_back_by_any_route_and_clients_to_their_own_machin
         let nodes: Vec<_> = [&director].into_iter().chain(&inside).collect();
         world.start(&nodes);
         let conntrack = || director.read_sysctl("net.ipv4.vs.conntrack");
-        let tables = || director.sh("nft list tables");
+        let masquerades =
+            || Ok::<_, anyhow::Error>(director.sh("nft list ruleset")?.contains("masquerade"));
         let both = shares([("inside1", 2), ("inside2", 2)]);
         let nobody = shares([("nobody", 4)]);
 
@@ -47,7 +48,7 @@ fn masquerading_brings_replies_back_by_any_route_and_clients_to_their_own_machin
             assert_eq!(answers(&client, &socket(vip, 80), 4), nobody, "no way back");
         }
         assert_eq!(conntrack(), "0");
-        assert_eq!(tables()?, "");
+        assert!(!masquerades()?);
 
         world.apply(&objects(", nat: {masquerade: true}"), &["web"]);
         assert_eq!(conntrack(), "1");
@@ -77,7 +78,7 @@ fn masquerading_brings_replies_back_by_any_route_and_clients_to_their_own_machin
         }
         world.apply(&objects(""), &["web"]);
         assert_eq!(conntrack(), "0");
-        assert_eq!(tables()?, "", "the table went with its last part");
+        assert!(!masquerades()?, "that part of the table went with its last element");
         for (vip, own) in World::VIP.into_iter().zip(["192.168.0.50", "2001:db8::50"]) {
             let web = socket(vip, 80);
             assert_eq!(answers(&client, &web, 4), both);

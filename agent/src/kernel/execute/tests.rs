@@ -365,14 +365,19 @@ fn a_missing_module_is_named_and_nothing_stays_in_the_journal() {
 }
 
 #[test]
-fn fixtures_are_read_back_by_their_sorts_and_a_node_without_any_is_not_asked() {
+fn few_of_nftables_are_read_back_alone_others_by_their_sorts_and_a_node_without_any_is_not_asked() {
     let (_dir, mut journal) = journal();
     let mut fake = node();
     fake.lying = true;
     let ops = [Op::AddFixture(mark(1))];
     assert!(all_changed(&fake.execute(&ops, &mut journal)));
     let scope = Scope::touched(&ops, &NodeState::default());
-    assert_eq!(scope.fixtures, [FixtureKind::Nftables].into());
+    assert_eq!((scope.fixtures.len(), &scope.elements), (0, &[mark(1)].into()));
+    let many: Vec<Op> = (1..=64).map(|number| Op::AddFixture(mark(number))).collect();
+    let all =
+        Scope::touched(&[&many[..], &[Op::AddFixture(tunnel())]].concat(), &NodeState::default());
+    assert_eq!(all.fixtures, [FixtureKind::Tunnel, FixtureKind::Nftables].into());
+    assert!(all.elements.is_empty());
     assert!(fake.observe(&scope).unwrap().fixtures.is_empty());
     let nothing = Scope::audit(&NodeState::default(), &[].into());
     assert!(nothing.fixtures.is_empty());

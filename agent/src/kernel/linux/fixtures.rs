@@ -2,7 +2,7 @@
 
 use crate::kernel::ports::{Direction, Listed};
 use crate::kernel::{FixtureError, MarkReport, Nftables, Requests, Tunnels};
-use crate::state::{Fixture, FixtureKind};
+use crate::state::{Fixture, FixtureKind, Packets};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// All opened when they are first needed: a node that has no fixtures pays nothing.
@@ -29,6 +29,16 @@ impl Fixtures {
         listed
     }
 
+    /// Which of these stand in our table of nftables.
+    pub(super) fn elements(&mut self, elements: &BTreeSet<Fixture>) -> Listed {
+        let mut listed = Listed::default();
+        match self.nftables.standing_of(elements) {
+            Ok(found) => listed.standing = found,
+            Err(error) => drop(listed.failed.insert(FixtureKind::Nftables, error)),
+        }
+        listed
+    }
+
     /// Makes and removes, a result each; all that is nftables' in one transaction.
     pub(super) fn change(
         &mut self,
@@ -49,6 +59,16 @@ impl Fixtures {
     /// Whether others drop forwarded packets of connections that are not tracked.
     pub(super) fn drops_invalid(&mut self) -> bool {
         self.nftables.drops_invalid()
+    }
+
+    /// Whether the kernel has nftables.
+    pub(super) fn has_nftables(&mut self) -> bool {
+        self.nftables.is_there()
+    }
+
+    /// What has arrived, by what it was for.
+    pub(super) fn arrivals(&mut self) -> Result<BTreeMap<Packets, u64>, FixtureError> {
+        self.nftables.arrivals()
     }
 
     /// What others do with these marks. A failure to look is logged, and no news.

@@ -24,15 +24,23 @@ pub(super) fn request(kind: Kind, fixture: &Fixture) -> Option<Message> {
             return Some(plain(kind, part, Key::Interface, &name));
         }
         Fixture::SegmentSize { packets, bytes } => (packets, bytes.to_be_bytes().to_vec()),
-        Fixture::Masquerade { packets } | Fixture::UnknownReplies { packets } => {
-            (packets, Vec::new())
-        }
+        Fixture::Masquerade { packets }
+        | Fixture::UnknownReplies { packets }
+        | Fixture::Untracked { packets }
+        | Fixture::Arrivals { packets } => (packets, Vec::new()),
         Fixture::Tunnel { .. }
         | Fixture::Gue { .. }
         | Fixture::LocalDelivery { .. }
         | Fixture::SyncDaemon(_) => return None,
     };
     let set = ruleset::key(fixture)?;
+    if let Key::Port(_) | Key::Host(_) = set {
+        let mut value = key(packets.destination.addr(), packets.protocol, packets.first_port)?;
+        if let Key::Host(_) = set {
+            value.truncate(value.len() - PORT);
+        }
+        return Some(plain(kind, part, set, &value));
+    }
     let (first, last) = (packets.destination.network(), packets.destination.broadcast());
     let data = |value: &[u8]| Attributes::new().bytes(1, value);
     // NFTA_SET_ELEM_KEY, _KEY_END, _DATA
@@ -47,6 +55,8 @@ pub(super) fn request(kind: Kind, fixture: &Fixture) -> Option<Message> {
     Some(message(kind, of_set(part.set_of(set)).nest(3, &list)))
 }
 
+/// The room that a port takes in a key.
+const PORT: usize = 4;
 /// `IFNAMSIZ`
 const INTERFACE_NAME: usize = 16;
 
@@ -85,17 +95,29 @@ pub(super) fn fixtures(part: Part, key: Key, attributes: View<'_>) -> Vec<Fixtur
     elements.filter_map(|(_, element)| fixture(part, key, View(element))).collect()
 }
 
-fn fixture(part: Part, key: Key, element: View<'_>) -> Option<Fixture> {
+/// One element of a listing.
+pub(super) fn fixture(part: Part, key: Key, element: View<'_>) -> Option<Fixture> {
     let data = |kind| element.nest(kind)?.bytes(1);
     let from = data(1)?;
     let family = match key {
-        Key::Packets(family) | Key::AllPorts(family) | Key::Network(family) => family,
+        Key::Packets(family)
+        | Key::AllPorts(family)
+        | Key::Network(family)
+        | Key::Port(family)
+        | Key::Host(family) => family,
         Key::Mac => return Some(Fixture::OtherDirector { mac: Mac(from.try_into().ok()?) }),
         Key::Interface => {
             let name = std::str::from_utf8(from).ok()?.trim_end_matches('\0');
             return Some(Fixture::OwnTunnel { interface: InterfaceName::new(name)? });
         }
     };
+    if let Key::Host(_) = key {
+        let (address, protocol, _) = split(family, &[from, &[0; PORT]].concat())?;
+        let destination = address.into();
+        let protocol = Protocol::from_number(protocol.into());
+        let packets = Packets { destination, protocol, first_port: 0, last_port: u16::MAX };
+        return Some(Fixture::Untracked { packets });
+    }
     let (first, protocol, first_port) = split(family, from)?;
     // Without an end, an element is its beginning alone.
     let (last, last_protocol, last_port) = split(family, data(10).unwrap_or(from))?;
@@ -118,6 +140,8 @@ fn fixture(part: Part, key: Key, element: View<'_>) -> Option<Fixture> {
         }
         Part::Masquerade | Part::AllPortsMasquerade => Fixture::Masquerade { packets },
         Part::UnknownReplies => Fixture::UnknownReplies { packets },
+        Part::Untracked => Fixture::Untracked { packets },
+        Part::Arrivals => Fixture::Arrivals { packets },
         Part::SegmentSizes | Part::AllPortsSegmentSizes | Part::NetworkSegmentSizes => {
             Fixture::SegmentSize { packets, bytes: u16::from_be_bytes(data(2)?.try_into().ok()?) }
         }

@@ -14,6 +14,8 @@ pub(super) const ANY_FAMILY: u8 = 0;
 pub(super) const INET: u8 = 1;
 /// `NFPROTO_IPV4`
 pub(super) const IPV4: u8 = 2;
+/// `NFPROTO_IPV6`
+pub(super) const IPV6: u8 = 10;
 /// Length of `struct nfgenmsg`.
 const HEADER: usize = 4;
 
@@ -32,6 +34,7 @@ pub(super) enum Kind {
     DelChain,
     NewRule,
     GetRule,
+    DelRule,
     NewSet,
     GetSet,
     DelSet,
@@ -45,7 +48,7 @@ pub(super) enum Kind {
     Other(u16),
 }
 
-const KINDS: [(Kind, u16); 19] = [
+const KINDS: [(Kind, u16); 20] = [
     (Kind::Begin, 0x10),
     (Kind::End, 0x11),
     (Kind::NewTable, nftables(0)),
@@ -56,6 +59,7 @@ const KINDS: [(Kind, u16); 19] = [
     (Kind::DelChain, nftables(5)),
     (Kind::NewRule, nftables(6)),
     (Kind::GetRule, nftables(7)),
+    (Kind::DelRule, nftables(8)),
     (Kind::NewSet, nftables(9)),
     (Kind::GetSet, nftables(10)),
     (Kind::DelSet, nftables(11)),

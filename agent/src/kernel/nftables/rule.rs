@@ -2,6 +2,8 @@
 //!
 //! Numbers are those of include/uapi/linux/netfilter/nf_tables.h.
 
+mod arriving;
+
 use super::message::Attributes;
 use lvs_ipvs::Family;
 
@@ -39,6 +41,9 @@ const TRANSPORT_HEADER: u32 = 2;
 const EQUAL: u32 = 0;
 const NOT_EQUAL: u32 = 1;
 
+/// `NFT_CMP_LTE`
+const AT_MOST: u32 = 3;
+
 /// `enum nft_ct_keys`
 mod ct {
     pub(super) const STATE: u32 = 0;
@@ -49,6 +54,8 @@ mod ct {
 const INVALID: u32 = 1;
 /// `NF_DROP`
 const DROP: u32 = 0;
+/// `NF_ACCEPT`
+const ACCEPT: u32 = 1;
 
 /// The loopback device: the first of each network namespace (`LOOPBACK_IFINDEX`).
 const LOOPBACK: u32 = 1;
@@ -174,10 +181,23 @@ impl Expressions {
 
     /// Counts what comes so far, and drops it.
     pub(super) fn drop(self) -> Self {
+        self.push("counter", &Attributes::new()).verdict(DROP)
+    }
+
+    /// No other rule of this chain.
+    pub(super) fn accept(self) -> Self {
+        self.verdict(ACCEPT)
+    }
+
+    fn verdict(self, code: u32) -> Self {
         // NFTA_IMMEDIATE_DREG: NFT_REG_VERDICT; NFTA_IMMEDIATE_DATA: NFTA_DATA_VERDICT: NFTA_VERDICT_CODE
-        let verdict = Attributes::new().nest(2, &Attributes::new().number(1, DROP));
-        let immediate = Attributes::new().number(1, 0).nest(2, &verdict);
-        self.push("counter", &Attributes::new()).push("immediate", &immediate)
+        let verdict = Attributes::new().nest(2, &Attributes::new().number(1, code));
+        self.push("immediate", &Attributes::new().number(1, 0).nest(2, &verdict))
+    }
+
+    /// Connection tracking passes it over.
+    pub(super) fn notrack(self) -> Self {
+        self.push("notrack", &Attributes::new())
     }
 
     /// Address, protocol and port of the packet become the key.

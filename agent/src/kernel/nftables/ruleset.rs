@@ -3,7 +3,6 @@
 //! `nft list table inet kube-lvs` shows it, with a comment for each rule.
 
 use super::message::{Attributes, INET, Kind, Message};
-use super::rule::{Expressions, Side, Tuple};
 use super::set::set;
 use crate::state::{Fixture, Packets};
 use lvs_ipvs::Family;
@@ -12,33 +11,19 @@ use netlink_packet_core::{NLM_F_APPEND, NLM_F_CREATE};
 /// The table; everything in it is ours.
 pub(super) const TABLE: &str = "kube-lvs";
 /// Counts packets that came for a marked service with a mark of somebody else's.
-const FOREIGN: &str = "foreign";
+pub(super) const FOREIGN: &str = "foreign";
 /// The same, of what only passes through.
-const FOREIGN_PASSING: &str = "foreign-passing";
+pub(super) const FOREIGN_PASSING: &str = "foreign-passing";
 /// The set of other directors' addresses.
-const DIRECTORS: &str = "directors";
+pub(super) const DIRECTORS: &str = "directors";
 /// The set of our own tunnel devices.
-const TUNNELS: &str = "tunnels";
+pub(super) const TUNNELS: &str = "tunnels";
 /// All such counters.
 pub(super) const FOREIGN_COUNTERS: [&str; 2] = [FOREIGN, FOREIGN_PASSING];
 /// `NFT_OBJECT_COUNTER`
 pub(super) const COUNTER_OBJECT: u32 = 1;
 
-/// `enum nf_inet_hooks`
-#[derive(Clone, Copy, Debug)]
-enum Hook {
-    LocalIn = 1,
-    Forward = 2,
-    LocalOut = 3,
-    PostRouting = 4,
-}
-
-/// `NF_IP_PRI_MANGLE`: before IPVS, which takes packets from LOCAL_IN at 98 and from LOCAL_OUT at -99 (`ip_vs_ops4`).
-const MANGLE: i32 = -150;
-/// `NF_IP_PRI_NAT_SRC`
-const NAT_SOURCE: i32 = 100;
-/// After IPVS, which translates what passes through at [`NAT_SOURCE`] (`ip_vs_ops4`).
-const TRANSLATED: i32 = NAT_SOURCE + 1;
+pub(super) const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
 
 /// What stands and falls together. They are apart so that a node gets no connection tracking for a mark.
 ///
@@ -59,6 +44,11 @@ pub(super) enum Part {
     NetworkSegmentSizes,
     /// Of what another director has balanced.
     Balanced,
+    /// What connection tracking shall not see.
+    Untracked,
+    /// What arrives, counted; and all ports of hosts that shall not be tracked, since only what is counted tells which single
+    /// ports are other services'.
+    Arrivals,
 }
 
 /// What a set is keyed by.
@@ -70,6 +60,11 @@ pub(super) enum Key {
     AllPorts(Family),
     /// The same, of networks.
     Network(Family),
+    /// A host's address, protocol and port. Such a set is a hash: a change costs the same however many there are, where one of
+    /// ranges is copied whole (`pipapo_clone`).
+    Port(Family),
+    /// A host's address and protocol.
+    Host(Family),
     /// Source addresses of frames.
     Mac,
     /// Names.
@@ -84,21 +79,12 @@ pub(super) enum Value {
     Mark,
     /// 16 bits in network byte order.
     Size,
+    /// Nothing, but each key has a counter.
+    Counter,
 }
 
-struct Chain {
-    name: &'static str,
-    kind: &'static str,
-    hook: Hook,
-    priority: i32,
-    /// Each with a comment, by which it is known again: a rule that changes needs another one.
-    rules: Vec<(&'static str, Attributes)>,
-}
-
-const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
-
-/// By what [`Part::Balanced`] has sets besides packets.
-const OTHERS: [Key; 6] = [
+/// By what parts have sets besides packets.
+const BALANCED: [Key; 6] = [
     Key::AllPorts(Family::V4),
     Key::AllPorts(Family::V6),
     Key::Network(Family::V4),
@@ -106,9 +92,18 @@ const OTHERS: [Key; 6] = [
     Key::Mac,
     Key::Interface,
 ];
+const UNTRACKED: [Key; 2] = [Key::Port(Family::V4), Key::Port(Family::V6)];
+const ARRIVALS: [Key; 6] = [
+    Key::Port(Family::V4),
+    Key::Port(Family::V6),
+    Key::AllPorts(Family::V4),
+    Key::AllPorts(Family::V6),
+    Key::Host(Family::V4),
+    Key::Host(Family::V6),
+];
 
 impl Part {
-    pub(super) const ALL: [Part; 9] = [
+    pub(super) const ALL: [Part; 11] = [
         Part::Marks,
         Part::NetworkMarks,
         Part::Masquerade,
@@ -118,6 +113,8 @@ impl Part {
         Part::AllPortsSegmentSizes,
         Part::NetworkSegmentSizes,
         Part::Balanced,
+        Part::Untracked,
+        Part::Arrivals,
     ];
 
     /// The part that a fixture is in.
@@ -138,6 +135,9 @@ impl Part {
             Fixture::Balanced { .. }
             | Fixture::OtherDirector { .. }
             | Fixture::OwnTunnel { .. } => Some(Part::Balanced),
+            Fixture::Untracked { packets } if all_ports(packets) => Some(Part::Arrivals),
+            Fixture::Untracked { .. } => Some(Part::Untracked),
+            Fixture::Arrivals { .. } => Some(Part::Arrivals),
             Fixture::Tunnel { .. }
             | Fixture::Gue { .. }
             | Fixture::LocalDelivery { .. }
@@ -147,12 +147,16 @@ impl Part {
 
     /// What the set of these keys maps them to.
     pub(super) fn value(self, key: Key) -> Value {
-        if matches!(key, Key::Mac | Key::Interface) {
+        if matches!(key, Key::Mac | Key::Interface | Key::Host(_)) {
             return Value::Nothing;
         }
         match self {
             Part::Marks | Part::NetworkMarks | Part::Balanced => Value::Mark,
-            Part::Masquerade | Part::AllPortsMasquerade | Part::UnknownReplies => Value::Nothing,
+            Part::Masquerade
+            | Part::AllPortsMasquerade
+            | Part::UnknownReplies
+            | Part::Untracked => Value::Nothing,
+            Part::Arrivals => Value::Counter,
             Part::SegmentSizes | Part::AllPortsSegmentSizes | Part::NetworkSegmentSizes => {
                 Value::Size
             }
@@ -180,6 +184,10 @@ impl Part {
             (Part::NetworkSegmentSizes, Family::V6) => "network-segment-sizes6",
             (Part::Balanced, Family::V4) => "balanced4",
             (Part::Balanced, Family::V6) => "balanced6",
+            (Part::Untracked, Family::V4) => "range-untracked4",
+            (Part::Untracked, Family::V6) => "range-untracked6",
+            (Part::Arrivals, Family::V4) => "range-arrivals4",
+            (Part::Arrivals, Family::V6) => "range-arrivals6",
         }
     }
 
@@ -187,6 +195,14 @@ impl Part {
     pub(super) fn set_of(self, key: Key) -> &'static str {
         match key {
             Key::Packets(family) => self.set(family),
+            Key::Port(Family::V4) if self == Part::Arrivals => "arrivals4",
+            Key::Port(Family::V6) if self == Part::Arrivals => "arrivals6",
+            Key::Port(Family::V4) => "untracked4",
+            Key::Port(Family::V6) => "untracked6",
+            Key::Host(Family::V4) => "all-ports-untracked4",
+            Key::Host(Family::V6) => "all-ports-untracked6",
+            Key::AllPorts(Family::V4) if self == Part::Arrivals => "all-ports-arrivals4",
+            Key::AllPorts(Family::V6) if self == Part::Arrivals => "all-ports-arrivals6",
             Key::AllPorts(Family::V4) => "all-ports-balanced4",
             Key::AllPorts(Family::V6) => "all-ports-balanced6",
             Key::Network(Family::V4) => "network-balanced4",
@@ -206,7 +222,12 @@ impl Part {
     }
 
     pub(super) fn sets(self) -> impl Iterator<Item = (Key, &'static str)> {
-        let others = if self == Part::Balanced { &OTHERS[..] } else { &[] };
+        let others = match self {
+            Part::Balanced => &BALANCED[..],
+            Part::Untracked => &UNTRACKED,
+            Part::Arrivals => &ARRIVALS,
+            _ => &[],
+        };
         let keys = FAMILIES.into_iter().map(Key::Packets).chain(others.iter().copied());
         keys.map(move |key| (key, self.set_of(key)))
     }
@@ -216,128 +237,6 @@ impl Part {
         self.chains().into_iter().flat_map(|chain| {
             chain.rules.into_iter().map(move |(comment, _)| (chain.name, comment))
         })
-    }
-
-    fn chains(self) -> Vec<Chain> {
-        match self {
-            Part::Marks => {
-                let mark = |rule: Expressions, family| {
-                    rule.key(family, Side::Destination).map(self.set(family)).set_mark()
-                };
-                let foreign = |family| {
-                    let rule = Expressions::of(family).not_from_loopback().marked();
-                    mark(rule, family).count(FOREIGN).done()
-                };
-                // The rest, and what `foreign` has marked: it gets the same mark again.
-                let any = |family| mark(Expressions::of(family), family).done();
-                let rules = vec![
-                    ("count foreign marks, IPv4", foreign(Family::V4)),
-                    ("count foreign marks, IPv6", foreign(Family::V6)),
-                    ("mark, IPv4", any(Family::V4)),
-                    ("mark, IPv6", any(Family::V6)),
-                ];
-                let local = rules.iter().skip(2).cloned().collect();
-                vec![
-                    filter("mark-input", Hook::LocalIn, MANGLE, rules),
-                    // From the node's own clients. What IPVS has sent on comes by here too, with our mark: not counted.
-                    filter("mark-output", Hook::LocalOut, MANGLE, local),
-                ]
-            }
-            Part::NetworkMarks => {
-                // What goes to the node itself does not pass through: VIPs of services without a mark, which IPVS
-                // looks for after the mark, and the node's own programs. Nor does what the node sends.
-                let mark = |rule: Expressions, family| {
-                    let rule = rule.key(family, Side::Destination).map(self.set(family));
-                    rule.not_to_this_node().set_mark()
-                };
-                let foreign = |family| {
-                    let rule = Expressions::of(family).not_from_loopback().marked();
-                    mark(rule, family).count(FOREIGN_PASSING).done()
-                };
-                let any = |family| mark(Expressions::of(family), family).done();
-                let rules = vec![
-                    ("count foreign marks that pass through, IPv4", foreign(Family::V4)),
-                    ("count foreign marks that pass through, IPv6", foreign(Family::V6)),
-                    ("mark what passes through, IPv4", any(Family::V4)),
-                    ("mark what passes through, IPv6", any(Family::V6)),
-                ];
-                // Before hosts, whose mark then counts.
-                vec![filter("mark-passing", Hook::LocalIn, MANGLE - 1, rules)]
-            }
-            Part::Balanced => {
-                let mut rules = Vec::new();
-                for family in FAMILIES {
-                    let from = || Expressions::of(family).sent_from(DIRECTORS);
-                    let out_of = || Expressions::of(family).received_by(TUNNELS);
-                    for key in [Key::Packets(family), Key::AllPorts(family), Key::Network(family)] {
-                        let set = self.set_of(key);
-                        let mark = |rule: Expressions| {
-                            rule.key(family, Side::Destination).map(set).set_mark().done()
-                        };
-                        rules.push(("mark what another director sent", mark(from())));
-                        rules.push(("mark what was in a tunnel", mark(out_of())));
-                    }
-                }
-                // After the marks of services, which it replaces.
-                vec![filter("mark-balanced", Hook::LocalIn, MANGLE + 1, rules)]
-            }
-            Part::Masquerade | Part::AllPortsMasquerade => {
-                // IPVS alters the tuple of the replies of what it sends by NAT, and of nothing else
-                // (ip_vs_update_conntrack): direct routing and tunnels keep the client's address.
-                let rule = |family| {
-                    let set = self.set(family);
-                    Expressions::of(family)
-                        .tuple_key(family, Tuple::Original, Side::Destination)
-                        .within(set)
-                        .tuple_key(family, Tuple::Reply, Side::Source)
-                        .not_within(set)
-                        .masquerade()
-                        .done()
-                };
-                let rules = vec![
-                    ("masquerade, IPv4", rule(Family::V4)),
-                    ("masquerade, IPv6", rule(Family::V6)),
-                ];
-                let name = match self {
-                    Part::AllPortsMasquerade => "all-ports-masquerade",
-                    _ => "masquerade",
-                };
-                let (kind, hook) = ("nat", Hook::PostRouting);
-                vec![Chain { name, kind, hook, priority: NAT_SOURCE, rules }]
-            }
-            Part::UnknownReplies => {
-                // What IPVS has known has its VIP's address by now. Of the rest a reply to somebody who has asked the real
-                // server itself passes: connection tracking has seen him ask. It takes what comes in the midst of a connection
-                // for its beginning, and a SYN-ACK without a SYN for invalid.
-                let from = |family| {
-                    let rule = Expressions::of(family).key(family, Side::Source);
-                    rule.within(self.set(family))
-                };
-                let rules = FAMILIES.into_iter().flat_map(|family| {
-                    [
-                        ("drop what nobody began", from(family).invalid().drop().done()),
-                        ("drop what nobody asked for", from(family).not_a_reply().drop().done()),
-                    ]
-                });
-                vec![filter("unknown-replies", Hook::Forward, TRANSLATED, rules.collect())]
-            }
-            Part::SegmentSizes | Part::AllPortsSegmentSizes | Part::NetworkSegmentSizes => {
-                let rule = |family| {
-                    let rule = Expressions::default().syn().only(family).key(family, Side::Source);
-                    rule.map(self.set(family)).lower_segment_size().done()
-                };
-                let rules = vec![
-                    ("segment size, IPv4", rule(Family::V4)),
-                    ("segment size, IPv6", rule(Family::V6)),
-                ];
-                let name = match self {
-                    Part::AllPortsSegmentSizes => "all-ports-segment-size",
-                    Part::NetworkSegmentSizes => "network-segment-size",
-                    _ => "segment-size",
-                };
-                vec![filter(name, Hook::LocalOut, MANGLE, rules)]
-            }
-        }
     }
 
     /// What makes the part, without elements.
@@ -404,6 +303,17 @@ pub(super) fn key(fixture: &Fixture) -> Option<Key> {
                 _ => Key::Packets(family),
             }
         }
+        Fixture::Untracked { packets } | Fixture::Arrivals { packets } => {
+            let family = Family::of(&packets.destination.addr());
+            // Networks are the directors' to pass on, and perhaps somebody's to translate.
+            match fixture {
+                _ if !is_host(packets) => return None,
+                _ if packets.first_port == packets.last_port => Key::Port(family),
+                Fixture::Untracked { .. } if all_ports(packets) => Key::Host(family),
+                _ if all_ports(packets) => Key::AllPorts(family),
+                _ => Key::Packets(family),
+            }
+        }
         Fixture::Mark { packets, .. }
         | Fixture::Masquerade { packets }
         | Fixture::UnknownReplies { packets }
@@ -412,25 +322,6 @@ pub(super) fn key(fixture: &Fixture) -> Option<Key> {
         }
         _ => return None,
     })
-}
-
-impl Chain {
-    fn creation(&self) -> Attributes {
-        let hook = Attributes::new()
-            .number(1, self.hook as u32)
-            .number(2, u32::from_be_bytes(self.priority.to_be_bytes()));
-        // NFTA_CHAIN_TABLE, _NAME, _HOOK, _TYPE
-        Attributes::new().text(1, TABLE).text(3, self.name).nest(4, &hook).text(7, self.kind)
-    }
-}
-
-fn filter(
-    name: &'static str,
-    hook: Hook,
-    priority: i32,
-    rules: Vec<(&'static str, Attributes)>,
-) -> Chain {
-    Chain { name, kind: "filter", hook, priority, rules }
 }
 
 /// NFTA_SET_TABLE and _NAME, which for objects have the same numbers.

@@ -1,11 +1,14 @@
 use super::message::{Attributes, Kind, Message, View};
 use super::plan::{Cause, Known, plan};
 use super::ruleset::{Part, comment};
-use super::{Direction, blame, clash, element};
+use super::{Direction, arrivals, blame, clash, element, watch};
 use crate::state::{Fixture, InterfaceName, Mac, Packets};
 use ipnet::IpNet;
 use lvs_ipvs::Protocol;
-use netlink_packet_core::{NLM_F_ACK, NetlinkDeserializable, NetlinkHeader, NetlinkSerializable};
+use netlink_packet_core::{
+    NLM_F_ACK, NetlinkDeserializable, NetlinkHeader, NetlinkMessage, NetlinkPayload,
+    NetlinkSerializable,
+};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
@@ -25,6 +28,19 @@ fn packets() -> impl Strategy<Value = Packets> {
     })
 }
 
+/// Packets to hosts: one port, some, or all.
+fn hosts() -> impl Strategy<Value = Packets> {
+    (packets(), 0..3).prop_map(|(mut packets, ports)| {
+        packets.destination = packets.destination.addr().into();
+        match ports {
+            0 => packets.last_port = packets.first_port,
+            1 => (packets.first_port, packets.last_port) = (0, u16::MAX),
+            _ => {}
+        }
+        packets
+    })
+}
+
 fn fixture() -> impl Strategy<Value = Fixture> {
     prop_oneof![
         (packets(), 1..u32::MAX).prop_map(|(packets, mark)| Fixture::Mark {
@@ -39,6 +55,8 @@ fn fixture() -> impl Strategy<Value = Fixture> {
             packets,
             mark: NonZeroU32::new(mark).expect("not 0"),
         }),
+        hosts().prop_map(|packets| Fixture::Untracked { packets }),
+        hosts().prop_map(|packets| Fixture::Arrivals { packets }),
         any::<[u8; 6]>().prop_map(|mac| Fixture::OtherDirector { mac: Mac(mac) }),
         "[a-z0-9]{1,15}".prop_map(|name| Fixture::OwnTunnel {
             interface: InterfaceName::new(&name).expect("a name"),
@@ -88,9 +106,11 @@ proptest! {
             for part in Part::ALL {
                 for (key, _) in part.sets() {
                     element::fixtures(part, key, message.attributes.view());
+                    arrivals::counted(message.attributes.view(), key);
                 }
             }
         }
+        watch::takes_away(&bytes);
         prop_assert!(View(&bytes).count() <= bytes.len() / 4);
         clash::clashing(View(&bytes), &BTreeSet::from([1, 0x100]));
         comment(&bytes);
@@ -103,8 +123,10 @@ proptest! {
         message.serialize(&mut bytes);
         bytes.truncate(keep);
         if let Ok(message) = Message::deserialize(&NetlinkHeader::default(), &bytes) {
-            for (key, _) in Part::Balanced.sets() {
-                element::fixtures(Part::Balanced, key, message.attributes.view());
+            for part in [Part::Balanced, Part::Arrivals] {
+                for (key, _) in part.sets() {
+                    element::fixtures(part, key, message.attributes.view());
+                }
             }
         }
     }
@@ -211,4 +233,31 @@ fn marks_of_others_are_recognised() {
         [(7, "matches")].into()
     );
     assert_eq!(found(expression(rule(), "match", &xt("mark", 7, whole, &[1]))), BTreeMap::new());
+}
+
+#[test]
+fn what_goes_of_our_table_is_news_and_elements_and_other_tables_are_not() {
+    let told = |kind, family, table: &str| {
+        let attributes = Attributes::new().text(1, table);
+        let mut message = NetlinkMessage::new(
+            NetlinkHeader::default(),
+            NetlinkPayload::InnerMessage(Message { kind, family, attributes }),
+        );
+        message.finalize();
+        let mut bytes = vec![0; message.buffer_len()];
+        message.serialize(&mut bytes);
+        bytes
+    };
+    let other = told(Kind::DelTable, 1, "filter");
+    assert!(!watch::takes_away(&other));
+    for kind in [Kind::DelTable, Kind::DelChain, Kind::DelRule, Kind::DelSet] {
+        assert!(
+            watch::takes_away(&[other.clone(), told(kind, 1, "kube-lvs")].concat()),
+            "{kind:?}"
+        );
+        assert!(!watch::takes_away(&told(kind, 2, "kube-lvs")), "another family's");
+    }
+    for kind in [Kind::NewTable, Kind::NewRule, Kind::DelElement, Kind::NewElement] {
+        assert!(!watch::takes_away(&told(kind, 1, "kube-lvs")), "{kind:?}");
+    }
 }

@@ -4,7 +4,7 @@ use super::*;
 use crate::kernel::{MarkReport, Requests};
 use crate::scenario::marked;
 use crate::state::{Fixture, FixtureKind};
-use lvs_crds::Forwarding::{NAT, TUN};
+use lvs_crds::Forwarding::{DR, NAT, TUN};
 use lvs_crds::{Sysctls, Timeouts};
 use std::net::IpAddr;
 
@@ -387,4 +387,24 @@ fn a_sort_of_fixtures_that_cannot_be_listed_stays_as_it_was_and_is_told() {
     assert_eq!((reasons(&second), second.status().drift), (vec![], None));
     let marks: Vec<_> = second.kernel.fixtures.iter().map(ToString::to_string).collect();
     assert_eq!(marks, ["mark 2 on packets to 192.168.0.22/32 TCP/80"]);
+}
+
+#[test]
+fn a_table_that_others_have_flushed_is_back_before_the_audit_and_nothing_else_is_touched() {
+    let (mut engine, _dir) = started();
+    engine.kernel.facts.nftables = true;
+    engine.audit(T0);
+    let slice = slice("web", 7, &[service(VIP, 80)], &[server("192.168.0.101", DR, 1, 80)]);
+    engine.take(with_group(news(&[slice]), group("d")));
+    engine.step(T0);
+    let whole = engine.kernel.fixtures.clone();
+    assert_eq!(whole.len(), 2, "{whole:?}");
+    let before = engine.kernel.addresses.clone();
+    engine.kernel.fixtures.clear();
+    engine.glance_at_filter(Duration::from_secs(1));
+    assert_eq!((engine.kernel.fixtures.clone(), engine.drift.repairs), (whole, 1));
+    assert_eq!(engine.kernel.addresses, before);
+    assert!(!engine.drift.last.contains("address"), "{}", engine.drift.last);
+    engine.glance_at_filter(Duration::from_secs(2));
+    assert_eq!(engine.drift.repairs, 1, "all stands");
 }
