@@ -17,6 +17,7 @@ packages=(
   procps busybox-static      # the guest's pid 1 and its power-off
   ipvsadm                    # to read tables as an admin would, and to be measured against
   nftables                   # the same of nftables
+  firewalld ufw dbus         # firewalls that users have beside us
   tcpdump iputils-arping     # to see packets and ask who has an address
   keepalived                 # somebody else's VRRP
   systemd                    # its systemd-networkd beside a director

@@ -18,6 +18,7 @@ mod documents;
 mod dr;
 mod failover;
 mod firewall_marks;
+mod firewalls;
 mod fixtures;
 mod forwarding;
 mod ftp;
