@@ -186,12 +186,18 @@ fn addresses_stand_as_directors_and_real_servers_need_them() {
             assert!(line(six).contains("nodad") && !line(six).contains("tentative"), "{shown}");
         }
         assert!(line("2001:db8:2::10/128").contains("deprecated"));
-        assert!(!line("2001:db8:1::10/64").contains("deprecated"));
-        // Neither is the source of what the node itself sends.
+        assert!(line("2001:db8:1::10/64").contains("deprecated"));
+        // Neither is the source of what the node itself sends, where it has another address.
         node.ip("route add default via 222.117.155.1\nroute add 2001:db8:9::/64 dev eth0");
         let source = node.sh("ip route get 8.8.8.8; ip route get 2001:db8:9::1").expect("sources");
         assert!(source.contains("src 222.117.155.123"), "{source}");
-        assert!(source.contains("src 2001:db8:1::10"), "{source}");
+        assert!(
+            source.contains("src 2001:db8:"),
+            "where there is no other, one of them is: {source}"
+        );
+        node.ip("addr add 2001:db8:f::1/64 dev eth0 nodad");
+        let source = node.sh("ip route get 2001:db8:1::99").expect("a source");
+        assert!(source.contains("src 2001:db8:f::1"), "{source}");
     });
 }
 
