@@ -70,7 +70,8 @@ impl Addresses {
         })
     }
 
-    /// Takes these away and adds them again, for as long as `lifetime` says, all in one send: they are away for microseconds.
+    /// Takes these away and adds them again, for as long as `lifetime` says, all in one send, so that they are
+    /// away for no longer than the kernel takes for it.
     /// Only where the kernel promotes the next address of a subnet when the first goes: else it would delete that one too.
     pub(in crate::failover) fn put_behind(
         &mut self,
