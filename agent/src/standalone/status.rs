@@ -84,7 +84,7 @@ impl Serialize for Items<'_> {
         let Objects { virtual_services, real_servers, groups, node } = self.0;
         let virtual_services = virtual_services.iter().map(|it| Item::VirtualService(it));
         let real_servers = real_servers.iter().map(|it| Item::RealServer(it));
-        let groups = groups.iter().map(|it| Item::DirectorGroup(it));
+        let groups = groups.iter().map(Item::DirectorGroup);
         let node = node.iter().map(|it| Item::Node(it));
         serializer.collect_seq(virtual_services.chain(real_servers).chain(groups).chain(node))
     }
