@@ -10,6 +10,8 @@ pub const RESOLVED: &str = "Resolved";
 pub const PROGRAMMED: &str = "Programmed";
 /// A client that connects now is served.
 pub const AVAILABLE: &str = "Available";
+/// Somebody asked the VIPs as a client does, and was answered.
+pub const SERVED: &str = "Served";
 /// It works, but something needs an admin's eye.
 pub const DEGRADED: &str = "Degraded";
 /// A DirectorGroup has a director.
@@ -22,18 +24,38 @@ pub const REACHABLE_FROM_NODES: &str = "ReachableFromNodes";
 /// Established connections go on when the director that carries them dies.
 pub const SURVIVES_FAILOVER: &str = "SurvivesFailover";
 
+/// A condition's status: it can also be that nobody knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Truth {
+    True,
+    False,
+    Unknown,
+}
+
+impl Truth {
+    /// As conditions write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::True => "True",
+            Self::False => "False",
+            Self::Unknown => "Unknown",
+        }
+    }
+}
+
 /// Sets a condition and keeps its transition time unless the status flips. Returns whether the status flipped or the
 /// condition is new.
 pub fn set_condition(
     conditions: &mut Vec<Condition>,
     type_: &str,
-    status: bool,
+    status: Truth,
     reason: &str,
     message: &str,
     generation: Option<i64>,
     now: &Time,
 ) -> bool {
-    let status = if status { "True" } else { "False" };
+    let status = status.as_str();
     let existing = conditions.iter_mut().find(|c| c.type_ == type_);
     let flipped = existing.as_ref().is_none_or(|c| c.status != status);
     let mut new = Condition {

@@ -89,6 +89,10 @@ pub struct LVSNodeStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100))]
     pub warnings: Vec<Failure>,
+    /// What it met at VIPs of others, which it asks as a client does; none where there is nothing that it can ask.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
+    pub probes: Vec<Probes>,
     /// Drift that was repaired.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drift: Option<DriftReport>,
@@ -197,6 +201,51 @@ pub struct Failure {
     /// What failed, on which object, and what to do.
     pub message: String,
 }
+
+/// What a node met at the VIPs of one DirectorGroup, as of the last change: not samples, transitions.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Probes {
+    /// The DirectorGroup.
+    pub group: String,
+    /// Everything that the node asks has been asked as of this VirtualServiceSlice resourceVersion, and was answered but for
+    /// what stands in `unanswered`. Absent until then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource_version: Option<String>,
+    /// How many services, a VIP and port each, the node asks.
+    pub services: i32,
+    /// How many of them were not answered.
+    #[serde(default)]
+    pub unanswered_count: i32,
+    /// Those that were not answered or cannot be asked from here, the first 100.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
+    pub unanswered: Vec<Unanswered>,
+    /// How many are not in that list, although they belong there.
+    #[serde(default)]
+    pub unlisted: i32,
+    /// How long an answer took, in microseconds: the middle one of those that had come when this was first told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub microseconds: Option<i64>,
+}
+
+/// A service that was not answered.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Unanswered {
+    /// The VIP.
+    pub address: String,
+    /// Protocol and port, as `TCP/80`; absent: all that is asked at the VIP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<String>,
+    /// One CamelCase word. `CannotAsk`: it is not known whether clients are served.
+    pub reason: String,
+    /// What was met, and where.
+    pub message: String,
+}
+
+/// The reason of what cannot be asked from a node.
+pub const CANNOT_ASK: &str = "CannotAsk";
 
 /// In which role a node failed.
 #[derive(

@@ -26,6 +26,7 @@ use serde::{Deserialize, Serialize};
     printcolumn = r#"{"name": "ACTIVE", "type": "string", "jsonPath": ".status.display.active", "description": "The director that carries the VIPs"}"#,
     printcolumn = r#"{"name": "REALSERVERS", "type": "string", "jsonPath": ".status.display.realServers", "description": "Healthy and all real servers"}"#,
     printcolumn = r#"{"name": "AVAILABLE", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Available\")].status", "description": "Whether a client that connects now is served"}"#,
+    printcolumn = r#"{"name": "SERVED", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Served\")].status", "description": "Whether somebody who asked as a client does was answered"}"#,
     printcolumn = r#"{"name": "ADDRESSES", "type": "string", "jsonPath": ".status.display.addresses", "description": "All VIPs in use", "priority": 1}"#,
     printcolumn = r#"{"name": "MARK", "type": "integer", "jsonPath": ".status.firewallMark", "description": "The firewall mark in use", "priority": 1}"#,
     printcolumn = r#"{"name": "GROUP", "type": "string", "jsonPath": ".spec.directorGroup", "description": "The DirectorGroup", "priority": 1}"#,

@@ -121,7 +121,7 @@ fn columns(kind: &str) -> String {
 fn columns_read_like_ipvsadm() {
     assert_eq!(
         columns("VirtualService"),
-        "ADDRESS PORTS SCHEDULER FORWARDING ACTIVE REALSERVERS AVAILABLE (ADDRESSES) (MARK) (GROUP) AGE"
+        "ADDRESS PORTS SCHEDULER FORWARDING ACTIVE REALSERVERS AVAILABLE SERVED (ADDRESSES) (MARK) (GROUP) AGE"
     );
     assert_eq!(columns("RealServer"), "ADDRESS WEIGHT FORWARDING STATE SERVICES AGE");
     assert_eq!(columns("DirectorGroup"), "DIRECTORS READY AGE");

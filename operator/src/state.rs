@@ -61,6 +61,8 @@ pub struct State {
     judgements: HashMap<Key, Judgement>,
     /// VirtualServices that are not Programmed: a report may change that.
     pending: BTreeSet<Key>,
+    /// VirtualServices of which it is not known whether they serve: that all was asked may change that.
+    unasked: BTreeSet<Key>,
     /// Slices that we deleted and whose end the watch has not shown yet, with their uids.
     deleted: HashMap<Key, Option<String>>,
     /// Slices that the watch saw go, with their uids: the answer to a write of ours may come after that.

@@ -10,6 +10,8 @@ pub const PROGRAMMED: &str = "Programmed";
 pub const REACHABLE: &str = "Reachable";
 /// Clients are served.
 pub const AVAILABLE: &str = "Available";
+/// Somebody asked as a client does, and was answered.
+pub const SERVED: &str = "Served";
 /// Nothing needs an eye.
 pub const AS_EXPECTED: &str = "AsExpected";
 /// The group has its director.
@@ -57,6 +59,17 @@ pub const DUPLICATE_ADDRESS: &str = "DuplicateAddress";
 
 /// The server is to be reached by NAT, and the service balances each datagram for itself.
 pub const ONE_PACKET_WITH_NAT: &str = "OnePacketWithNAT";
+
+/// Somebody asked as a client does, and was not answered.
+pub const NO_ANSWER: &str = "NoAnswer";
+/// Whoever asked met different things.
+pub const PROBERS_DISAGREE: &str = "ProbersDisagree";
+/// There is nobody who could ask.
+pub const NOBODY_ASKS: &str = "NobodyAsks";
+/// There is nothing that can be asked by a connection.
+pub const NOT_ASKABLE: &str = "NotAskable";
+/// All is programmed, and clients are not served.
+pub const NOT_SERVED: &str = "NotServed";
 
 /// The group has no director.
 pub const NO_DIRECTOR: &str = "NoDirector";

@@ -1,6 +1,6 @@
 //! What [`resolve`](crate::resolve) answers.
 
-use lvs_crds::{RealServerCounts, VirtualServiceSliceSpec};
+use lvs_crds::{RealServerCounts, Truth, VirtualServiceSliceSpec};
 use std::net::IpAddr;
 
 /// What is to be made of one VirtualService.
@@ -30,8 +30,8 @@ pub struct Resolution {
 /// A condition's status, reason and message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
-    /// True or False.
-    pub status: bool,
+    /// Whether it holds.
+    pub status: Truth,
     /// One CamelCase word of [`reason`](crate::reason).
     pub reason: String,
     /// What is wrong, in which field, and how to put it right.
@@ -40,11 +40,20 @@ pub struct Verdict {
 
 impl Verdict {
     pub(crate) fn yes(reason: &str, message: impl Into<String>) -> Self {
-        Self { status: true, reason: reason.to_owned(), message: message.into() }
+        Self { status: Truth::True, reason: reason.to_owned(), message: message.into() }
     }
 
     pub(crate) fn no(reason: &str, message: impl Into<String>) -> Self {
-        Self { status: false, reason: reason.to_owned(), message: message.into() }
+        Self { status: Truth::False, reason: reason.to_owned(), message: message.into() }
+    }
+
+    pub(crate) fn unknown(reason: &str, message: impl Into<String>) -> Self {
+        Self { status: Truth::Unknown, reason: reason.to_owned(), message: message.into() }
+    }
+
+    /// Whether it is known to hold.
+    pub fn is_true(&self) -> bool {
+        self.status == Truth::True
     }
 }
 

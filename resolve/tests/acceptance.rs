@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 /// The reason and message of `Accepted`, and the VIPs of the slices.
 fn accepted(cluster: &Cluster, namespace: &str, name: &str) -> (String, String, Vec<String>) {
     let resolution = resolve(&Key::new(namespace, name), &cluster.snapshot).unwrap();
-    assert_eq!(resolution.accepted.status, resolution.accepted.reason == "Accepted");
+    assert_eq!(resolution.accepted.is_true(), resolution.accepted.reason == "Accepted");
     let slices = resolution.slices.iter().flat_map(|s| &s.spec.services);
     let vips = slices.map(|s| format!("{}:{}", s.address, s.port)).collect();
     (resolution.accepted.reason, resolution.accepted.message, vips)

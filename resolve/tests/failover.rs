@@ -248,10 +248,10 @@ fn a_gateway_is_no_vip_and_of_one_group() {
     assert!(message.contains("192.0.2.10 is a natGateway of DirectorGroup inside"), "{message}");
     assert_eq!(resolution.slices, before, "what is programmed stays");
     cluster.group_of("inside", &["d1"], gateways.clone());
-    assert!(resolve(&Key::new(NS, "web"), &cluster.snapshot).unwrap().accepted.status);
+    assert!(resolve(&Key::new(NS, "web"), &cluster.snapshot).unwrap().accepted.is_true());
     let conflicted = |cluster: &Cluster, name: &str| {
         let verdict = resolve_group(name, &cluster.snapshot).unwrap().conflicted;
-        (verdict.status, verdict.reason, verdict.message)
+        (verdict.is_true(), verdict.reason, verdict.message)
     };
     assert!(!conflicted(&cluster, "inside").0);
     cluster.group_of("twin", &["d9"], json!({"natGateways": [{"address": "10.0.0.234/25"}]}));

@@ -147,7 +147,7 @@ fn one_that_is_left_out_leaves_the_others_serving() {
     let resolution = cluster.resolve("web");
     assert_eq!(placed(&resolution), ["a 10.0.0.1:80/80 DR 1", "b 10.0.0.2:80/80 DR 1"]);
     assert_eq!(left_out(&resolution), [("bad", "NoSuchNode")]);
-    assert!(resolution.accepted.status && resolution.resolved.status);
+    assert!(resolution.accepted.is_true() && resolution.resolved.is_true());
     assert_eq!((resolution.real_servers.total, resolution.real_servers.healthy), (3, 2));
 }
 
@@ -235,7 +235,7 @@ fn a_selector_that_cannot_be_evaluated_is_named() {
     let selector = json!({"matchExpressions": [{"key": "zone", "operator": "Near"}]});
     cluster.service("web", json!({"realServers": {"selector": selector}}));
     let resolved = cluster.resolve("web").resolved;
-    assert_eq!((resolved.status, resolved.reason.as_str()), (false, "InvalidSelector"));
+    assert_eq!((resolved.is_true(), resolved.reason.as_str()), (false, "InvalidSelector"));
     assert!(resolved.message.contains("matchExpressions[0].operator"), "{}", resolved.message);
 }
 

@@ -245,7 +245,7 @@ fn kubectl_get_lvs_reads_like_ipvsadm(cluster: &ControlPlane) -> anyhow::Result<
             rows.iter().any(|row| row.starts_with(&words))
         };
         let wanted = [
-            "NAME ADDRESS PORTS SCHEDULER FORWARDING ACTIVE REALSERVERS AVAILABLE AGE",
+            "NAME ADDRESS PORTS SCHEDULER FORWARDING ACTIVE REALSERVERS AVAILABLE SERVED AGE",
             "virtualservice.kube-lvs.io/plain 192.168.0.200 TCP/80 wlc DR node-a 1/2 True",
             // Nothing has resolved it, and still its line says what it is.
             "virtualservice.kube-lvs.io/shared 192.168.0.201 rr DR",

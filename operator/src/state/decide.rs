@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, OwnerReference};
 use kube::{Resource, ResourceExt};
-use lvs_crds::{PROGRAMMED, VirtualService, VirtualServiceSlice};
+use lvs_crds::{PROGRAMMED, SERVED, VirtualService, VirtualServiceSlice};
 use lvs_resolve::{
     DesiredSlice, Key, RealServerReport, Resolution, director_group_status, held,
     real_server_status, resolve, resolve_group, virtual_service_status,
@@ -51,6 +51,7 @@ impl State {
             Some(resolution) => self.service_status(key, &resolution, now),
             None => {
                 self.pending.remove(key);
+                self.unasked.remove(key);
                 Decision::default()
             }
         }
@@ -66,6 +67,11 @@ impl State {
             self.pending.remove(key);
         } else {
             self.pending.insert(key.clone());
+        }
+        if status.conditions.iter().any(|c| c.type_ == SERVED && c.status != "Unknown") {
+            self.unasked.remove(key);
+        } else {
+            self.unasked.insert(key.clone());
         }
         if vs.status.as_ref() == Some(&status) {
             return Decision::default();

@@ -28,6 +28,8 @@ where
     for condition in after.iter().filter(|condition| condition.type_ != SURVIVES_FAILOVER) {
         let old = before.iter().find(|c| c.type_ == condition.type_);
         let changed = match old {
+            // That nobody knows is no news; nor is what Served tells as well.
+            _ if condition.status == "Unknown" || condition.reason == reason::NOT_SERVED => false,
             Some(old) => old.status != condition.status || old.reason != condition.reason,
             // A new object's first conditions are no news while all is well, or only on its way.
             // How a mode of forwarding is, is no news either.
@@ -100,6 +102,7 @@ pub(super) fn seconds(now: Timestamp) -> Time {
 fn warns(condition: &Condition) -> bool {
     let on_its_way = condition.reason == reason::PENDING;
     let good = ![DEGRADED, CONFLICTED].contains(&condition.type_.as_str());
+    // None that is Unknown comes here.
     let bad = (condition.status == "True") != good && condition.type_ != REACHABLE_FROM_NODES;
     (bad || condition.reason == reason::NO_REAL_SERVERS) && !on_its_way
 }

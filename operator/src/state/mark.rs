@@ -1,6 +1,6 @@
 //! Whom a change concerns. Each `set` or `remove` takes one object in and marks what may come out differently for it.
 
-use super::report::{Report, reported};
+use super::report::{Met, Report, reported};
 use super::{State, Target, event};
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -294,6 +294,7 @@ impl State {
         self.mark_addresses(before.addresses.symmetric_difference(&after.addresses));
         self.mark_warnings(node, before, after);
         self.mark_routers(node, before, after, now);
+        self.mark_probes(before, after);
         if before.link != after.link || before.whole_node != after.whole_node {
             self.mark_groups_with([node.to_owned()]);
         }
@@ -312,6 +313,35 @@ impl State {
             });
             let waiting: Vec<Key> = waiting.cloned().collect();
             waiting.iter().for_each(|service| self.mark_service(service));
+        }
+    }
+
+    /// What a node met at VIPs concerns the VirtualServices that are there; what it met everywhere, all of the group; and that
+    /// it has asked everything by now, those that wait for it.
+    fn mark_probes(&mut self, before: &Report, after: &Report) {
+        let (old, new) = (&before.probes, &after.probes);
+        let groups: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+        let none = Met::default();
+        for group in groups.into_iter().filter(|group| old.get(*group) != new.get(*group)) {
+            let of = |probes: &BTreeMap<String, Met>| probes.contains_key(group);
+            let (was, is) = (old.get(group).unwrap_or(&none), new.get(group).unwrap_or(&none));
+            if of(old) != of(new) || was.whole != is.whole || is.asked < was.asked {
+                self.mark_group(group);
+                continue;
+            }
+            let vips: BTreeSet<&IpAddr> =
+                was.unanswered.keys().chain(is.unanswered.keys()).collect();
+            let changed =
+                vips.into_iter().filter(|vip| was.unanswered.get(*vip) != is.unanswered.get(*vip));
+            self.mark_addresses(changed);
+            if was.asked < is.asked {
+                let waits = |key: &&Key| {
+                    let service = self.snapshot.virtual_service(key);
+                    service.is_some_and(|s| s.spec.director_group == *group)
+                };
+                let waiting: Vec<Key> = self.unasked.iter().filter(waits).cloned().collect();
+                waiting.iter().for_each(|service| self.mark_service(service));
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! What of an agent's report concerns others.
 
-use lvs_crds::{CarriedRouter, DirectorRole, LVSNode};
+use lvs_crds::{CarriedRouter, DirectorRole, LVSNode, Probes, Unanswered};
 use lvs_resolve::Key;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -18,8 +18,21 @@ pub(super) struct Report {
     pub(super) whole_node: WholeNode,
     /// What its DirectorGroups' members and virtual router ids come from.
     pub(super) link: Link,
+    /// What it met at VIPs, by DirectorGroup.
+    pub(super) probes: BTreeMap<String, Met>,
     /// The virtual routers of its DirectorGroups.
     pub(super) routers: BTreeMap<Router, Carried>,
+}
+
+/// What a node met at the VIPs of one DirectorGroup.
+#[derive(Default, PartialEq)]
+pub(super) struct Met {
+    /// Up to which slice all was asked.
+    pub(super) asked: Option<u64>,
+    /// What holds for every VirtualService: none was answered, some of those that were not are not listed.
+    pub(super) whole: (bool, bool),
+    /// The VIPs with something that was not answered, and what.
+    pub(super) unanswered: BTreeMap<IpAddr, BTreeSet<Unanswered>>,
 }
 
 /// DirectorGroup and id of a virtual router.
@@ -72,6 +85,7 @@ impl Report {
             let text = (warning.reason.clone(), warning.message.clone());
             report.warnings.entry(named).or_default().push(text);
         }
+        report.probes = status.probes.iter().map(|it| (it.group.clone(), met(it))).collect();
         report.routers = status.virtual_routers.iter().map(carried).collect();
         report.link.macs.clone_from(&status.macs);
         report.link.strangers =
@@ -90,6 +104,20 @@ impl Report {
     pub(super) fn claims(&self) -> impl Iterator<Item = &Router> {
         self.routers.iter().filter(|(_, carried)| carried.here).map(|(router, _)| router)
     }
+}
+
+fn met(probes: &Probes) -> Met {
+    let mut met = Met {
+        asked: probes.resource_version.as_ref().and_then(|version| version.parse().ok()),
+        whole: (probes.unanswered_count >= probes.services, probes.unlisted > 0),
+        ..Met::default()
+    };
+    for it in &probes.unanswered {
+        if let Ok(address) = it.address.parse() {
+            met.unanswered.entry(address).or_default().insert(it.clone());
+        }
+    }
+    met
 }
 
 fn carried(router: &CarriedRouter) -> (Router, Carried) {

@@ -49,7 +49,7 @@ mod tests {
         for (forwarding, masquerade, status, reason, told) in cases {
             let verdict = from_nodes(&forwarding.iter().copied().collect(), *masquerade);
             assert_eq!(
-                (verdict.status, verdict.reason.as_str()),
+                (verdict.is_true(), verdict.reason.as_str()),
                 (*status, *reason),
                 "{forwarding:?}"
             );

@@ -2,6 +2,7 @@
 
 mod active;
 mod degraded;
+mod served;
 mod survives;
 
 use self::active::Active;
@@ -13,7 +14,7 @@ use crate::{Key, Resolution, Snapshot, Verdict, reason};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use lvs_crds::{
     ACCEPTED, AVAILABLE, DEGRADED, DirectorRole, DirectorStatus, Forwarding, PROGRAMMED,
-    REACHABLE_FROM_NODES, RESOLVED, SURVIVES_FAILOVER, ServicePort, VirtualService,
+    REACHABLE_FROM_NODES, RESOLVED, SERVED, SURVIVES_FAILOVER, ServicePort, Truth, VirtualService,
     VirtualServiceDisplay, VirtualServiceSlice, VirtualServiceStatus,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -46,7 +47,9 @@ pub fn virtual_service_status(
     put(ACCEPTED, &resolution.accepted);
     put(RESOLVED, &resolution.resolved);
     put(PROGRAMMED, &view.programmed());
-    put(AVAILABLE, &view.available());
+    let served = view.evidence();
+    put(AVAILABLE, &view.available(&served));
+    put(SERVED, &served);
     put(DEGRADED, &view.degraded());
     put(REACHABLE_FROM_NODES, &view.reachable_from_nodes());
     put(SURVIVES_FAILOVER, &view.survives_failover());
@@ -95,7 +98,7 @@ fn progresses<'a>(
 
 /// The VIPs in use: a spec that is not accepted leaves the earlier ones in use.
 fn addresses(resolution: &Resolution, slices: &[&Arc<VirtualServiceSlice>]) -> Vec<String> {
-    if resolution.accepted.status {
+    if resolution.accepted.is_true() {
         return resolution.addresses.iter().map(ToString::to_string).collect();
     }
     let services = slices.iter().take(1).flat_map(|s| &s.spec.services);
@@ -111,7 +114,7 @@ fn addresses(resolution: &Resolution, slices: &[&Arc<VirtualServiceSlice>]) -> V
 
 impl View<'_> {
     fn programmed(&self) -> Verdict {
-        if !self.resolution.accepted.status {
+        if !self.resolution.accepted.is_true() {
             let stays = match self.slices.first() {
                 Some(slice) => {
                     format!(" Generation {} stays programmed meanwhile.", slice.spec.generation)
@@ -135,7 +138,7 @@ impl View<'_> {
             match progress {
                 Progress::Failed(text) => return Verdict::no(reason::NOT_PROGRAMMED, text),
                 Progress::Silent(text) => verdict = Verdict::no(reason::AGENT_SILENT, text),
-                Progress::Pending(text) if verdict.status => {
+                Progress::Pending(text) if verdict.is_true() => {
                     verdict = Verdict::no(reason::PENDING, text);
                 }
                 Progress::Pending(_) | Progress::Programmed => {}
@@ -144,10 +147,10 @@ impl View<'_> {
         verdict
     }
 
-    fn available(&self) -> Verdict {
+    fn available(&self, served: &Verdict) -> Verdict {
         let healthy =
             |s: &&Arc<VirtualServiceSlice>| s.spec.real_servers.iter().any(|r| r.weight > 0);
-        if self.slices.is_empty() && !self.resolution.accepted.status {
+        if self.slices.is_empty() && !self.resolution.accepted.is_true() {
             let accepted = &self.resolution.accepted;
             return Verdict::no(&accepted.reason, &accepted.message);
         }
@@ -157,12 +160,25 @@ impl View<'_> {
         if !self.slices.iter().any(healthy) {
             return Verdict::no(reason::NO_REAL_SERVERS, self.no_real_servers());
         }
-        self.served()
+        let verdict = self.by_reports();
+        match served.status {
+            Truth::False if verdict.is_true() => {
+                let text = format!(
+                    "Clients are not served, although all is programmed: {}",
+                    served.message
+                );
+                Verdict::no(reason::NOT_SERVED, text)
+            }
+            Truth::True if verdict.is_true() => {
+                Verdict::yes(reason::AVAILABLE, "Clients are served.")
+            }
+            _ => verdict,
+        }
     }
 
     fn no_real_servers(&self) -> String {
         let resolved = &self.resolution.resolved;
-        match (self.resolution.real_servers.total, resolved.status) {
+        match (self.resolution.real_servers.total, resolved.is_true()) {
             (0, _) | (_, false) => resolved.message.clone(),
             _ => "No real server has a weight above 0 and is Enabled; raise a RealServer's spec.weight".to_owned(),
         }

@@ -44,14 +44,14 @@ fn who_does_not_get_its_way_is_told_where_what_and_by_whom() {
     let old = group("z", OLD, json!({"sysctls": {"sloppyTcp": false, "conntrack": true}}));
     let young = group("a", YOUNG, json!({"sysctls": {"sloppyTcp": true}}));
     let verdict = conflicted(&young, [("n1", vec![&old])]);
-    assert_eq!((verdict.status, verdict.reason.as_str()), (true, "SettingsConflict"));
+    assert_eq!((verdict.is_true(), verdict.reason.as_str()), (true, "SettingsConflict"));
     for part in ["spec.sysctls.sloppyTcp", "node n1", "DirectorGroup z", "true", "false"] {
         assert!(verdict.message.contains(part), "{part}: {}", verdict.message);
     }
-    assert!(!conflicted(&old, [("n1", vec![&young])]).status, "the older one gets its way");
-    assert!(!conflicted(&young, [("n1", vec![])]).status, "alone");
+    assert!(!conflicted(&old, [("n1", vec![&young])]).is_true(), "the older one gets its way");
+    assert!(!conflicted(&young, [("n1", vec![])]).is_true(), "alone");
     let same = group("a", YOUNG, json!({"sysctls": {"sloppyTcp": false, "conntrack": true}}));
-    assert!(!conflicted(&same, [("n1", vec![&old])]).status, "of one mind");
+    assert!(!conflicted(&same, [("n1", vec![&old])]).is_true(), "of one mind");
 }
 
 /// With these directors by its status.
@@ -70,10 +70,10 @@ fn a_node_syncs_as_its_oldest_group_says() {
         let young = directed("a", YOUNG, young, &both);
         let of = |group, other| conflicted(group, both.map(|node| (node, vec![other])));
         let verdict = of(&old, &young);
-        assert!(!verdict.status, "the older one gets its way: {}", verdict.message);
+        assert!(!verdict.is_true(), "the older one gets its way: {}", verdict.message);
         let verdict = of(&young, &old);
-        assert_eq!(verdict.reason == "SettingsConflict", verdict.status, "{}", verdict.message);
-        verdict.status.then_some(verdict.message)
+        assert_eq!(verdict.reason == "SettingsConflict", verdict.is_true(), "{}", verdict.message);
+        verdict.is_true().then_some(verdict.message)
     };
     for (old, young, field, counts) in [
         (json!({}), json!({"port": 9000}), "port: 9000", "has 8848"),
@@ -111,7 +111,7 @@ fn directors_that_sync_with_another_groups_do_not_with_ours() {
     let young = directed("a", YOUNG, json!({}), &["n1", "n2", "n3"]);
     let nodes = || [("n1", vec![&old]), ("n2", vec![]), ("n3", vec![])];
     let verdict = conflicted(&young, nodes());
-    assert_eq!((verdict.status, verdict.reason.as_str()), (true, "SettingsConflict"));
+    assert_eq!((verdict.is_true(), verdict.reason.as_str()), (true, "SettingsConflict"));
     for part in ["directors n1 tell n2, n3 of no", "DirectorGroup z", "enabled: false"] {
         assert!(verdict.message.contains(part), "{part}: {}", verdict.message);
     }
@@ -119,7 +119,7 @@ fn directors_that_sync_with_another_groups_do_not_with_ours() {
     assert!(conflicted(&off, nodes()).message.contains("enabled: false"), "it is not off there");
     let alone = directed("z", OLD, json!({}), &["n1"]);
     assert!(
-        !conflicted(&young, [("n1", vec![&alone]), ("n2", vec![])]).status,
+        !conflicted(&young, [("n1", vec![&alone]), ("n2", vec![])]).is_true(),
         "alone, it does not sync"
     );
 }
@@ -128,7 +128,7 @@ fn directors_that_sync_with_another_groups_do_not_with_ours() {
 fn a_group_of_one_director_has_no_say_on_sync_and_no_conflict_about_it() {
     let old = directed("z", OLD, json!({}), &["n1", "n9"]);
     let young = directed("a", YOUNG, json!({"port": 9000}), &["n1"]);
-    assert!(!conflicted(&young, [("n1", vec![&old])]).status);
+    assert!(!conflicted(&young, [("n1", vec![&old])]).is_true());
 }
 
 #[test]
@@ -137,6 +137,6 @@ fn directors_that_sync_with_those_of_two_other_groups_do_not_with_each_other() {
     let second = directed("z", OLD, json!({}), &["n2", "n9"]);
     let young = directed("a", YOUNG, json!({}), &["n1", "n2"]);
     let verdict = conflicted(&young, [("n1", vec![&first]), ("n2", vec![&second])]);
-    assert_eq!((verdict.status, verdict.reason.as_str()), (true, "SettingsConflict"));
+    assert_eq!((verdict.is_true(), verdict.reason.as_str()), (true, "SettingsConflict"));
     assert!(verdict.message.contains("directors n1 tell n2 of no"), "{}", verdict.message);
 }

@@ -6,12 +6,15 @@ use crate::listing::listing;
 use crate::spread::Spread;
 use crate::status::director::Progress;
 use crate::{Resolution, Snapshot, Verdict, reason};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 /// Who carries a VirtualService's VIPs.
 pub(super) struct Active<'a> {
     /// Their names, in the order of the VIPs, each once.
     pub(super) nodes: Vec<&'a str>,
+    /// Who carries which VIP.
+    by_vip: BTreeMap<IpAddr, &'a str>,
     /// What nobody carries: how messages call it, and its virtual router's id.
     nobody: Option<(String, Option<i32>)>,
 }
@@ -22,26 +25,31 @@ impl<'a> Active<'a> {
         addresses: &[String],
         snapshot: &'a Snapshot,
     ) -> Self {
+        let by_vip = BTreeMap::new();
         let directors = resolution.directors.iter().map(String::as_str);
-        if resolution.directors.len() < 2 {
-            return Self { nodes: directors.collect(), nobody: None };
+        let vips: Vec<IpAddr> = addresses.iter().filter_map(|a| a.parse().ok()).collect();
+        if let [director] = resolution.directors.as_slice() {
+            let by_vip = vips.into_iter().map(|vip| (vip, director.as_str())).collect();
+            return Self { nodes: directors.collect(), by_vip, nobody: None };
         }
         let name = &resolution.director_group;
         let group = snapshot.director_group(name);
         let Some((group, spread)) = group.and_then(|group| Some((group, Spread::new(group)?)))
         else {
-            return Self { nodes: Vec::new(), nobody: Some(("its VIPs".to_owned(), None)) };
+            let nobody = (!resolution.directors.is_empty()).then(|| ("its VIPs".to_owned(), None));
+            return Self { nodes: Vec::new(), by_vip, nobody };
         };
-        let vips: Vec<IpAddr> = addresses.iter().filter_map(|a| a.parse().ok()).collect();
         let floating = floating(&vips, group, snapshot);
         if floating.is_empty() {
             // Nothing that moves: routers in front of the directors choose among them.
-            return Self { nodes: directors.collect(), nobody: None };
+            return Self { nodes: directors.collect(), by_vip, nobody: None };
         }
-        let mut active = Self { nodes: Vec::new(), nobody: None };
+        let mut active = Self { nodes: Vec::new(), by_vip, nobody: None };
         for (index, floating) in floating.into_iter().enumerate() {
             let router = spread.router_of(floating);
-            match router.and_then(|router| carrier(name, &spread, router, snapshot)) {
+            let carrier = router.and_then(|router| carrier(name, &spread, router, snapshot));
+            active.by_vip.extend(vips.get(index).copied().zip(carrier));
+            match carrier {
                 Some(node) if active.nodes.contains(&node) => {}
                 Some(node) => active.nodes.push(node),
                 None => {
@@ -53,11 +61,16 @@ impl<'a> Active<'a> {
         }
         active
     }
+
+    /// Who carries a VIP.
+    pub(super) fn carrier(&self, vip: IpAddr) -> Option<&'a str> {
+        self.by_vip.get(&vip).copied()
+    }
 }
 
 impl View<'_> {
     /// What the directors that carry the VIPs say. Others may be out meanwhile.
-    pub(super) fn served(&self) -> Verdict {
+    pub(super) fn by_reports(&self) -> Verdict {
         let active = |(node, _): &&(&str, Progress)| self.active.nodes.contains(node);
         let mut progress: Vec<&Progress> =
             self.progress.iter().filter(active).map(|(_, progress)| progress).collect();
@@ -70,7 +83,7 @@ impl View<'_> {
         }
         let verdicts = progress.into_iter().map(|progress| self.one(progress));
         let mut verdicts: Vec<Verdict> = verdicts.collect();
-        match verdicts.iter().position(|verdict| !verdict.status) {
+        match verdicts.iter().position(|verdict| !verdict.is_true()) {
             Some(worst) => verdicts.swap_remove(worst),
             None => available(),
         }
@@ -121,5 +134,8 @@ impl View<'_> {
 }
 
 fn available() -> Verdict {
-    Verdict::yes(reason::AVAILABLE, "Clients are served.")
+    Verdict::yes(
+        reason::AVAILABLE,
+        "The directors that carry the VIPs have been read back; Served tells what a client meets.",
+    )
 }
