@@ -24,6 +24,8 @@ pub struct Health {
     pub metrics: Arc<Metrics>,
     /// What failover has counted.
     pub counts: Counts,
+    /// What the thread that asks VIPs has counted.
+    pub asked: crate::probe::Counts,
     /// How long the kernel's thread may be busy with one thing.
     pub patience: Duration,
 }
@@ -64,5 +66,6 @@ async fn readyz(State(health): State<Health>) -> impl IntoResponse {
 async fn metrics(State(health): State<Health>) -> impl IntoResponse {
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     health.metrics.failover(&health.counts.figures());
+    health.metrics.probes(&health.asked.figures());
     ([(header::CONTENT_TYPE, kind)], health.metrics.render())
 }

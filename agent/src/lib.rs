@@ -16,6 +16,7 @@ pub mod journal;
 pub mod kernel;
 pub mod metrics;
 pub mod plan;
+pub mod probe;
 pub mod report;
 mod retry;
 pub mod run;

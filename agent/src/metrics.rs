@@ -2,6 +2,7 @@
 
 use crate::failover::Figures;
 use crate::kernel::Requests;
+use crate::probe;
 use crate::state::Op;
 use lvs_ipvs::Operation;
 use prometheus_client::encoding::{EncodeLabelSet, text::encode};
@@ -48,6 +49,10 @@ pub struct Metrics {
     stalls: Counter,
     active: Gauge,
     live_peers: Gauge,
+    probes: Family<OperationLabels, Counter>,
+    probe_packets: Counter,
+    probed: Gauge,
+    unanswered: Gauge,
 }
 
 impl Default for Metrics {
@@ -71,6 +76,10 @@ impl Default for Metrics {
             stalls: Counter::default(),
             active: Gauge::default(),
             live_peers: Gauge::default(),
+            probes: Family::default(),
+            probe_packets: Counter::default(),
+            probed: Gauge::default(),
+            unanswered: Gauge::default(),
         };
         metrics.register();
         metrics
@@ -168,6 +177,43 @@ impl Metrics {
             "Other directors that are heard",
             self.live_peers.clone(),
         );
+        self.register_probes();
+    }
+
+    fn register_probes(&mut self) {
+        let registry = &mut self.registry;
+        registry.register(
+            "probes",
+            "Connections to VIPs of other directors, by result (done, failed)",
+            self.probes.clone(),
+        );
+        registry.register(
+            "probe_packets",
+            "Packets sent for them, ARP and neighbour discovery included",
+            self.probe_packets.clone(),
+        );
+        registry.register(
+            "probed_services",
+            "Services (a VIP and port each) that this node asks while others carry them",
+            self.probed.clone(),
+        );
+        registry.register(
+            "unanswered_services",
+            "Services of these that are not answered",
+            self.unanswered.clone(),
+        );
+    }
+
+    /// What the thread that asks VIPs has counted so far.
+    pub fn probes(&self, figures: &probe::Figures) {
+        let of = |result, total| {
+            let labels = OperationLabels { kind: "tcp", result };
+            self.probes.get_or_create(&labels).inner().store(total, Ordering::Relaxed);
+        };
+        of("done", figures.answered);
+        of("failed", figures.unanswered);
+        self.probe_packets.inner().store(figures.packets, Ordering::Relaxed);
+        self.probed.set(i64::try_from(figures.services).unwrap_or(i64::MAX));
     }
 
     /// What the thread that carries floating addresses has counted so far.
@@ -236,6 +282,8 @@ impl Metrics {
         let version = version.and_then(|programmed| programmed.resource_version.parse().ok());
         self.version.set(version.unwrap_or(0));
         self.failures.set(i64::from(status.failure_count));
+        let unanswered = status.probes.iter().map(|probes| i64::from(probes.unanswered_count));
+        self.unanswered.set(unanswered.sum());
         let table = status.table.clone().unwrap_or_default();
         self.connections.set(table.connections);
         let buckets = status.kernel.as_ref().and_then(|kernel| kernel.connection_table_size);

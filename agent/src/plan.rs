@@ -4,6 +4,7 @@
 //! state is the union of all fragments ([`Fragments`]), so that a change of one costs only itself. It must not know
 //! what the kernel holds: that is [`crate::diff`]'s.
 
+mod asks;
 mod colocated;
 mod director;
 mod floating;
@@ -22,6 +23,7 @@ pub use fragments::{Fragments, Touched};
 pub use real_server::LOOPBACK;
 
 use crate::director::Part;
+use crate::probe::Asks;
 use crate::state::{Facts, Fixture, Floats, HeldAddress, ServiceState};
 use lvs_crds::{DirectorGroup, FailedRole, SliceRealServer, SliceService, VirtualServiceSlice};
 use lvs_ipvs::ServiceKey;
@@ -95,6 +97,8 @@ pub struct Fragment {
     pub sysctls: BTreeMap<String, String>,
     /// Tunnels, marks and the like.
     pub fixtures: BTreeSet<Fixture>,
+    /// What this node asks of it, while another director carries it.
+    pub asks: Asks,
     /// What is wrong before anything was tried.
     pub problems: Vec<Problem>,
     /// What works, but not as well as it should.
@@ -168,6 +172,9 @@ pub fn plan(
         vips(&program, group, part, facts, &mut fragment);
         director::plan(&program, group, facts, &mut fragment);
         sync::warn(&program, group, &mut fragment);
+    }
+    if let Some(group) = group.filter(|_| part == Some(Part::OneOfSeveral)) {
+        asks::plan(&program, slices, group, facts, &mut fragment);
     }
     real_server::plan(&program, group, part, facts, &mut fragment);
     fragment

@@ -7,6 +7,7 @@ mod fill;
 mod floating;
 mod marks;
 mod mirror;
+mod probing;
 mod rival;
 mod status;
 #[cfg(test)]
@@ -24,6 +25,7 @@ use crate::input::{Update, kube as kube_input};
 use crate::journal::{Journal, JournalError, Made};
 use crate::kernel::{Kernel, KernelError};
 use crate::metrics::Metrics;
+use crate::probe;
 use crate::report;
 use crate::standalone::watch::{Places, watch as watch_files};
 use engine::Engine;
@@ -118,6 +120,9 @@ pub enum RunError {
     /// Nothing to carry addresses with.
     #[error("start to carry addresses: {0}")]
     Failover(#[source] io::Error),
+    /// Nothing to ask VIPs with.
+    #[error("start to ask VIPs: {0}")]
+    Probe(#[source] io::Error),
     /// No thread for the kernel.
     #[error("start the kernel's thread: {0}")]
     Thread(#[source] io::Error),
@@ -133,7 +138,11 @@ impl RunError {
             Self::Kernel(error) if error.reason() == "NoNetAdmin" => 3,
             Self::Journal(_) | Self::State(_) => 4,
             Self::Listen { .. } => 5,
-            Self::Kernel(_) | Self::Failover(_) | Self::Thread(_) | Self::Ended => 1,
+            Self::Kernel(_)
+            | Self::Failover(_)
+            | Self::Probe(_)
+            | Self::Thread(_)
+            | Self::Ended => 1,
         }
     }
 }
@@ -241,6 +250,7 @@ pub async fn start<K: Kernel + 'static>(settings: Settings, kernel: K) -> Result
     let saved = Saved::open(&settings.state_dir)?;
     let metrics = Arc::new(Metrics::default());
     let mut engine = Engine::new(&settings.node, kernel, journal, Arc::clone(&metrics), carrier)?;
+    let asked = prober(&settings, &mut engine, &sender)?;
     let listener = tokio::net::TcpListener::bind(settings.listen).await;
     let listener =
         listener.map_err(|source| RunError::Listen { address: settings.listen, source })?;
@@ -270,6 +280,7 @@ pub async fn start<K: Kernel + 'static>(settings: Settings, kernel: K) -> Result
         heartbeat,
         metrics: Arc::clone(&metrics),
         counts,
+        asked,
         patience: (interval * 10).max(Duration::from_secs(60)),
     };
     tasks.spawn(admin::serve(listener, health));
@@ -318,6 +329,26 @@ fn carrier(
     let handle = Handle::start(&addresses.collect(), notify).map_err(RunError::Failover)?;
     let counts = handle.counts();
     Ok((Box::new(handle), counts))
+}
+
+/// Whoever asks VIPs of others; nobody where addresses are not carried either.
+fn prober<K: Kernel>(
+    settings: &Settings,
+    engine: &mut Engine<K>,
+    sender: &mpsc::Sender<Message>,
+) -> Result<probe::Counts, RunError> {
+    if !settings.carries {
+        return Ok(probe::Counts::default());
+    }
+    let sender = sender.clone();
+    let notify = move || {
+        // It fails only when the engine has ended.
+        let _ = sender.send(Message::Probed);
+    };
+    let handle = probe::Handle::start(notify).map_err(RunError::Probe)?;
+    let counts = handle.counts();
+    engine.probing.set(Box::new(handle));
+    Ok(counts)
 }
 
 /// At most one look within this time: routes can change often, and the agent's own changes are told too.

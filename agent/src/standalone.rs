@@ -292,7 +292,7 @@ impl Standalone {
             if before == (update.slices.len(), self.resolutions.len()) {
                 break;
             }
-            let kept_out = self.resolutions.iter().filter(|(_, it)| !it.accepted.status);
+            let kept_out = self.resolutions.iter().filter(|(_, it)| !it.accepted.is_true());
             keys = kept_out.map(|(key, _)| key.clone()).collect();
         }
         update.version = self.version;

@@ -11,6 +11,8 @@ mod links;
 mod net;
 #[path = "directors_api/planned.rs"]
 mod planned;
+#[path = "directors_api/served.rs"]
+mod served;
 #[path = "directors_api/sync.rs"]
 mod sync;
 #[path = "directors_api/unplanned.rs"]
@@ -51,6 +53,8 @@ fn directors_share_vips_die_and_are_changed_while_clients_are_served() {
 fn what_is_wrong_with_a_director_or_a_group_is_told_and_disturbs_nobody_else() {
     in_guest(guest(), || -> anyhow::Result<()> {
         let mut net = Net::start("failover: {preemptDelaySeconds: 2}");
+        net.all_is_well();
+        served::a_path_that_is_broken_is_told_and_taken_back(&mut net);
         net.all_is_well();
         ill::a_director_that_cannot_program_a_service_stands_back(&mut net);
         net.all_is_well();

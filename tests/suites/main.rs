@@ -37,6 +37,7 @@ mod prepare;
 mod protocols;
 mod rights;
 mod schedulers;
+mod served;
 mod settings;
 mod standalone;
 mod sync;

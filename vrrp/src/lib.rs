@@ -2,6 +2,7 @@
 //!
 //! # What is here
 //! - [`packet`]: advertisements as bytes.
+//! - [`checksum`]: the Internet checksum.
 //! - [`neighbor`]: gratuitous ARP, unsolicited neighbour advertisements, probes and what is heard of them, as frames.
 //! - [`router`]: one virtual router, as in RFC 9568, section 6.
 //! - [`group`]: one director in a group of them, over many virtual routers: who holds which address for how long, and
@@ -11,7 +12,7 @@
 //! Kubernetes, netlink, sockets, tokio, clocks. Whoever drives a [`Group`] tells it what came and what time it is, and
 //! does what it says.
 
-mod checksum;
+pub mod checksum;
 pub mod group;
 pub mod neighbor;
 pub mod packet;

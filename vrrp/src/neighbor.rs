@@ -77,13 +77,32 @@ pub fn probe(address: IpAddr, mac: Mac) -> Vec<u8> {
     match address {
         IpAddr::V4(address) => arp(mac, Ipv4Addr::UNSPECIFIED, address),
         IpAddr::V6(address) => {
-            let [.., a, b, c] = address.octets();
-            let group = Ipv6Addr::from([0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, a, b, c]);
             let mut body = vec![SOLICITATION, 0, 0, 0, 0, 0, 0, 0];
             body.extend(address.octets());
-            icmpv6(mac, Ipv6Addr::UNSPECIFIED, group, body)
+            icmpv6(mac, Ipv6Addr::UNSPECIFIED, solicited(address), body)
         }
     }
+}
+
+/// Asks who has the address, as a host does that is to send to it; the two are of one family.
+pub fn request(address: IpAddr, source: IpAddr, mac: Mac) -> Option<Vec<u8>> {
+    match (address, source) {
+        (IpAddr::V4(address), IpAddr::V4(source)) => Some(arp(mac, source, address)),
+        (IpAddr::V6(address), IpAddr::V6(source)) => {
+            let mut body = vec![SOLICITATION, 0, 0, 0, 0, 0, 0, 0];
+            body.extend(address.octets());
+            body.extend([SOURCE_LINK_LAYER, 1]);
+            body.extend(mac);
+            Some(icmpv6(mac, source, solicited(address), body))
+        }
+        _ => None,
+    }
+}
+
+/// The multicast group of whoever has an address: RFC 4291, 2.7.1.
+fn solicited(address: Ipv6Addr) -> Ipv6Addr {
+    let [.., a, b, c] = address.octets();
+    Ipv6Addr::from([0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, a, b, c])
 }
 
 /// What an Ethernet frame without VLAN tag tells of an address, if it tells anything.
@@ -135,7 +154,7 @@ fn parse_arp(packet: &[u8]) -> Option<Sighting> {
 
 fn icmpv6(mac: Mac, source: Ipv6Addr, destination: Ipv6Addr, mut body: Vec<u8>) -> Vec<u8> {
     let sum = Sum::pseudo_header(source.into(), destination.into(), ICMPV6, body.len());
-    let sum = sum.add(&body).finish().to_be_bytes();
+    let sum = sum.with(&body).finish().to_be_bytes();
     // Both bodies are longer than ICMPv6's own header.
     body[2..4].copy_from_slice(&sum);
     let length = u16::try_from(body.len()).unwrap_or(0).to_be_bytes();
@@ -163,7 +182,7 @@ fn parse_icmpv6(packet: &[u8], from: Mac) -> Option<Sighting> {
     let body = body.get(..usize::from(u16::from_be_bytes([high, low])))?;
     let (source, destination) = (Ipv6Addr::from(*source), Ipv6Addr::from(*destination));
     let sum = Sum::pseudo_header(source.into(), destination.into(), ICMPV6, body.len());
-    if sum.add(body).finish() != 0 {
+    if sum.with(body).finish() != 0 {
         return None;
     }
     let (header, rest) = body.split_first_chunk::<8>()?;

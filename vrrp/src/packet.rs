@@ -155,7 +155,7 @@ impl Advertisement {
         let sum = Sum::pseudo_header(source, destination, PROTOCOL, bytes.len());
         // The header's eight bytes are there.
         bytes[3] = count;
-        let sum = sum.add(&bytes).finish().to_be_bytes();
+        let sum = sum.with(&bytes).finish().to_be_bytes();
         bytes[6..8].copy_from_slice(&sum);
         bytes
     }
@@ -194,8 +194,8 @@ impl Advertisement {
         if addresses.len() != usize::from(count) * size {
             return Err(DecodeError::Length { length: bytes.len(), count });
         }
-        let whole = Sum::pseudo_header(source, destination, PROTOCOL, bytes.len()).add(bytes);
-        let right = whole.finish() == 0 || source.is_ipv4() && Sum::new().add(bytes).finish() == 0;
+        let whole = Sum::pseudo_header(source, destination, PROTOCOL, bytes.len()).with(bytes);
+        let right = whole.finish() == 0 || source.is_ipv4() && Sum::new().with(bytes).finish() == 0;
         if !right {
             return Err(DecodeError::Checksum);
         }

@@ -6,7 +6,7 @@ use socket2::{SockAddr, SockAddrStorage};
 use std::mem::size_of;
 
 /// Frames of one EtherType on one interface. An index that no interface has is an error of the call that is given it.
-pub(super) fn link_address(interface: u32, ether_type: u16) -> SockAddr {
+pub(crate) fn link_address(interface: u32, ether_type: u16) -> SockAddr {
     let mut storage = SockAddrStorage::zeroed();
     // SAFETY: the storage is zeroed, which is a valid sockaddr_ll, and large and aligned enough for every sockaddr.
     let address = unsafe { storage.view_as::<sockaddr_ll>() };

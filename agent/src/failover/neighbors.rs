@@ -32,7 +32,7 @@ const DISCOVERY: [SockFilter; 7] = [
 
 /// One interface's sockets. A socket that is bound to one EtherType sees no frame that the node sends itself.
 #[derive(Debug)]
-pub(super) struct Neighbors {
+pub(crate) struct Neighbors {
     arp: Socket,
     /// With the address to send to.
     discovery: Socket,
@@ -42,7 +42,7 @@ pub(super) struct Neighbors {
 
 impl Neighbors {
     /// Listens on an interface, which must be an Ethernet device.
-    pub(super) fn open(interface: u32) -> io::Result<Self> {
+    pub(crate) fn open(interface: u32) -> io::Result<Self> {
         let (to_arp, to_discovery) = (link_address(interface, ARP), link_address(interface, IPV6));
         let arp = bound(&to_arp, &[])?;
         let discovery = bound(&to_discovery, &DISCOVERY)?;
@@ -50,7 +50,7 @@ impl Neighbors {
     }
 
     /// Sends whole Ethernet frames; how many the kernel took.
-    pub(super) fn send(&self, frames: impl IntoIterator<Item = Vec<u8>>) -> usize {
+    pub(crate) fn send(&self, frames: impl IntoIterator<Item = Vec<u8>>) -> usize {
         let mut taken = 0;
         for frame in frames {
             let (socket, to) = match frame.get(12..14) {
@@ -64,7 +64,7 @@ impl Neighbors {
     }
 
     /// The next frame that is there.
-    pub(super) fn receive<'a>(&self, buffer: &'a mut [u8]) -> io::Result<Option<&'a [u8]>> {
+    pub(crate) fn receive<'a>(&self, buffer: &'a mut [u8]) -> io::Result<Option<&'a [u8]>> {
         for socket in [&self.arp, &self.discovery] {
             let length = recv(socket.as_raw_fd(), buffer, MsgFlags::MSG_DONTWAIT);
             if let Some(length) = waited(length)? {
@@ -75,7 +75,7 @@ impl Neighbors {
     }
 
     /// What to poll.
-    pub(super) fn descriptors(&self) -> [BorrowedFd<'_>; 2] {
+    pub(crate) fn descriptors(&self) -> [BorrowedFd<'_>; 2] {
         [self.arp.as_fd(), self.discovery.as_fd()]
     }
 }

@@ -157,7 +157,7 @@ impl AsFd for VrrpSocket {
 }
 
 /// `None` when there is nothing to wait for.
-pub(super) fn waited<T>(result: nix::Result<T>) -> io::Result<Option<T>> {
+pub(crate) fn waited<T>(result: nix::Result<T>) -> io::Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),
         Err(nix::Error::EAGAIN | nix::Error::EINTR) => Ok(None),

@@ -2,6 +2,7 @@
 
 use super::{Fragment, Owner, Problem};
 use crate::journal::Made;
+use crate::probe::Asks;
 use crate::state::{Fixture, Floats, HeldAddress, NodeState, ServiceState};
 use lvs_ipvs::{Family, ServiceKey};
 use std::collections::{BTreeMap, BTreeSet};
@@ -80,6 +81,11 @@ impl Fragments {
         }
         self.unite(&mut changed);
         touched.extend(changed);
+    }
+
+    /// What an owner has this node ask.
+    pub fn asks_of(&self, owner: &Owner) -> Option<&Asks> {
+        self.by_owner.get(owner).map(|fragment| &fragment.asks)
     }
 
     /// Whether an owner's new fragment has other addresses than the one it has, or other things that keep the node from

@@ -5,6 +5,7 @@ use super::fill::Fill;
 use super::floating::Floating;
 use super::marks::Marks;
 use super::mirror;
+use super::probing::Probing;
 use super::rival::Rival;
 use super::withhold::{WITHHELD, Withhold};
 use super::wording::{describe, foreign, log, reading, subject, told, undoes};
@@ -37,6 +38,7 @@ pub(super) struct Engine<K> {
     pub(super) marks: Marks,
     pub(super) rival: Rival,
     pub(super) floating: Floating,
+    pub(super) probing: Probing,
     pub(super) metrics: Arc<Metrics>,
     pub(super) dirty: BTreeSet<Owner>,
     pub(super) touched: Touched,
@@ -77,6 +79,7 @@ impl<K: Kernel> Engine<K> {
             marks: Marks::default(),
             rival: Rival::default(),
             floating: Floating::new(carrier),
+            probing: Probing::default(),
             metrics,
             dirty: BTreeSet::new(),
             touched: Touched::default(),
@@ -120,6 +123,11 @@ impl<K: Kernel> Engine<K> {
         self.slices_synced && self.groups_synced
     }
 
+    /// The newest slice that was told, once all are known.
+    pub(super) fn version(&self) -> Option<u64> {
+        self.synced().then_some(self.version)
+    }
+
     /// The newest slice that the kernel was read back against; `None` before all are known.
     pub(super) fn programmed(&self) -> Option<u64> {
         self.synced().then_some(self.programmed)
@@ -134,6 +142,7 @@ impl<K: Kernel> Engine<K> {
                 self.floating.is_due();
             }
             self.floating.turn(&fragment, self.fragments.union());
+            self.probing.ask(&owner, self.fragments.asks_of(&owner), &fragment);
             self.fragments.set(&owner, fragment, &mut self.touched);
         }
         self.let_go();
@@ -145,6 +154,7 @@ impl<K: Kernel> Engine<K> {
             }
         }
         self.carry();
+        self.tell_prober();
         self.programmed = self.version;
     }
 

@@ -76,6 +76,7 @@ impl<K: Kernel> Engine<K> {
             connections: i64::try_from(self.fill.connections()).unwrap_or(i64::MAX),
         };
         LVSNodeStatus {
+            probes: self.probing.status(),
             warnings: self.warnings(),
             macs: self.own_macs(),
             virtual_routers: self.virtual_routers(),

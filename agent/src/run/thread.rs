@@ -19,6 +19,8 @@ pub(super) enum Message {
     LookAtFilter,
     /// Others carry what this node carried, or the other way round.
     Carried,
+    /// VIPs of others were asked, and something else was met than before.
+    Probed,
     /// Leave, and leave the kernel as it is.
     Stop,
 }
@@ -56,6 +58,7 @@ pub(super) fn run<K: Kernel>(
                 Message::Look => look = true,
                 Message::LookAtFilter => filter = true,
                 Message::Carried => carried = true,
+                Message::Probed => engine.probed(),
                 Message::Stop => return,
             }
             news = messages.try_recv().ok();

@@ -201,6 +201,9 @@ fn said(probes: &Probes, question: &Question, newest: u64) -> Word {
 }
 
 fn milliseconds(microseconds: i64) -> String {
+    if microseconds < 100 {
+        return "less than 0.1 ms".to_owned();
+    }
     let tenths = microseconds.saturating_add(50) / 100;
     format!("{}.{} ms", tenths / 10, tenths % 10)
 }
