@@ -1,5 +1,6 @@
 //! Groups of directors over minutes of virtual time, under faults by chance. One history again, step by step:
-//! `KUBE_LVS_SEED=7 cargo test -p lvs-vrrp --test histories one -- --nocapture`; more than usual: `KUBE_LVS_HISTORIES=10000`.
+//! `KUBE_LVS_SEED=7 cargo test -p lvs-vrrp --test histories one -- --nocapture`; more than usual: `KUBE_LVS_HISTORIES=10000`,
+//! from another seed on: `KUBE_LVS_FIRST=10000`.
 
 #![allow(clippy::expect_used, clippy::panic)] // Test code, also where no #[test] is near.
 
@@ -17,6 +18,7 @@ mod link;
 use chance::Chance;
 use check::Check;
 use link::{Bug, Link};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 const HISTORIES: u64 = 300;
@@ -45,7 +47,7 @@ fn run(link: &mut Link, check: &mut Check, pause: Duration) -> Result<(), String
     let mut looked = Duration::ZERO;
     loop {
         let went_on = link.step(end);
-        if std::mem::take(&mut link.changed) || link.now > looked + Duration::from_millis(50) {
+        if std::mem::take(&mut link.changed) || link.now > looked + Duration::from_millis(100) {
             looked = link.now;
             check.all(link)?;
         }
@@ -59,8 +61,17 @@ fn run(link: &mut Link, check: &mut Check, pause: Duration) -> Result<(), String
 fn each_address_is_on_one_director_under_any_faults() {
     let wrong =
         |seed| history(seed, None, false).err().map(|e| format!("KUBE_LVS_SEED={seed}: {e}"));
-    let count = std::env::var("KUBE_LVS_HISTORIES").ok().and_then(|count| count.parse().ok());
-    let wrong: Vec<_> = (0..count.unwrap_or(HISTORIES)).filter_map(wrong).collect();
+    let variable = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
+    let first = variable("KUBE_LVS_FIRST").unwrap_or(0);
+    let end = first + variable("KUBE_LVS_HISTORIES").unwrap_or(HISTORIES);
+    let next = AtomicU64::new(first);
+    let take = || Some(next.fetch_add(1, Ordering::Relaxed)).filter(|seed| *seed < end);
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let wrong: Vec<String> = std::thread::scope(|scope| {
+        let walk = || std::iter::from_fn(take).filter_map(wrong).collect::<Vec<_>>();
+        let walks: Vec<_> = (0..threads).map(|_| scope.spawn(walk)).collect();
+        walks.into_iter().flat_map(|walk| walk.join().expect("no panic")).collect()
+    });
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 

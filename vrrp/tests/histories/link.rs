@@ -54,6 +54,10 @@ pub struct Link {
     pub changed: bool,
     queue: BTreeMap<(Duration, u64), Occurrence>,
     sequence: u64,
+    handled: u64,
+    actions: Vec<Action>,
+    /// When kernels next take something away; unknown after each change.
+    fade: Option<Duration>,
     /// When the last frame from one to another arrives: frames do not overtake each other.
     arrivals: BTreeMap<(usize, usize), Duration>,
 }
@@ -100,6 +104,9 @@ impl Link {
             changed: true,
             queue: BTreeMap::new(),
             sequence: 0,
+            handled: 0,
+            actions: Vec::new(),
+            fade: None,
             arrivals: BTreeMap::new(),
         };
         for number in 0..count {
@@ -125,6 +132,7 @@ impl Link {
         let director = &mut self.directors[number];
         if !director.view.members.contains(&number) {
             director.kernel.clear();
+            self.fade = None;
             return;
         }
         let config = director.config(&self.rules);
@@ -138,7 +146,7 @@ impl Link {
         self.disturbed = self.now;
         self.say(|| format!("node{number} starts"));
         self.meet();
-        self.act(number, actions);
+        self.act(number, &mut actions);
         let truth = self.truth.clone();
         let delay = self.chance.up_to(Duration::from_secs(1));
         self.later(delay, Occurrence::Told { to: number, truth: Some(truth) });
@@ -206,8 +214,9 @@ impl Link {
         let working = |director: &&Director| director.works();
         let wake = self.directors.iter().filter(working).map(|director| director.wake).min();
         let wake = wake.unwrap_or(Duration::MAX);
-        let fade = self.directors.iter().filter_map(Director::next_end).min();
-        let fade = fade.unwrap_or(Duration::MAX);
+        let next_fade = || self.directors.iter().filter_map(Director::next_end).min();
+        let fade = self.fade.unwrap_or_else(|| next_fade().unwrap_or(Duration::MAX));
+        self.fade = Some(fade);
         let next = first.min(wake).min(fade);
         if next > end {
             self.now = end;
@@ -215,6 +224,7 @@ impl Link {
         }
         self.now = self.now.max(next);
         if fade <= next {
+            self.fade = None;
             let doubted = self.doubted;
             for director in &mut self.directors {
                 director.kernel.retain(|_, at| at.is_none_or(|at| at > next));
@@ -315,16 +325,21 @@ impl Link {
 
     pub fn handle(&mut self, number: usize, event: Event<'_>) {
         let Some(group) = &mut self.directors[number].group else { return };
-        let mut actions = Vec::new();
-        let before = told(group);
+        let mut actions = std::mem::take(&mut self.actions);
+        // Comparing costs as much as all the rest, so not each time.
+        self.handled += 1;
+        let before = self.handled.is_multiple_of(16).then(|| told(group));
         group.handle(event, self.now, &mut actions);
-        let after = told(group);
-        assert!(before == after || before.0 != after.0, "it changed under generation {}", before.0);
-        self.act(number, actions);
+        if let Some(before) = before {
+            let (after, generation) = (told(group), before.0);
+            assert!(before == after || generation != after.0, "changed under {generation}");
+        }
+        self.act(number, &mut actions);
+        self.actions = actions;
     }
 
-    fn act(&mut self, number: usize, actions: Vec<Action>) {
-        for action in actions {
+    fn act(&mut self, number: usize, actions: &mut Vec<Action>) {
+        for action in actions.drain(..) {
             if self.trace && (!matches!(action, Action::Send(_))) {
                 self.say(|| format!("node{number} {action:?}"));
             }
@@ -332,6 +347,7 @@ impl Link {
                 Action::Send(advertisement) => self.advertise(number, &advertisement),
                 Action::Hold { addresses, lifetime } => self.hold(number, addresses, lifetime),
                 Action::Release(addresses) if self.bug != Some(Bug::NoRelease) => {
+                    self.fade = None;
                     let kernel = &mut self.directors[number].kernel;
                     kernel.retain(|held, _| !addresses.contains(held));
                     self.changed = true;
@@ -372,6 +388,7 @@ impl Link {
 
     fn hold(&mut self, number: usize, addresses: Vec<Held>, lifetime: Option<Duration>) {
         let (now, bug) = (self.now, self.bug);
+        self.fade = None;
         let kernel = &mut self.directors[number].kernel;
         for held in addresses {
             let there = kernel.contains_key(&held);
