@@ -22,7 +22,7 @@ use address::Claim;
 use announce::Batch;
 use election::Entry;
 use ipnet::IpNet;
-use leave::Leaving;
+use leave::{LAST_WORD, Leaving};
 use peers::PeerState;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -36,6 +36,17 @@ pub struct Held {
     pub interface: String,
     /// The address with the prefix length that it is to have there.
     pub address: IpNet,
+}
+
+/// What was found of an address of ours when a member begins: it has been away meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// It stands, to stay for ever.
+    Stays,
+    /// It stands with a lifetime.
+    Ends,
+    /// It stood with a lifetime, and was taken away a moment ago.
+    Ended,
 }
 
 /// Another member of the group.
@@ -158,18 +169,23 @@ pub struct Group {
 }
 
 impl Group {
-    /// A member that begins to listen. `found`: the addresses of ours that are on interfaces already, with whether they
-    /// have a lifetime. Those that have are taken away before anything else: another member may hold them by now. Those
-    /// that were to stay for ever do so until a peer is heard to carry them.
+    /// A member that begins to listen. `found`: the addresses of ours that are on interfaces already. Those that have a
+    /// lifetime are taken away before anything else: another member may hold them by now, and announces them again when it
+    /// hears that they are gone here. Those that were to stay for ever do so until a peer is heard to carry them.
     pub fn new(
         config: Config,
-        found: Vec<(Held, bool)>,
+        found: Vec<(Held, Found)>,
         now: Duration,
         actions: &mut Vec<Action>,
     ) -> Self {
-        let (ending, kept): (Vec<_>, Vec<_>) = found.into_iter().partition(|(_, ends)| *ends);
+        let of = |kind: Found| {
+            let of_kind = found.iter().filter(move |(_, found)| *found == kind);
+            of_kind.map(|(held, _)| held.clone()).collect::<Vec<_>>()
+        };
+        let (mut gone, ending) = (of(Found::Ended), of(Found::Ends));
         if !ending.is_empty() {
-            actions.push(Action::Release(ending.into_iter().map(|(held, _)| held).collect()));
+            gone.extend(ending.iter().cloned());
+            actions.push(Action::Release(ending));
         }
         let empty = Config { peers: BTreeMap::new(), routers: BTreeMap::new(), ..config.clone() };
         let mut group = Self {
@@ -180,7 +196,7 @@ impl Group {
             routers: BTreeMap::new(),
             claims: BTreeMap::new(),
             by_address: BTreeMap::new(),
-            held: kept.into_iter().map(|(held, _)| held).collect(),
+            held: of(Found::Stays).into_iter().collect(),
             timers: Timers::default(),
             batches: BTreeMap::new(),
             next_batch: 0,
@@ -189,6 +205,10 @@ impl Group {
             report: Report::default(),
         };
         group.configure(config, actions);
+        let gone = gone.iter().filter_map(|held| Some(group.claims.get(held)?.vrid));
+        for vrid in gone.collect::<BTreeSet<_>>() {
+            group.say(vrid, LAST_WORD, actions);
+        }
         group.tell_presence(actions);
         group
     }

@@ -19,7 +19,7 @@ pub mod packet;
 pub mod router;
 
 pub use group::{
-    Action, Change, Config, Conflict, Counters, Event, Group, Heard, Held, Peer, Report,
+    Action, Change, Config, Conflict, Counters, Event, Found, Group, Heard, Held, Peer, Report,
     RouterConfig, RouterReport, Stranger,
 };
 pub use neighbor::Mac;

@@ -140,5 +140,5 @@ fn one_that_leaves_lets_go_of_what_it_found_too() {
     let mut scene = Scene::new(config(), vec![(vip(3), false)]);
     scene.take();
     scene.tell(Event::Leave);
-    assert_eq!(scene.short(), ["release 3", "stopped"]);
+    assert_eq!(scene.short(), ["release 3", "send 2 1", "stopped"]);
 }

@@ -218,7 +218,7 @@ fn new_addresses_are_probed_and_old_ones_go_at_once() {
     assert!(scene.holds(2));
     scene.take();
     scene.wait(ms(1));
-    assert_eq!(scene.short(), ["release 2"]);
+    assert_eq!(scene.short(), ["release 2", "send 2 1"]);
 }
 
 #[test]

@@ -38,7 +38,7 @@ fn a_stop_lets_go_in_the_end_if_a_peer_lives_and_takes_nothing() {
     scene.until(scene.now + ms(359));
     assert!(scene.holds(1));
     scene.wait(ms(1));
-    assert!(scene.short().ends_with(&["release 1 2".to_owned(), "stopped".to_owned()]));
+    assert_eq!(scene.short()[4..], ["release 1 2", "send 1 1", "stopped"]);
 }
 
 #[test]
@@ -52,6 +52,8 @@ fn a_better_one_is_given_way_to_at_once_and_a_worse_one_is_contradicted() {
     scene.take();
     scene.hear(3, 1, 254);
     assert_eq!(scene.state(1), State::Backup);
+    // Should the better one never have heard of us, it hears now that hosts may send here.
+    assert_eq!(scene.short(), ["send 1 254"]);
     // Hosts have to hear of it first.
     scene.neighbor(1, mac(3));
     scene.wait(ms(50));

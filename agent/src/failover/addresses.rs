@@ -12,6 +12,7 @@ use crate::kernel::address;
 use crate::kernel::netlink::Rtnetlink;
 use crate::state::HeldAddress;
 use lvs_ipvs::Errno;
+use lvs_vrrp::Found;
 use message::{is_finite, landscape, limited, named};
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
 use netlink_packet_route::address::{AddressHeaderFlags, AddressMessage};
@@ -32,6 +33,8 @@ pub(super) struct Addresses {
     route: Rtnetlink,
     /// Made or adopted by us, and standing; whether with a lifetime.
     ours: BTreeMap<HeldAddress, bool>,
+    /// Of ours, what stood with a lifetime when we began, and was taken away then.
+    ended: BTreeSet<HeldAddress>,
     /// To be held, but there already: somebody else's, who may do with it as he likes.
     foreign: BTreeSet<HeldAddress>,
     /// As last listed, and of these only what the scope of a new one depends on.
@@ -51,6 +54,7 @@ impl Addresses {
         let mut addresses = Self {
             route: Rtnetlink::open()?,
             ours: BTreeMap::new(),
+            ended: BTreeSet::new(),
             foreign: BTreeSet::new(),
             landscape: Vec::new(),
             own: BTreeMap::new(),
@@ -63,9 +67,11 @@ impl Addresses {
             ours.iter().filter(is).cloned().collect::<BTreeSet<_>>()
         };
         addresses.adopt(of_ours(false));
-        for (held, error) in addresses.release(&links, &of_ours(true)) {
+        let ended = of_ours(true);
+        for (held, error) in addresses.release(&links, &ended) {
             tracing::error!(address = %held.address, interface = held.interface, %error, "a stale address cannot be taken away");
         }
+        addresses.ended = ended;
         Ok((addresses, links))
     }
 
@@ -82,6 +88,13 @@ impl Addresses {
     /// Made or adopted by us, and standing.
     pub(super) fn ours(&self) -> &BTreeMap<HeldAddress, bool> {
         &self.ours
+    }
+
+    /// What a machine that begins is to know of an address; that it has just ended, once.
+    pub(super) fn found(&mut self, held: &HeldAddress) -> Option<Found> {
+        let ended = self.ended.remove(held);
+        let stays = self.ours.contains_key(held).then_some(Found::Stays);
+        stays.or(ended.then_some(Found::Ended))
     }
 
     /// Somebody else's that serve.

@@ -7,8 +7,8 @@ use super::io::Io;
 use super::wording::Line;
 use super::{Report, RouterReport, Want};
 use crate::state::HeldAddress;
-use lvs_vrrp::{Action, Config, Event, Group, Held, State};
-use std::collections::{BTreeMap, BTreeSet};
+use lvs_vrrp::{Action, Config, Event, Found, Group, Held, State};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -130,15 +130,14 @@ impl Carried {
 }
 
 impl Running {
-    /// Begins to listen. `found` are addresses of ours that stand for ever.
+    /// Begins to listen. `found` are addresses of ours.
     pub(super) fn start(
         config: Config,
         path: Path,
-        found: BTreeSet<HeldAddress>,
+        found: Vec<(Held, Found)>,
         now: Duration,
         actions: &mut Vec<Action>,
     ) -> Self {
-        let found = found.iter().map(|held| (super::config::told(held), false)).collect();
         let group = Group::new(config.clone(), found, now, actions);
         Self {
             group,

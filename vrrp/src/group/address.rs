@@ -203,9 +203,7 @@ impl Group {
                 }
                 Some(Pending::Blocked { .. }) => state.pending = None,
                 Some(Pending::Lingering | Pending::Parting) => {
-                    if pending == Some(Pending::Parting) {
-                        parted.insert(vrid);
-                    }
+                    parted.insert(vrid);
                     state.pending = None;
                     self.held.remove(&held);
                     release.push(held);

@@ -41,7 +41,11 @@ impl Group {
     /// A peer's advertisement.
     pub(super) fn hear(&mut self, from: IpAddr, heard: &Advertisement, actions: &mut Vec<Action>) {
         let now = self.now;
-        let Some(vrid) = self.meant(from, heard) else {
+        let meant = self.meant(from, heard);
+        if heard.priority <= LAST_WORD {
+            self.announce_told(heard, meant, actions);
+        }
+        let Some(vrid) = meant else {
             self.report.counters.unknown += 1;
             return;
         };
@@ -68,6 +72,9 @@ impl Group {
             Outcome::GaveUp => {
                 let to = self.heard(from, heard.priority, now);
                 self.changed(vrid, Change::GaveUp { to });
+                // The better one may never have heard of us, and hosts may send here: it announces again when it hears this.
+                // The last word comes after the addresses are gone, and by then we may be dead or cut off.
+                self.advertise(vrid, actions);
                 self.step_down(vrid);
                 self.hand_over(vrid, actions);
             }
@@ -86,6 +93,27 @@ impl Group {
         self.unblock(vrid);
     }
 
+    /// A member lets go of addresses. By its configuration they are, or were, another router's than by ours: what we hold of
+    /// them hosts have to hear of, as if it had named ours.
+    fn announce_told(
+        &mut self,
+        heard: &Advertisement,
+        meant: Option<Vrid>,
+        actions: &mut Vec<Action>,
+    ) {
+        let held = heard.addresses.iter().filter_map(|address| self.by_address.get(address));
+        let routers = held.flatten().filter_map(|held| Some(self.claims.get(held)?.vrid));
+        for vrid in routers.filter(|vrid| Some(*vrid) != meant).collect::<BTreeSet<_>>() {
+            if !self.routers.get(&vrid).is_some_and(Entry::is_active) {
+                continue;
+            }
+            if heard.priority == LAST_WORD {
+                self.silence(vrid);
+            }
+            self.announce_all(vrid, actions);
+        }
+    }
+
     /// Whether or not a peer carries this router: if we do not, what is left of it here goes.
     fn carried(&mut self, vrid: Vrid, from: IpAddr, actions: &mut Vec<Action>) {
         let Some(entry) = self.routers.get_mut(&vrid) else { return };
@@ -96,8 +124,8 @@ impl Group {
         if let Some(report) = self.report.routers.get_mut(&vrid) {
             report.carrier = Some(from);
         }
-        if std::mem::take(&mut entry.unsettled) && self.let_go(vrid, actions) {
-            self.say(vrid, LAST_WORD, actions);
+        if std::mem::take(&mut entry.unsettled) {
+            self.let_go_in_words(vrid, actions);
         }
     }
 

@@ -52,7 +52,7 @@ impl Group {
                 self.timers.clear(Timer::Probe(vrid));
                 self.leave_due(vrid, actions);
             } else if for_good || self.any_live() {
-                self.let_go(vrid, actions);
+                self.let_go_in_words(vrid, actions);
             }
         }
         self.all_left(actions);
@@ -95,9 +95,16 @@ impl Group {
         if taken {
             self.hand_over(vrid, actions);
         } else if for_good || self.any_live() {
-            self.let_go(vrid, actions);
+            self.let_go_in_words(vrid, actions);
         }
         self.all_left(actions);
+    }
+
+    /// What is held goes. A member that was out of reach until now may carry it too.
+    pub(super) fn let_go_in_words(&mut self, vrid: Vrid, actions: &mut Vec<Action>) {
+        if self.let_go(vrid, actions) {
+            self.say(vrid, LAST_WORD, actions);
+        }
     }
 
     fn all_left(&mut self, actions: &mut Vec<Action>) {
@@ -132,7 +139,7 @@ impl Group {
         self.now + PARTING.min(centiseconds(self.interval)) + each.min(MOST)
     }
 
-    /// What was handed over of these routers is gone.
+    /// What stayed for a moment of these routers is gone.
     pub(super) fn parted(&mut self, routers: BTreeSet<Vrid>, actions: &mut Vec<Action>) {
         for vrid in routers {
             self.say(vrid, LAST_WORD, actions);

@@ -84,7 +84,9 @@ impl Check {
                     continue;
                 }
                 let since = *self.overlaps.entry((part, *number)).or_insert(link.now);
-                let since = since.max(link.disturbed).max(link.told);
+                // Two that start with what they had for ever both keep it until one has listened for long enough.
+                let listened = link.kept + 2 * link.rules.interval;
+                let since = since.max(link.disturbed).max(link.told).max(listened);
                 if link.now > since + bound && link.now > link.told + Duration::from_secs(30) {
                     return Err(format!("{held:?} is on {holders:?} since {since:?}"));
                 }

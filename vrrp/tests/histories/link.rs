@@ -2,7 +2,7 @@
 
 use crate::chance::Chance;
 use crate::director::{Director, Item, Rules, Truth, mac, own};
-use lvs_vrrp::{Action, Event, Group, Held, Mac, State, Vrid};
+use lvs_vrrp::{Action, Event, Found, Group, Held, Mac, State, Vrid};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -46,6 +46,8 @@ pub struct Link {
     pub disturbed: Duration,
     /// The same, of what directors were told.
     pub told: Duration,
+    /// When a director last started that found addresses which stand for ever.
+    pub kept: Duration,
     /// When parts of the link last met, or left each other.
     doubted: Duration,
     pub bug: Option<Bug>,
@@ -98,6 +100,7 @@ impl Link {
             cache: BTreeMap::new(),
             disturbed: Duration::from_secs(1000),
             told: Duration::from_secs(1000),
+            kept: Duration::ZERO,
             doubted: Duration::ZERO,
             bug,
             trace,
@@ -136,8 +139,12 @@ impl Link {
             return;
         }
         let config = director.config(&self.rules);
-        let found =
-            director.kernel.iter().map(|(held, end)| (held.clone(), end.is_some())).collect();
+        let kind = |end: &Option<Duration>| if end.is_some() { Found::Ends } else { Found::Stays };
+        let found = director.kernel.iter().map(|(held, end)| (held.clone(), kind(end)));
+        let found: Vec<_> = found.collect();
+        if found.iter().any(|(_, found)| *found == Found::Stays) {
+            self.kept = self.now;
+        }
         let mut actions = Vec::new();
         director.inbox.clear();
         director.frozen = false;

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, dead_code)] // Test code, and not each test file needs all of it.
 
 use lvs_vrrp::{
-    Action, Advertisement, Config, Event, Group, Held, Mac, Peer, RouterConfig, State, Vrid,
+    Action, Advertisement, Config, Event, Found, Group, Held, Mac, Peer, RouterConfig, State, Vrid,
 };
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -79,7 +79,10 @@ pub struct Scene {
 }
 
 impl Scene {
+    /// `found`: with whether it ends.
     pub fn new(config: Config, found: Vec<(Held, bool)>) -> Self {
+        let kind = |ends| if ends { Found::Ends } else { Found::Stays };
+        let found = found.into_iter().map(|(held, ends)| (held, kind(ends))).collect();
         let mut actions = Vec::new();
         let group = Group::new(config, found, s(0), &mut actions);
         let done = actions.into_iter().map(|action| (s(0), action)).collect();

@@ -4,7 +4,7 @@ use super::{LOOK, LOOK_AGAIN, Thread, now};
 use crate::failover::Wants;
 use crate::failover::backlog::Task;
 use crate::failover::carried::{Carried, Running};
-use crate::failover::config::{self, Node, Path, Problem};
+use crate::failover::config::{self, Node, Path, Problem, told};
 use crate::state::HeldAddress;
 use lvs_vrrp::{Config, Event};
 use std::collections::{BTreeMap, BTreeSet};
@@ -144,10 +144,10 @@ impl Thread {
         match (plan, &mut carried.running) {
             (Ok((config, path)), Some(running)) => running.configure(config, path, now(), actions),
             (Ok((config, path)), none) => {
-                let ours = self.io.addresses.ours();
-                let is_found = |held: &&HeldAddress| ours.contains_key(*held);
+                let addresses = &mut self.io.addresses;
                 let wanted = carried.want.routers.values().flat_map(|router| &router.addresses);
-                let found = wanted.filter(is_found).cloned().collect();
+                let found = wanted.filter_map(|held| Some((told(held), addresses.found(held)?)));
+                let found = found.collect();
                 *none = Some(Running::start(config, path, found, now(), actions));
             }
             (Err(problem), Some(running)) => {
