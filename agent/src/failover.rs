@@ -1,6 +1,7 @@
 //! Who of several directors carries which addresses: what the engine wants of it ([`Want`]), and what became of it
 //! ([`Report`]). The rules are in the crate `lvs-vrrp`; here is the thread that has the sockets and the addresses.
 
+mod acquaintances;
 mod addresses;
 mod backlog;
 mod carried;

@@ -7,6 +7,7 @@
 mod address;
 mod announce;
 mod configure;
+mod deaf;
 mod election;
 mod leave;
 mod peers;
@@ -117,6 +118,11 @@ pub enum Event<'a> {
         /// Who uses it.
         mac: Mac,
     },
+    /// The interface by which advertisements come has just come up: it may be that nothing gets through yet. After the
+    /// configuration that says so.
+    LinkUp,
+    /// Anything came in by that interface from somebody else on the link. Told while [`Group::is_deaf`].
+    Frame,
     /// [`Group::deadline`] has come. Packets that wait in the socket come first, so that no silence is seen where is none.
     Tick,
     /// Hands everything over. With no peer that takes it, addresses stay where they are, for ever.
@@ -143,6 +149,8 @@ pub enum Action {
     Announce(Vec<Held>),
     /// An ARP probe or a neighbour solicitation for each, from no address. Answers come as [`Event::Neighbor`].
     Probe(Vec<Held>),
+    /// Has somebody on the link of advertisements say something, anybody: whoever comes to mind is asked for its MAC address.
+    Ask,
     /// Nothing more comes: the end of [`Event::Stop`] and [`Event::Leave`].
     Stopped,
 }
@@ -164,6 +172,8 @@ pub struct Group {
     batches: BTreeMap<u64, Batch>,
     next_batch: u64,
     leaving: Option<Leaving>,
+    /// The link has come up, nobody was heard since, and silence is no news until then.
+    deaf: Option<Duration>,
     stopped: bool,
     report: Report,
 }
@@ -201,6 +211,7 @@ impl Group {
             batches: BTreeMap::new(),
             next_batch: 0,
             leaving: None,
+            deaf: None,
             stopped: false,
             report: Report::default(),
         };
@@ -224,7 +235,10 @@ impl Group {
         if let Some(due) = self.timers.first().filter(late) {
             self.stall(self.now.saturating_sub(due), actions);
         }
-        if !matches!(event, Event::Packet { .. } | Event::Neighbor { .. } | Event::Tick) {
+        if !matches!(
+            event,
+            Event::Packet { .. } | Event::Neighbor { .. } | Event::Frame | Event::Tick
+        ) {
             self.report.generation += 1;
         }
         match event {
@@ -232,6 +246,8 @@ impl Group {
             Event::Configure(config) => self.configure(config, actions),
             Event::Packet { from, to, ttl, bytes } => self.packet(from, to, ttl, bytes, actions),
             Event::Neighbor { address, mac } => self.neighbor(address, mac, actions),
+            Event::LinkUp => self.link_up(actions),
+            Event::Frame => self.frame(),
             Event::Tick => self.tick(actions),
             Event::Stop => self.leave(false, actions),
             Event::Leave => self.leave(true, actions),
@@ -265,6 +281,7 @@ impl Group {
                 Timer::Address(held) => addresses.push(held),
                 Timer::Presence => self.tell_presence(actions),
                 Timer::Renew => self.renew(actions),
+                Timer::Ask => self.ask(actions),
                 Timer::Peers => self.peers_due(actions),
             }
             if self.stopped {

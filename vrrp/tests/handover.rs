@@ -38,7 +38,7 @@ fn a_stop_lets_go_in_the_end_if_a_peer_lives_and_takes_nothing() {
     scene.until(scene.now + ms(359));
     assert!(scene.holds(1));
     scene.wait(ms(1));
-    assert_eq!(scene.short()[4..], ["release 1 2", "send 1 1", "stopped"]);
+    assert_eq!(scene.short()[5..], ["release 1 2", "send 1 1", "stopped"]);
 }
 
 #[test]

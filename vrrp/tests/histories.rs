@@ -94,6 +94,7 @@ fn each_bug_is_found() {
         Bug::PriorityInverted,
         Bug::DeafToPriorityZero,
         Bug::NoRelease,
+        Bug::DeafToLinkUp,
     ] {
         let found =
             (0..200).find_map(|seed| history(seed, Some(bug), false).err().map(|e| (seed, e)));

@@ -26,6 +26,10 @@ pub(super) struct Path {
     pub(super) interface: u32,
     /// The interface of the own address.
     pub(super) near: u32,
+    /// The interface that they come by.
+    pub(super) by: u32,
+    /// How often that one came up: there may be nobody to be heard yet.
+    pub(super) ups: u32,
 }
 
 /// Why a group cannot take part.
@@ -84,10 +88,10 @@ pub(super) fn plan(want: &Want, node: Node<'_>) -> Result<(Config, Path), Proble
     let near = named.filter(|_| is_link_local(&own)).unwrap_or(found);
     let index = |name: &String| {
         let link = node.links.get(name).ok_or_else(|| Problem::NoInterface(name.clone()))?;
-        Ok((link.index, link.running.then_some(()).ok_or_else(|| is_down(name))))
+        Ok((link.index, link.ups, link.running.then_some(()).ok_or_else(|| is_down(name))))
     };
-    let (interface, runs) = index(named.unwrap_or(near))?;
-    let (near, _) = index(near)?;
+    let (interface, ups, runs) = index(named.unwrap_or(near))?;
+    let (near, ..) = index(near)?;
     let local = is_link_local(&own) || addresses.values().any(is_link_local);
     let bound = named.is_some() || want.multicast || local;
     let path = Path {
@@ -96,6 +100,8 @@ pub(super) fn plan(want: &Want, node: Node<'_>) -> Result<(Config, Path), Proble
         multicast: want.multicast,
         interface: if bound { interface } else { 0 },
         near,
+        by: interface,
+        ups,
     };
     let config = Config {
         own,

@@ -1,5 +1,6 @@
 //! Doing what the machines say, at once and in order: packets, frames, addresses.
 
+use super::acquaintances::Acquaintances;
 use super::addresses::Addresses;
 use super::backlog::{Backlog, Task};
 use super::config::{Path, held};
@@ -24,6 +25,7 @@ pub(super) struct Io {
     pub(super) v4: Option<VrrpSocket>,
     pub(super) v6: Option<VrrpSocket>,
     pub(super) neighbors: BTreeMap<u32, Neighbors>,
+    pub(super) acquaintances: Acquaintances,
     /// Addresses that do not float: never touched, whatever a machine says of them.
     pub(super) staying: BTreeSet<HeldAddress>,
     /// Addresses that could not be added, and why.
@@ -67,6 +69,7 @@ impl Io {
     /// Listens to ARP and neighbour discovery on these interfaces, where there is any, and on no other.
     pub(super) fn listen(&mut self, interfaces: &BTreeSet<u32>) {
         self.neighbors.retain(|index, _| interfaces.contains(index));
+        self.acquaintances.keep(interfaces);
         let ethernet = self.links.values().filter(|link| link.mac.is_some());
         for index in ethernet.map(|link| link.index).filter(|index| interfaces.contains(index)) {
             if self.neighbors.contains_key(&index) {
@@ -104,6 +107,7 @@ impl Io {
                 Action::Release(addresses) => self.release(addresses, &mut outcome),
                 Action::Announce(addresses) => self.backlog.push(Task::Announce, addresses),
                 Action::Probe(addresses) => self.backlog.push(Task::Probe, addresses),
+                Action::Ask => self.ask(path),
                 Action::Stopped => outcome.stopped = true,
             }
         }
@@ -197,6 +201,18 @@ impl Io {
         let router = path.own.is_ipv6() && is_router(name);
         neighbors.send([neighbor::announcement(path.own, mac, router)]);
         neighbors.send(path.peers.iter().map(|peer| neighbor::probe(*peer, mac)));
+    }
+
+    /// Asks for whoever may answer: the other members, and those who were heard here before.
+    fn ask(&self, path: &Path) {
+        self.introduce(path);
+        let link = self.links.values().find(|link| link.index == path.by);
+        let Some((neighbors, mac)) = self.neighbors.get(&path.by).zip(link.and_then(|it| it.mac))
+        else {
+            return;
+        };
+        let known = self.acquaintances.of(path.by);
+        neighbors.send(known.map(|address| neighbor::probe(address, mac)));
     }
 
     fn announce(&self, addresses: &[Held]) {

@@ -14,6 +14,8 @@ pub(super) struct Link {
     pub(super) index: u32,
     /// It is up, and its cable is plugged in.
     pub(super) running: bool,
+    /// How often its cable was plugged in.
+    pub(super) ups: u32,
     /// Where its neighbours are asked by ARP or neighbour discovery: its own address there.
     pub(super) mac: Option<Mac>,
 }
@@ -104,10 +106,11 @@ fn notifies_peers(message: &LinkMessage) -> bool {
 }
 
 fn read(message: &LinkMessage) -> Option<(String, Link)> {
-    let (mut name, mut mac) = (None, None);
+    let (mut name, mut mac, mut ups) = (None, None, 0);
     for attribute in &message.attributes {
         match attribute {
             LinkAttribute::IfName(text) => name = Some(text.clone()),
+            LinkAttribute::CarrierUpCount(count) => ups = *count,
             LinkAttribute::Address(bytes) => mac = Mac::try_from(bytes.as_slice()).ok(),
             _ => {}
         }
@@ -119,6 +122,7 @@ fn read(message: &LinkMessage) -> Option<(String, Link)> {
         index: header.index,
         // The kernel's own answer out of carrier and operational state (dev_get_flags in net/core/dev.c).
         running: header.flags.contains(LinkFlags::Up | LinkFlags::Running),
+        ups,
         mac: mac.filter(|_| asks),
     };
     Some((name?, link))

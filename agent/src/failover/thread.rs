@@ -4,6 +4,7 @@ mod news;
 mod tell;
 mod want;
 
+use super::acquaintances::Acquaintances;
 use super::addresses::Addresses;
 use super::backlog::{Backlog, Task};
 use super::carried::{Carried, Running};
@@ -105,6 +106,7 @@ impl Thread {
             v4: None,
             v6: None,
             neighbors: BTreeMap::new(),
+            acquaintances: Acquaintances::default(),
             staying: BTreeSet::new(),
             failed: Failed::default(),
             backlog: Backlog::default(),
@@ -314,14 +316,33 @@ impl Thread {
                 }
             };
             let Some(seen) = neighbor::parse(frame) else { continue };
-            let concerns = seen.claims() && self.interest.contains(&seen.address);
-            if concerns && !self.io.is_own(seen.mac) {
+            if self.io.is_own(seen.mac) {
+                continue;
+            }
+            self.overheard(interface);
+            if !seen.claims() {
+                continue;
+            }
+            if !self.interest.contains(&seen.address) {
+                self.io.acquaintances.note(interface, seen.address);
+            } else {
                 for name in self.names() {
                     self.handle(&name, Event::Neighbor { address: seen.address, mac: seen.mac });
                 }
             }
         }
         self.buffer = buffer;
+    }
+
+    /// Something gets through.
+    fn overheard(&mut self, interface: u32) {
+        let deaf = self.groups.iter().filter(|(_, carried)| {
+            let running = carried.running.as_ref();
+            running.is_some_and(|it| it.group.is_deaf() && it.path.by == interface)
+        });
+        for name in deaf.map(|(name, _)| name.clone()).collect::<Vec<_>>() {
+            self.handle(&name, Event::Frame);
+        }
     }
 
     fn names(&self) -> Vec<String> {

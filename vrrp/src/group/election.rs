@@ -131,6 +131,9 @@ impl Group {
 
     /// The router's timer has run out.
     pub(super) fn router_due(&mut self, vrid: Vrid, actions: &mut Vec<Action>) {
+        if self.is_deaf() {
+            self.listen_on(vrid);
+        }
         let now = self.now;
         let Some(router) = self.routers.get_mut(&vrid).and_then(|entry| entry.router.as_mut())
         else {

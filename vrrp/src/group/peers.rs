@@ -85,6 +85,7 @@ impl Group {
             return;
         }
         self.alive(from, actions);
+        self.hears();
         if heard.vrid != self.config.presence {
             self.hear(from, &heard, actions);
         }

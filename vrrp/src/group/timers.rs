@@ -24,6 +24,8 @@ pub(super) enum Timer {
     Peers,
     /// To renew lifetimes.
     Renew,
+    /// To ask whether anybody is heard.
+    Ask,
 }
 
 #[derive(Clone, Debug, Default)]

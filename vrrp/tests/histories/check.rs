@@ -29,6 +29,7 @@ pub struct Check {
 fn serves(link: &Link, director: &Director) -> bool {
     director.works()
         && director.up
+        && director.blocked <= link.now
         && director.stopping.is_none()
         && director.view.version == link.truth.version
         && link.truth.members.contains(&director.number)
@@ -65,6 +66,7 @@ impl Check {
     }
 
     pub fn all(&mut self, link: &mut Link) -> Result<(), String> {
+        link.wrong.take().map_or(Ok(()), Err)?;
         self.overlap(link)?;
         Self::leftover(link)?;
         self.planned(link)?;

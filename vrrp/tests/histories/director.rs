@@ -34,8 +34,17 @@ pub struct Rules {
 
 #[derive(Debug)]
 pub enum Item {
-    Packet { from: IpAddr, to: IpAddr, bytes: Vec<u8> },
-    Neighbor { address: IpAddr, mac: Mac },
+    Packet {
+        from: IpAddr,
+        to: IpAddr,
+        bytes: Vec<u8>,
+    },
+    Neighbor {
+        address: IpAddr,
+        mac: Mac,
+    },
+    /// Of somebody who is no director.
+    Frame,
 }
 
 pub struct Director {
@@ -43,6 +52,10 @@ pub struct Director {
     pub group: Option<Group>,
     pub frozen: bool,
     pub up: bool,
+    /// Its cable was plugged in, and its agent does not know yet.
+    pub came_up: bool,
+    /// Until then its switch lets nothing pass.
+    pub blocked: Duration,
     pub ill: bool,
     /// Stopping since.
     pub stopping: Option<Duration>,
@@ -116,6 +129,8 @@ impl Director {
             group: None,
             frozen: false,
             up: true,
+            came_up: false,
+            blocked: Duration::ZERO,
             ill: false,
             stopping: None,
             kernel: BTreeMap::new(),

@@ -62,6 +62,9 @@ pub fn one(link: &mut Link, check: &mut Check) {
         9 | 10 => {
             director.up = !director.up;
             goes = !director.up;
+            if director.up {
+                link.plug(number);
+            }
             link.say(|| format!("node{number} is plugged in or out"));
             link.doubt();
             link.meet();

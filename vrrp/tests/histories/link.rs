@@ -16,6 +16,7 @@ pub enum Bug {
     PriorityInverted,
     DeafToPriorityZero,
     NoRelease,
+    DeafToLinkUp,
 }
 
 /// Something that happens at its time.
@@ -29,6 +30,8 @@ enum Occurrence {
         to: usize,
         truth: Option<Truth>,
     },
+    /// The director's switch lets frames pass from now on.
+    Forwards,
 }
 
 pub struct Link {
@@ -52,6 +55,8 @@ pub struct Link {
     doubted: Duration,
     pub bug: Option<Bug>,
     pub trace: bool,
+    /// What must never happen.
+    pub wrong: Option<String>,
     /// What is held, or who is there, is not as it was.
     pub changed: bool,
     queue: BTreeMap<(Duration, u64), Occurrence>,
@@ -104,6 +109,7 @@ impl Link {
             doubted: Duration::ZERO,
             bug,
             trace,
+            wrong: None,
             changed: true,
             queue: BTreeMap::new(),
             sequence: 0,
@@ -149,6 +155,8 @@ impl Link {
         director.inbox.clear();
         director.frozen = false;
         director.stopping = None;
+        // An agent that starts behind a port that lets nothing pass yet cannot know.
+        director.blocked = Duration::ZERO;
         director.group = Some(Group::new(config, found, self.now, &mut actions));
         self.disturbed = self.now;
         self.say(|| format!("node{number} starts"));
@@ -203,8 +211,24 @@ impl Link {
     }
 
     pub fn reach(&self, one: usize, other: usize) -> bool {
-        let (a, b) = (&self.directors[one], &self.directors[other]);
-        a.up && b.up && self.parts[one] == self.parts[other]
+        self.forwards(one) && self.forwards(other) && self.parts[one] == self.parts[other]
+    }
+
+    /// Whether its frames pass the switch.
+    pub fn forwards(&self, number: usize) -> bool {
+        let director = &self.directors[number];
+        director.up && director.blocked <= self.now
+    }
+
+    /// Its cable is plugged in, and it may be that its switch makes sure first that there is no loop.
+    pub fn plug(&mut self, number: usize) {
+        self.directors[number].came_up = true;
+        if self.chance.one_in(2) {
+            let blocked = self.chance.up_to(Duration::from_secs(6));
+            self.say(|| format!("node{number} gets nothing through for {blocked:?}"));
+            self.directors[number].blocked = self.now + blocked;
+            self.later(blocked, Occurrence::Forwards);
+        }
     }
 
     fn tell_all(&mut self, from: usize, item: impl Fn(usize) -> Item) {
@@ -272,6 +296,12 @@ impl Link {
                 }
                 self.receive(to, &item);
             }
+            Occurrence::Forwards => {
+                // It asks each second whether anybody is there.
+                self.disturbed = self.now + Duration::from_secs(1);
+                self.doubt();
+                self.meet();
+            }
             Occurrence::Told { to, truth } => {
                 let director = &mut self.directors[to];
                 if director.frozen {
@@ -291,10 +321,14 @@ impl Link {
                     return;
                 }
                 self.disturbed = self.now;
+                let came_up = std::mem::take(&mut director.came_up) && director.up;
                 if director.view.members.contains(&to) {
                     let config = director.config(&self.rules);
                     self.say(|| format!("node{to} is told"));
                     self.handle(to, Event::Configure(config));
+                    if came_up && self.bug != Some(Bug::DeafToLinkUp) {
+                        self.handle(to, Event::LinkUp);
+                    }
                     self.meet();
                 } else {
                     director.stopping = Some(self.now);
@@ -306,7 +340,12 @@ impl Link {
     }
 
     fn receive(&mut self, to: usize, item: &Item) {
+        let deaf = self.directors[to].group.as_ref().is_some_and(Group::is_deaf);
+        if deaf && !matches!(item, Item::Packet { .. }) {
+            self.handle(to, Event::Frame);
+        }
         match item {
+            Item::Frame => {}
             Item::Packet { from, to: destination, bytes } => {
                 if self.bug == Some(Bug::DeafToPriorityZero) && bytes[2] == 0 {
                     return;
@@ -363,6 +402,9 @@ impl Link {
                     self.announce(number, &addresses);
                 }
                 Action::Probe(addresses) => self.probe(number, &addresses),
+                Action::Ask if self.forwards(number) => {
+                    self.deliver(number, number, Item::Frame);
+                }
                 Action::Stopped => {
                     self.say(|| format!("node{number} has stopped"));
                     let director = &mut self.directors[number];
@@ -371,7 +413,7 @@ impl Link {
                     self.changed = true;
                     return;
                 }
-                Action::Release(_) | Action::Announce(_) => {}
+                Action::Release(_) | Action::Announce(_) | Action::Ask => {}
             }
         }
         let jitter = self.chance.up_to(JITTER);
@@ -395,11 +437,15 @@ impl Link {
 
     fn hold(&mut self, number: usize, addresses: Vec<Held>, lifetime: Option<Duration>) {
         let (now, bug) = (self.now, self.bug);
+        let blocked = self.directors[number].blocked > now;
         self.fade = None;
         let kernel = &mut self.directors[number].kernel;
         for held in addresses {
             let there = kernel.contains_key(&held);
             self.changed |= !there;
+            if blocked && !there {
+                self.wrong = Some(format!("node{number} takes {held:?} and hears nobody"));
+            }
             match bug {
                 Some(Bug::NoRenewal) if there => {}
                 Some(Bug::NoLifetime) => drop(kernel.insert(held, None)),
@@ -411,7 +457,7 @@ impl Link {
     fn announce(&mut self, number: usize, addresses: &[Held]) {
         for held in addresses {
             let address = held.address.addr();
-            if self.directors[number].up && self.parts[number] == 0 {
+            if self.forwards(number) && self.parts[number] == 0 {
                 self.cache.insert(address, mac(number));
             }
             self.tell_all(number, |from| Item::Neighbor { address, mac: mac(from) });

@@ -154,7 +154,7 @@ impl Scene {
             .collect()
     }
 
-    /// The same in short: `send 1 254`, `hold 3s 1 2`, `release 1`, `announce 1 2`, `probe 1`, `stopped`.
+    /// The same in short: `send 1 254`, `hold 3s 1 2`, `release 1`, `announce 1 2`, `probe 1`, `ask`, `stopped`.
     pub fn short(&mut self) -> Vec<String> {
         self.take().iter().map(short).collect()
     }
@@ -175,6 +175,7 @@ fn short(action: &Action) -> String {
         Action::Release(held) => format!("release {}", list(held)),
         Action::Announce(held) => format!("announce {}", list(held)),
         Action::Probe(held) => format!("probe {}", list(held)),
+        Action::Ask => "ask".to_owned(),
         Action::Stopped => "stopped".to_owned(),
     }
 }

@@ -45,7 +45,7 @@ struct Machine {
 
 impl Machine {
     fn new() -> Self {
-        let link = |index| Link { index, running: true, mac: None };
+        let link = |index| Link { index, running: true, ups: index + 10, mac: None };
         let own = |text: &str| (text.parse().unwrap(), "eth0".to_owned());
         Self {
             links: [("eth0".to_owned(), link(2)), ("eth1".to_owned(), link(3))].into(),

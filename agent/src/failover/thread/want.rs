@@ -119,7 +119,7 @@ impl Thread {
         let mut interfaces = BTreeSet::new();
         self.interest.clear();
         for (config, path) in plans {
-            interfaces.insert(path.near);
+            interfaces.extend([path.near, path.by]);
             self.interest.extend(&path.peers);
             for held in config.routers.values().flat_map(|router| &router.addresses) {
                 self.interest.insert(held.address.addr());
@@ -159,10 +159,12 @@ impl Thread {
         }
         let path = carried.running.as_ref().map(|running| running.path.clone());
         self.act(name);
-        if let Some(path) = path
-            && before.as_ref() != Some(&path)
-        {
-            self.io.introduce(&path);
+        let Some(path) = path.filter(|path| before.as_ref() != Some(path)) else { return };
+        self.io.introduce(&path);
+        // For how long the link is up already when an agent starts nobody knows.
+        let came_up = before.is_some_and(|it| it.by == path.by && it.ups != path.ups);
+        if came_up {
+            self.handle(name, Event::LinkUp);
         }
     }
 
