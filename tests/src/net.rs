@@ -57,6 +57,16 @@ impl Link {
     pub fn name(&self) -> &str {
         &self.name
     }
+
+    /// From now on it makes sure that there is no loop (STP): a port that comes up has carrier and lets nothing pass for 4 s, twice
+    /// the shortest forward delay. For its ports that are up this begins now.
+    #[track_caller]
+    pub fn spanning_tree(&self) {
+        ip(
+            switch(),
+            &format!("link set {} type bridge forward_delay 200 stp_state 1\n", self.name),
+        );
+    }
 }
 
 /// A machine: a network namespace. It lives as long as the guest.

@@ -1,5 +1,8 @@
 //! Several directors: one dies, is frozen, is told to go or comes back, and what clients notice of it.
 
+#[path = "failover/new_link.rs"]
+mod new_link;
+
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::thread::{self, sleep};

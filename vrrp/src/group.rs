@@ -163,6 +163,8 @@ pub struct Group {
     interval: u16,
     now: Duration,
     peers: BTreeMap<IpAddr, PeerState>,
+    /// Who was a peer a moment ago, and until when that counts.
+    left: BTreeMap<IpAddr, Duration>,
     routers: BTreeMap<Vrid, Entry>,
     claims: BTreeMap<Held, Claim>,
     by_address: BTreeMap<IpAddr, BTreeSet<Held>>,
@@ -203,6 +205,7 @@ impl Group {
             config: empty,
             now,
             peers: BTreeMap::new(),
+            left: BTreeMap::new(),
             routers: BTreeMap::new(),
             claims: BTreeMap::new(),
             by_address: BTreeMap::new(),

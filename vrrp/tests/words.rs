@@ -89,6 +89,36 @@ fn what_somebody_lets_go_of_is_announced_by_whoever_carries_it_in_whichever_rout
     assert_eq!(said(&mut scene), [""; 0]);
 }
 
+/// We were told of its going before it was itself.
+#[test]
+fn the_last_words_of_one_that_is_no_member_any_more_count() {
+    let mut without = config();
+    without.peers.remove("node3");
+    let last_word = |scene: &mut Scene, priority| {
+        let addresses = vec![vip(1).address.addr()];
+        let heard = Advertisement { vrid: vrid(77), priority, interval: 9, addresses };
+        let bytes = heard.encode(own(3), own(2));
+        scene.tell(Event::Packet { from: own(3), to: own(2), ttl: 255, bytes: &bytes });
+    };
+    for priority in [0, 1] {
+        let mut scene = Scene::active();
+        scene.tell(Event::Configure(without.clone()));
+        scene.take();
+        last_word(&mut scene, priority);
+        assert_eq!(said(&mut scene), ["announce 1 2"]);
+        assert!(scene.group.report().strangers.is_empty(), "it is none");
+        last_word(&mut scene, 254);
+        assert_eq!(said(&mut scene), [""; 0], "nothing else of it counts");
+    }
+    let mut scene = Scene::active();
+    scene.tell(Event::Configure(without));
+    scene.wait(s(60));
+    scene.take();
+    last_word(&mut scene, 1);
+    assert_eq!(said(&mut scene), [""; 0]);
+    assert!(!scene.group.report().strangers.is_empty());
+}
+
 /// Until one of two that kept what they had has listened for long enough; with 30 ms the bound of the rules is the same.
 #[test]
 fn two_that_start_with_all_they_had_for_ever_keep_it_until_one_is_active() {

@@ -22,6 +22,7 @@ pub struct Directors {
     pub agents: Vec<Standalone>,
     /// `rs1`, `rs2` ...: 192.168.0.101 and 2001:db8::101 and so on; with NAT 10.0.0.101 and fd00::101.
     pub servers: Vec<Node>,
+    outside: Link,
     nat: bool,
     objects: String,
     real_server_agents: Vec<Standalone>,
@@ -101,7 +102,17 @@ impl Directors {
             .collect();
         let (agents, real_server_agents, programs) = (Vec::new(), Vec::new(), Vec::new());
         let objects = String::new();
-        Directors { client, nodes, agents, servers, nat, objects, real_server_agents, programs }
+        Directors {
+            client,
+            nodes,
+            agents,
+            servers,
+            outside,
+            nat,
+            objects,
+            real_server_agents,
+            programs,
+        }
     }
 
     fn with_agents(mut self) -> Directors {
@@ -124,6 +135,19 @@ impl Directors {
         for agent in &self.real_server_agents {
             agent.put(FILE, &text);
         }
+    }
+
+    /// Gives the DirectorGroup other settings, with the objects that there are.
+    #[track_caller]
+    pub fn again(&mut self, group: &str) {
+        let objects = [std::mem::take(&mut self.objects)];
+        self.apply(group, &objects);
+    }
+
+    /// [`Link::spanning_tree`] of the clients' link.
+    #[track_caller]
+    pub fn spanning_tree(&self) {
+        self.outside.spanning_tree();
     }
 
     /// Tells one director alone who the directors are.

@@ -72,6 +72,7 @@ impl Group {
             state.macs.clone_from(&peer.macs);
             self.peers.insert(peer.address, state);
         }
+        self.remember(before.into_keys());
         self.recount(actions);
     }
 

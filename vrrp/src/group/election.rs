@@ -95,7 +95,7 @@ impl Group {
 
     /// A member lets go of addresses. By its configuration they are, or were, another router's than by ours: what we hold of
     /// them hosts have to hear of, as if it had named ours.
-    fn announce_told(
+    pub(super) fn announce_told(
         &mut self,
         heard: &Advertisement,
         meant: Option<Vrid>,

@@ -1,5 +1,6 @@
 //! Who else is there: presence, liveness, and what follows for the lifetimes of what is held.
 
+use super::leave::LAST_WORD;
 use super::{Action, Group, Stranger, Timer};
 use crate::neighbor::Mac;
 use crate::packet::{Advertisement, advertised};
@@ -13,6 +14,8 @@ const PRESENCE: u16 = 100;
 const PRESENCE_PRIORITY: u8 = 255;
 /// How long a stranger is remembered.
 const STRANGER: Duration = Duration::from_secs(60);
+/// How long it may take that one who is no member any more hears of it itself: an API server that is away may make it longer.
+const LEFT: Duration = Duration::from_secs(60);
 /// How many MAC addresses are learned of a peer.
 const LEARNED: usize = 4;
 
@@ -59,6 +62,15 @@ impl Group {
             return;
         }
         let decoded = Advertisement::decode(bytes, from, to, ttl);
+        if self.left_lately(from) {
+            self.report.counters.unknown += 1;
+            if let Ok(heard) = decoded
+                && heard.priority <= LAST_WORD
+            {
+                self.announce_told(&heard, None, actions);
+            }
+            return;
+        }
         if !self.peers.contains_key(&from) {
             self.report.counters.forged += 1;
             if let Ok(heard) = decoded {
@@ -89,6 +101,18 @@ impl Group {
         if heard.vrid != self.config.presence {
             self.hear(from, &heard, actions);
         }
+    }
+
+    /// Whether it is no member any more, as we were told a moment ago. It lets go of what it has when it is told itself.
+    fn left_lately(&self, from: IpAddr) -> bool {
+        self.left.get(&from).is_some_and(|until| self.now < *until)
+    }
+
+    /// These are members no more.
+    pub(super) fn remember(&mut self, gone: impl Iterator<Item = IpAddr>) {
+        let (now, until) = (self.now, self.now + LEFT);
+        self.left.extend(gone.map(|address| (address, until)));
+        self.left.retain(|address, until| now < *until && !self.peers.contains_key(address));
     }
 
     fn alive(&mut self, from: IpAddr, actions: &mut Vec<Action>) {
