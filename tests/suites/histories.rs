@@ -1,14 +1,16 @@
 //! Real agents on a real kernel over minutes of virtual time, under faults by chance. The rules alone are walked through
 //! many more of them in `vrrp/tests/histories.rs`.
 //!
-//! One history again: `KUBE_LVS_SEED=7 cargo test -p lvs-tests --test suites histories::`; more than usual: `KUBE_LVS_HISTORIES=1000`.
+//! Each history begins with agents that have just been started, all at once, so that it is the same alone as after others.
+//! One again: `KUBE_LVS_SEED=7 cargo test -p lvs-tests --test suites histories::`; more than usual: `KUBE_LVS_HISTORIES=1000`, from
+//! another seed on: `KUBE_LVS_FIRST=1000`.
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use lvs_tests::bed::{Guest, in_guest};
-use lvs_tests::scenario::{Directors, virtual_service};
+use lvs_tests::scenario::{Directors, Standalone, virtual_service};
 use lvs_tests::traffic::Server;
 
 /// In the suite, in two guests side by side.
@@ -30,6 +32,12 @@ const DOUBLE: Duration = Duration::from_secs(4);
 const NOBODY: Duration = Duration::from_millis(1500);
 /// After the last fault, until all is as in the beginning: back from everywhere, preemption, lifetimes.
 const HEALED: Duration = Duration::from_secs(12);
+/// From an agent's start until others have heard it.
+const START: Duration = Duration::from_millis(1500);
+/// How long a director whose cable is plugged in again waits for others to be heard, where it has company on the link.
+const DEAF: Duration = Duration::from_millis(2500);
+/// From the start of all agents until each VIP is at home.
+const BEGUN: Duration = Duration::from_secs(6);
 /// Within which each real server answers. One each would do, did a client not choose a port again by chance whose entry of a
 /// history before still stands (FIN_WAIT, 120 s): that connection goes where the other one went.
 const REQUESTS: usize = 6;
@@ -47,12 +55,15 @@ fn each_vip_is_at_one_director_whatever_happens_odd_seeds() {
 fn histories(first: u64) {
     let variable = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
     let (seed, count) = (variable("KUBE_LVS_SEED"), variable("KUBE_LVS_HISTORIES"));
+    let from = variable("KUBE_LVS_FIRST").unwrap_or(0);
+    let first = first ^ (from & 1);
     let guest = Guest::kernel().virtual_time().limit(Duration::from_secs(3600)).memory("2G");
     in_guest(guest, move || -> anyhow::Result<()> {
         let mut all = All::new();
-        let seeds = (first..count.unwrap_or(HISTORIES)).step_by(2);
+        let end = from + count.unwrap_or(HISTORIES);
+        let seeds = (from + first..end).step_by(2);
         let seeds: Vec<u64> = match seed {
-            Some(seed) if seed % 2 == first => vec![seed],
+            Some(seed) if seed % 2 == (from + first) % 2 => vec![seed],
             Some(_) => Vec::new(),
             None => seeds.collect(),
         };
@@ -76,8 +87,11 @@ struct All {
     net: Directors,
     vips: Vec<IpAddr>,
     health: [Health; DIRECTORS],
-    /// Went down when nobody else was well: what it has stays, so that the service does.
+    /// Went down when nobody else was well, or was and could not have been heard yet: what it has stays, so that the service
+    /// does.
     last: [bool; DIRECTORS],
+    /// Since when each is what it is.
+    changed: [Instant; DIRECTORS],
     /// Since when somebody is well.
     well: Instant,
     /// Of each VIP, since when several have it, and since when nobody who is well.
@@ -100,7 +114,9 @@ impl All {
         let health = [Health::Well; DIRECTORS];
         let (well, said) = (Instant::now(), Vec::new());
         let last = [false; DIRECTORS];
-        let mut all = All { net, vips, health, last, well, several, nobody, count: 0, said };
+        let changed = [well; DIRECTORS];
+        let mut all =
+            All { net, vips, health, last, changed, well, several, nobody, count: 0, said };
         all.net.listen(Server::tcp, "0.0.0.0:80");
         all.program(VIPS.len());
         for vip in VIPS {
@@ -125,8 +141,21 @@ impl All {
     fn history(&mut self, seed: u64) -> anyhow::Result<()> {
         let mut chance = Chance(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
         self.said.clear();
-        let done = self.faults(&mut chance).and_then(|()| self.heal());
+        let done = self.begin().and_then(|()| self.faults(&mut chance)).and_then(|()| self.heal());
         done.with_context(|| self.said.join("\n"))
+    }
+
+    /// All agents are new, and nobody remembers what was before. They hear the client ask for a VIP, as in any network.
+    fn begin(&mut self) -> anyhow::Result<()> {
+        self.net.agents.iter_mut().for_each(Standalone::kill);
+        self.net.agents.iter_mut().for_each(Standalone::run);
+        std::thread::sleep(BEGUN);
+        self.net.client.sh("ip neigh flush dev eth0")?;
+        self.net.client.shares(&format!("{}:80", VIPS[0]), 2)?;
+        self.changed = [Instant::now(); DIRECTORS];
+        self.several = [None; VIPS.len()];
+        self.nobody = [None; VIPS.len()];
+        Ok(())
     }
 
     fn faults(&mut self, chance: &mut Chance) -> anyhow::Result<()> {
@@ -162,8 +191,12 @@ impl All {
 
     fn is(&mut self, director: usize, health: Health) {
         self.said.push(format!("lvs{} is {health:?}", director + 1));
+        let now = Instant::now();
         self.health[director] = health;
-        self.last[director] = health != Health::Well && !self.health.contains(&Health::Well);
+        self.changed[director] = now;
+        let heard = (0..DIRECTORS)
+            .any(|it| self.health[it] == Health::Well && now > self.changed[it] + START);
+        self.last[director] = health != Health::Well && !heard;
     }
 
     fn mend(&mut self, director: usize) {
@@ -174,7 +207,8 @@ impl All {
             Health::Unplugged => self.net.plug(director),
         }
         if !self.health.contains(&Health::Well) {
-            self.well = Instant::now();
+            let waits = self.health[director] == Health::Unplugged;
+            self.well = Instant::now() + if waits { DEAF } else { Duration::ZERO };
         }
         self.is(director, Health::Well);
     }

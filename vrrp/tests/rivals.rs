@@ -82,12 +82,61 @@ fn a_frozen_members_kernel_takes_nothing_from_one_that_holds_it_too() {
         let mut scene = active();
         for _ in 0..8 {
             scene.neighbor(1, mac(3));
+            scene.hear_of(3, 77, 250, vec![vip(1).address.addr()]);
             scene.hear_for(ms(540), 3, 2, 254);
         }
         scene.wait(silent);
         scene.neighbor(1, mac(3));
         assert_eq!(scene.holds(1), stays, "silent for {silent:?}");
     }
+}
+
+/// Its agent lives, carries other addresses, and says nothing of this one: another balancer has it there, or an admin. Or
+/// its agent is dead, and left it there for ever.
+#[test]
+fn who_else_answers_on_a_members_machine_is_a_stranger_and_gets_nothing() {
+    for lives in [true, false] {
+        let mut scene = active();
+        for _ in 0..40 {
+            scene.neighbor(1, mac(3));
+            match lives {
+                true => {
+                    scene.hear_of(3, 2, 254, vec![vip(3).address.addr()]);
+                    scene.hear_for(ms(500), 3, 2, 254);
+                }
+                false => scene.wait(ms(500)),
+            }
+        }
+        assert!(scene.holds(1), "lives: {lives}");
+        let conflict = &scene.group.report().conflicts[&vip(1).address.addr()];
+        assert_eq!((conflict.peer.as_deref(), conflict.ours), (Some("node3"), false));
+        scene.take();
+        for _ in 0..60 {
+            scene.neighbor(1, mac(3));
+            scene.hear_for(ms(500), 3, 2, 254);
+        }
+        // RFC 5227, 2.4: every 10 s.
+        let told = scene.short().iter().filter(|it| *it == "announce 1").count();
+        assert!((2..=4).contains(&told), "{told}");
+    }
+}
+
+/// Advertisements of IPv4 tell of no IPv6 addresses, nor of more than 255.
+#[test]
+fn a_member_may_have_what_its_advertisements_cannot_tell_of() {
+    let mut six = config();
+    let held =
+        lvs_vrrp::Held { interface: "eth0".to_owned(), address: "fd00::1/128".parse().unwrap() };
+    six.routers.get_mut(&scene::vrid(1)).unwrap().addresses.insert(held.clone());
+    let mut scene = Scene::new(six, Vec::new());
+    scene.hear_for(s(9), 3, 2, 254);
+    assert!(scene.group.held().contains(&held));
+    for _ in 0..20 {
+        scene.tell(Event::Neighbor { address: held.address.addr(), mac: mac(3) });
+        scene.hear_for(ms(500), 3, 2, 254);
+    }
+    assert!(!scene.group.held().contains(&held), "of two members the lower lets go");
+    assert!(scene.group.report().conflicts[&held.address.addr()].ours);
 }
 
 #[test]

@@ -48,7 +48,7 @@ struct Told {
     sums: Sums,
     roles: Roles,
     strangers: Vec<(u8, IpAddr)>,
-    conflicts: Vec<(IpAddr, lvs_vrrp::Mac)>,
+    conflicts: Vec<(IpAddr, lvs_vrrp::Mac, bool)>,
 }
 
 impl Carried {
@@ -120,7 +120,7 @@ impl Carried {
             report.strangers.insert(id.get(), stranger.address.to_string());
         }
         // One of our own that answers for a while after a take-over is no news: its lifetime ends it.
-        let foreign = machine.conflicts.iter().filter(|(_, conflict)| conflict.peer.is_none());
+        let foreign = machine.conflicts.iter().filter(|(_, conflict)| !conflict.ours);
         for (address, conflict) in foreign {
             for held in self.addresses().filter(|held| held.address.addr() == *address) {
                 report.conflicts.insert(held.clone(), mac_text(conflict.mac));
@@ -190,7 +190,7 @@ impl Running {
         let told = &mut self.told;
         let sums = Sums::of(report);
         let strangers = || report.strangers.iter().map(|(id, it)| (id.get(), it.address));
-        let conflicts = || report.conflicts.iter().map(|(address, it)| (*address, it.mac));
+        let conflicts = || report.conflicts.iter().map(|(address, it)| (*address, it.mac, it.ours));
         let roles = || report.routers.iter().map(|(id, it)| (id.get(), (it.state, &it.down)));
         let same = told.sums == sums
             && told.strangers.iter().copied().eq(strangers())

@@ -261,7 +261,7 @@ impl Group {
                 self.block(held, mac, lost, tries);
             }
             Some(Pending::Probing { .. }) => {}
-            Some(Pending::Blocked { .. }) => self.report_conflict(held.address.addr(), mac),
+            Some(Pending::Blocked { .. }) => self.report_conflict(&held, mac),
             None if here => self.rivalled(held, mac, actions),
             None => {}
         }
@@ -286,7 +286,7 @@ impl Group {
             claim.pending = Some(Pending::Blocked { lost, tries: tries.saturating_add(1) });
             claim.rival = None;
         }
-        self.report_conflict(held.address.addr(), mac);
+        self.report_conflict(&held, mac);
         let times = if lost { 1 } else { 1 << tries.min(5) };
         self.timers.set(Timer::Address(held), self.now + LONGEST.min(times * BLOCKED));
     }
@@ -296,6 +296,7 @@ impl Group {
     fn rivalled(&mut self, held: Held, mac: Mac, actions: &mut Vec<Action>) {
         let (now, grace) = (self.now, self.config.lifetime + Duration::from_secs(1));
         let silent = self.patience();
+        let ours = self.is_ours(&held, mac);
         let Some(claim) = self.claims.get_mut(&held) else { return };
         let active = self.routers.get(&claim.vrid).is_some_and(super::Entry::is_active);
         if !active || now < claim.since + grace {
@@ -312,30 +313,44 @@ impl Group {
         let lives = |peer: &PeerState| peer.heard.is_some_and(|heard| now < heard + silent);
         let peer = peer.map(|(address, peer)| (*address, lives(peer)));
         if lasting {
-            self.report_conflict(held.address.addr(), mac);
+            self.report_conflict(&held, mac);
         }
         match peer {
             // Both hold it, by configurations that differ. Whatever those say, both know who has the higher address.
-            Some((other, true)) if lasting && other > self.config.own => {
+            Some((other, true)) if lasting && ours && other > self.config.own => {
                 self.held.remove(&held);
                 actions.push(Action::Release(vec![held.clone()]));
                 self.block(held, mac, true, 0);
             }
             _ if self.timers.at(&Timer::Address(held.clone())).is_some() => {}
             // RFC 5227, 2.4: one who means to keep the address all the same says so every 10 s at most.
-            None if lasting => self.timers.set(Timer::Address(held), now + LONGEST),
+            _ if lasting && !ours => self.timers.set(Timer::Address(held), now + LONGEST),
             _ => self.timers.set(Timer::Address(held), now + DEFENCE),
         }
     }
 
-    fn report_conflict(&mut self, address: IpAddr, mac: Mac) {
+    /// Whether the answer is that of a member which says that it carries the address, or said so until a moment ago. Somebody
+    /// else on its machine may answer too: another balancer, or whoever left the address there.
+    fn is_ours(&self, held: &Held, mac: Mac) -> bool {
+        let address = held.address.addr();
+        let entry = self.claims.get(held).and_then(|claim| self.routers.get(&claim.vrid));
+        let is_told = entry.is_some_and(|entry| entry.advertised.contains(&address));
+        let since = self.said_since();
+        let mut members = self.peers.values().filter(|peer| peer.has(mac));
+        members.any(|peer| peer.has_said(address, is_told, since))
+    }
+
+    fn report_conflict(&mut self, held: &Held, mac: Mac) {
+        let ours = self.is_ours(held, mac);
         let peer = self.peers.values().find(|peer| peer.has(mac)).map(|peer| peer.name.clone());
         let now = self.now;
-        let conflict = Conflict { mac, peer, since: now, last: now };
-        let known = self.report.conflicts.entry(address).or_insert_with(|| conflict.clone());
+        let conflict = Conflict { mac, peer, ours, since: now, last: now };
+        let known = self.report.conflicts.entry(held.address.addr());
+        let known = known.or_insert_with(|| conflict.clone());
         if known.mac != mac {
             *known = conflict;
         }
+        known.ours = ours;
         known.last = now;
         self.report.generation += 1;
     }

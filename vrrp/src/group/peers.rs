@@ -3,8 +3,8 @@
 use super::leave::LAST_WORD;
 use super::{Action, Group, Stranger, Timer};
 use crate::neighbor::Mac;
-use crate::packet::{Advertisement, advertised};
-use std::collections::{BTreeSet, VecDeque};
+use crate::packet::{Advertisement, Vrid, advertised};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -26,11 +26,21 @@ pub(super) struct PeerState {
     learned: VecDeque<Mac>,
     /// When it was last heard; `None`: not within its lifetime.
     pub(super) heard: Option<Duration>,
+    /// What it says that it carries, by virtual router.
+    said: BTreeMap<Vrid, Said>,
+}
+
+/// What a peer's advertisements of one virtual router tell of.
+#[derive(Clone, Debug)]
+struct Said {
+    addresses: Vec<IpAddr>,
+    /// When it last said so.
+    at: Duration,
 }
 
 impl PeerState {
     pub(super) fn new(name: String, macs: BTreeSet<Mac>) -> Self {
-        Self { name, macs, learned: VecDeque::new(), heard: None }
+        Self { name, macs, learned: VecDeque::new(), heard: None, said: BTreeMap::new() }
     }
 
     /// Whether that is new.
@@ -45,6 +55,23 @@ impl PeerState {
 
     pub(super) fn has(&self, mac: Mac) -> bool {
         self.macs.contains(&mac) || self.learned.contains(&mac)
+    }
+
+    /// It carries a virtual router.
+    fn says(&mut self, heard: &Advertisement, now: Duration) {
+        let new = || Said { addresses: heard.addresses.clone(), at: now };
+        let said = self.said.entry(heard.vrid).or_insert_with(new);
+        said.at = now;
+        if said.addresses != heard.addresses {
+            said.addresses.clone_from(&heard.addresses);
+        }
+    }
+
+    /// Whether it has said since then that it carries this address. Where advertisements do not tell of it, since they are of
+    /// the other IP version or there are too many, it is enough that it carries anything.
+    pub(super) fn has_said(&self, address: IpAddr, is_told: bool, since: Duration) -> bool {
+        let lately = self.said.values().filter(|said| said.at >= since);
+        lately.into_iter().any(|said| !is_told || said.addresses.contains(&address))
     }
 }
 
@@ -99,6 +126,10 @@ impl Group {
         self.alive(from, actions);
         self.hears();
         if heard.vrid != self.config.presence {
+            let now = self.now;
+            if let Some(peer) = self.peers.get_mut(&from).filter(|_| heard.priority > LAST_WORD) {
+                peer.says(&heard, now);
+            }
             self.hear(from, &heard, actions);
         }
     }
@@ -137,7 +168,11 @@ impl Group {
             let since = self.report.live.get(&peer.name).copied().unwrap_or(now);
             (peer.name.clone(), since)
         });
-        self.report.live = live.collect();
+        let live: BTreeMap<_, _> = live.collect();
+        if live != self.report.live {
+            self.report.live = live;
+            self.report.generation += 1;
+        }
         let first = self.peers.values().filter_map(|peer| peer.heard).min();
         match first {
             Some(first) => self.timers.set(Timer::Peers, first + self.config.lifetime),
@@ -153,7 +188,16 @@ impl Group {
         for peer in self.peers.values_mut() {
             peer.heard = peer.heard.filter(|heard| *heard + lifetime > now);
         }
+        let since = self.said_since();
+        for peer in self.peers.values_mut() {
+            peer.said.retain(|_, said| said.at >= since);
+        }
         self.recount(actions);
+    }
+
+    /// Of whom said later that he carries something the kernel may answer for it still.
+    pub(super) fn said_since(&self) -> Duration {
+        self.now.saturating_sub(self.config.lifetime + Duration::from_secs(1))
     }
 
     /// How long what is held now may stay without us.

@@ -111,8 +111,10 @@ pub struct Stranger {
 pub struct Conflict {
     /// Whoever that is.
     pub mac: Mac,
-    /// The member's name, if it is one.
+    /// The name of the member whose machine that is, if it is one's.
     pub peer: Option<String>,
+    /// That member says that it carries the address, or did until a moment ago: members settle it by themselves.
+    pub ours: bool,
     /// When it was first seen.
     pub since: Duration,
     /// When it was last seen.

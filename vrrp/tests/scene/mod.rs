@@ -120,8 +120,12 @@ impl Scene {
 
     /// An advertisement from member `n`.
     pub fn hear(&mut self, from: u8, id: u8, priority: u8) {
-        let heard =
-            Advertisement { vrid: vrid(id), priority, interval: 9, addresses: vec![own(from)] };
+        self.hear_of(from, id, priority, vec![own(from)]);
+    }
+
+    /// One that tells of these addresses.
+    pub fn hear_of(&mut self, from: u8, id: u8, priority: u8, addresses: Vec<IpAddr>) {
+        let heard = Advertisement { vrid: vrid(id), priority, interval: 9, addresses };
         let bytes = heard.encode(own(from), own(2));
         self.tell(Event::Packet { from: own(from), to: own(2), ttl: 255, bytes: &bytes });
     }

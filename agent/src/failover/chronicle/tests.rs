@@ -158,7 +158,7 @@ fn addresses_that_come_and_go_while_it_is_carried_are_told() {
 #[test]
 fn who_answers_for_what_else_is_told_once_and_when_it_is_over() {
     let mut group = Group::new();
-    let conflict = lvs_vrrp::Conflict { mac: [2; 6], peer: None, since: T0, last: T0 };
+    let conflict = lvs_vrrp::Conflict { mac: [2; 6], peer: None, ours: false, since: T0, last: T0 };
     group.report.conflicts.insert(held(10).address.addr(), conflict);
     group.report.generation += 1;
     assert_eq!(events(&group.told(|it, scene| it.see(scene))), [("Conflict", 1)]);
