@@ -170,7 +170,10 @@ impl NodeState {
 /// Whether it is a switch of forwarding, or what the kernel changes along with it (`inet_forward_change` in
 /// net/ipv4/devinet.c).
 fn is_forwarding(line: &str) -> bool {
-    line.contains("/forwarding = ") || line.contains("/all/accept_redirects = ")
+    line.contains("/forwarding = ")
+        || line.contains("/all/accept_redirects = ")
+        // A router answers for each of its networks (`addrconf_join_anycast` in net/ipv6/addrconf.c).
+        || line.starts_with("route and rule: anycast ")
 }
 
 fn add_sysctls(folder: &Path, lines: &mut BTreeSet<String>) {
