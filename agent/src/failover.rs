@@ -110,6 +110,8 @@ pub struct Report {
     pub strangers: BTreeMap<u8, String>,
     /// Addresses for which somebody else answers: the MAC address.
     pub conflicts: BTreeMap<HeldAddress, String>,
+    /// By DirectorGroup, the other members that are heard.
+    pub hears: BTreeMap<String, BTreeSet<String>>,
     /// What is wrong with a whole group, such as an interface that is not there: (reason, message) by group.
     pub problems: BTreeMap<String, (String, String)>,
 }

@@ -8,7 +8,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, Patch, PatchParams};
 use kube::{Client, Error};
-use lvs_crds::{FailedRole, Failure, LVSNode, LVSNodeSpec, LVSNodeStatus, MAX_REPORTED};
+use lvs_crds::{
+    CarriedRouter, DirectorOf, FailedRole, Failure, LVSNode, LVSNodeSpec, LVSNodeStatus,
+    MAX_REPORTED,
+};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +22,9 @@ use tokio::time::{Instant, sleep, timeout};
 const PAUSE: Duration = Duration::from_millis(200);
 /// At least one report within this time.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(30);
+/// So soon after news of virtual routers, or of who is heard, it is said again: that a claim outlives every move shows only by
+/// a second report ([`lvs_resolve::carriers_of`]).
+const CONFIRM: Duration = Duration::from_secs(5);
 /// How long one write may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// So long the first report waits for all slices to be known, so that a restart is not seen as a failure.
@@ -48,10 +54,11 @@ impl Reporter {
         // Not settled in time is reported as it is.
         let _ = timeout(SETTLE, settled).await;
         let mut retry = Retry::default();
+        let mut confirmation = Confirmation::default();
         loop {
             let start = Instant::now();
             let status = published.borrow_and_update().status.clone();
-            let result = timeout(PATIENCE, self.write(status)).await;
+            let result = timeout(PATIENCE, self.write(status.clone())).await;
             let result = match result {
                 Ok(Ok(left_out)) => {
                     if left_out != self.left_out && !left_out.is_empty() {
@@ -70,7 +77,9 @@ impl Reporter {
                 continue;
             }
             retry = Retry::default();
-            let news = timeout(SIGN_OF_LIFE, published.changed()).await;
+            confirmation.said(&status, start);
+            let wait = confirmation.due(start).map_or(SIGN_OF_LIFE, |due| due.min(SIGN_OF_LIFE));
+            let news = timeout(wait, published.changed()).await;
             if matches!(news, Ok(Err(_))) {
                 return;
             }
@@ -100,6 +109,30 @@ impl Reporter {
                 return written.map(|()| left_out);
             }
         }
+    }
+}
+
+/// When what was said of virtual routers is to be said again.
+#[derive(Debug, Default)]
+struct Confirmation {
+    last: (Vec<CarriedRouter>, Vec<DirectorOf>),
+    at: Option<Instant>,
+}
+
+impl Confirmation {
+    /// This has been said, as of `now`.
+    fn said(&mut self, status: &LVSNodeStatus, now: Instant) {
+        if self.last.0 != status.virtual_routers || self.last.1 != status.director_of {
+            self.last = (status.virtual_routers.clone(), status.director_of.clone());
+            self.at = Some(now + CONFIRM);
+        } else if self.at.is_some_and(|at| at <= now) {
+            self.at = None;
+        }
+    }
+
+    /// How long until it is to be said again, if it is.
+    fn due(&self, now: Instant) -> Option<Duration> {
+        self.at.map(|at| at.saturating_duration_since(now))
     }
 }
 
@@ -158,6 +191,27 @@ fn params() -> PatchParams {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn news_of_virtual_routers_is_said_twice_and_other_news_in_between_does_not_put_it_off() {
+        let (start, second) = (Instant::now(), Duration::from_secs(1));
+        let mut confirmation = Confirmation::default();
+        let mut status = LVSNodeStatus::default();
+        confirmation.said(&status, start);
+        assert_eq!(confirmation.due(start), None, "no director");
+        let of = DirectorOf {
+            group: "g".to_owned(),
+            role: lvs_crds::DirectorRole::Standby,
+            hears: Some(Vec::new()),
+        };
+        status.director_of.push(of);
+        confirmation.said(&status, start);
+        status.failure_count = 1;
+        confirmation.said(&status, start + second);
+        assert_eq!(confirmation.due(start + second), Some(4 * second));
+        confirmation.said(&status, start + 5 * second);
+        assert_eq!(confirmation.due(start + 5 * second), None);
+    }
 
     #[test]
     fn fields_that_a_crd_lacks_are_taken_out_of_the_refusal() {

@@ -40,8 +40,8 @@ pub struct LVSNodeStatus {
     /// The agent's version.
     #[serde(default)]
     pub agent_version: String,
-    /// When this report was written, to the microsecond: of two directors that say they carry a VIP the newer report counts.
-    /// An agent that lives writes one at least every 30 seconds.
+    /// When this report was written, to the microsecond and by the node's own clock, by which nothing is decided. An agent that
+    /// lives writes one at least every 30 seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report_time: Option<MicroTime>,
     /// The kernel.
@@ -123,6 +123,10 @@ pub struct DirectorOf {
     pub group: String,
     /// What the node is in it now.
     pub role: DirectorRole,
+    /// The group's other directors whose advertisements (VRRP) it hears. Absent in a group of one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    pub hears: Option<Vec<String>>,
 }
 
 /// A virtual router as one of its directors sees it.

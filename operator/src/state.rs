@@ -68,7 +68,7 @@ pub struct State {
     /// Slices that the watch saw go, with their uids: the answer to a write of ours may come after that.
     ended: HashMap<Key, Option<String>>,
     /// Who was last seen to carry each virtual router.
-    carriers: HashMap<Router, String>,
+    carriers: HashMap<Router, Vec<String>>,
     events: Vec<Event>,
 }
 

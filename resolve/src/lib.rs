@@ -24,8 +24,9 @@ mod services;
 mod snapshot;
 pub mod spread;
 mod status;
+mod testimony;
 
-pub use carriers::{carrier_of, services_floating_with};
+pub use carriers::{carriers_of, services_floating_with};
 pub use claim::{Claim, Place, held, wanted};
 pub use group::{
     GroupResolution, NodeSettings, directors, gateways, node_settings, resolve_group, seniority,
@@ -42,3 +43,4 @@ pub use snapshot::{Snapshot, reported_addresses};
 pub use status::{
     RealServerReport, director_group_status, real_server_status, virtual_service_status,
 };
+pub use testimony::LIFETIME;

@@ -9,3 +9,13 @@ pub(crate) fn listing<T: AsRef<str>>(items: &[T], most: usize) -> String {
         more => format!("{shown} and {more} more"),
     }
 }
+
+/// `a, b and c`.
+pub(crate) fn all<T: AsRef<str>>(items: &[T]) -> String {
+    let items: Vec<&str> = items.iter().map(AsRef::as_ref).collect();
+    match items.as_slice() {
+        [] => String::new(),
+        [one] => (*one).to_owned(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
+}

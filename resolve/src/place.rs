@@ -1,6 +1,7 @@
 //! Which slice a real server stands in. A server keeps its slice, so that one server's change is one small write.
 
 use crate::Key;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use lvs_crds::{MAX_REAL_SERVERS, SliceRealServer, VirtualServiceSlice};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -50,7 +51,7 @@ pub(crate) fn place<'a>(
         for server in &slice.spec.real_servers {
             home.entry(identity(server)).or_insert(&name.name);
         }
-        if slice.spec.real_servers.is_empty() && version(slice) <= settled {
+        if slice.spec.real_servers.is_empty() && version(&slice.metadata) <= settled {
             emptied.insert(&name.name);
         }
         slices.insert(name.name.clone(), Vec::new());
@@ -98,6 +99,6 @@ fn free_name(key: &Key, slices: &BTreeMap<String, Vec<SliceRealServer>>) -> Stri
 }
 
 /// A slice's resourceVersion; 0 for one that came from no API server.
-pub(crate) fn version(slice: &VirtualServiceSlice) -> u64 {
-    slice.metadata.resource_version.as_deref().and_then(|v| v.parse().ok()).unwrap_or(0)
+pub(crate) fn version(meta: &ObjectMeta) -> u64 {
+    meta.resource_version.as_deref().and_then(|version| version.parse().ok()).unwrap_or(0)
 }

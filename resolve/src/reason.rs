@@ -83,6 +83,8 @@ pub const SYNC_ID_CONFLICT: &str = "SyncIDConflict";
 pub const NO_FREE_SYNC_ID: &str = "NoFreeSyncID";
 /// A director cannot carry what it should.
 pub const DIRECTOR_OUT: &str = "DirectorOut";
+/// Several directors carry the same at once.
+pub const SPLIT_BRAIN: &str = "SplitBrain";
 /// A report is awaited.
 pub const PENDING: &str = "Pending";
 /// An agent could not program it.

@@ -2,6 +2,7 @@
 
 mod index;
 
+use crate::testimony::Testimony;
 use crate::{Claim, Key, NodeFacts};
 use index::Index;
 pub use index::reported_addresses;
@@ -11,6 +12,7 @@ use lvs_crds::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The cluster: every object that [`resolve`](crate::resolve) may ask for, with the reverse look-ups that let it cost
 /// as much as the VirtualService is large, not as the cluster is.
@@ -25,6 +27,7 @@ pub struct Snapshot {
     namespaces: BTreeMap<String, BTreeMap<String, String>>,
     lvs_nodes: BTreeMap<String, Arc<LVSNode>>,
     silent: BTreeSet<String>,
+    testimony: Testimony,
     only: Option<String>,
     slices: BTreeMap<Key, Arc<VirtualServiceSlice>>,
     reserved: BTreeMap<Key, BTreeSet<Claim>>,
@@ -121,7 +124,7 @@ impl Snapshot {
     /// Puts an agent's report in.
     pub fn set_lvs_node(&mut self, object: LVSNode) -> Option<Arc<LVSNode>> {
         let name = object.metadata.name.clone().unwrap_or_default();
-        let old = self.remove_lvs_node(&name);
+        let old = self.take_lvs_node(&name);
         self.index.add_lvs_node(&name, &object);
         self.lvs_nodes.insert(name, Arc::new(object));
         old
@@ -129,9 +132,21 @@ impl Snapshot {
 
     /// Takes an agent's report out.
     pub fn remove_lvs_node(&mut self, name: &str) -> Option<Arc<LVSNode>> {
+        self.testimony.forget(name);
+        self.take_lvs_node(name)
+    }
+
+    fn take_lvs_node(&mut self, name: &str) -> Option<Arc<LVSNode>> {
         let old = self.lvs_nodes.remove(name)?;
         self.index.remove_lvs_node(name, &old);
         Some(old)
+    }
+
+    /// Notes that the report of a node has just come; the caller has the clock, one that only goes forward.
+    pub fn hear(&mut self, node: &str, now: Duration) {
+        if let Some(report) = self.lvs_nodes.get(node).and_then(|node| node.status.as_ref()) {
+            self.testimony.hear(node, report, now);
+        }
     }
 
     /// Makes it a snapshot of one machine without a cluster: nobody tells it of other nodes, and nobody hands out numbers.
@@ -235,6 +250,15 @@ impl Snapshot {
     /// Whether a node's agent has been silent for too long.
     pub fn is_silent(&self, node: &str) -> bool {
         self.silent.contains(node)
+    }
+
+    pub(crate) fn testimony(&self) -> &Testimony {
+        &self.testimony
+    }
+
+    /// The virtual routers that a node's report says it carries, and another's too: DirectorGroup and id.
+    pub fn contested(&self, node: &str) -> impl Iterator<Item = &(String, i32)> {
+        self.testimony.contested(node)
     }
 
     /// Whether it is of a cluster, not of one machine.

@@ -5,11 +5,13 @@
 mod cluster;
 
 use cluster::{Cluster, NS};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use lvs_crds::VirtualServiceStatus;
 use lvs_resolve::spread::{Floating, Spread};
-use lvs_resolve::{Key, resolve, resolve_group};
+use lvs_resolve::{Key, director_group_status, resolve, resolve_group};
 use serde_json::{Value, json};
 use std::net::IpAddr;
+use std::time::Duration;
 
 const VIP: &str = "192.0.2.10";
 
@@ -43,22 +45,40 @@ fn vip(text: &str) -> Floating {
     Floating::Vip(text.parse::<IpAddr>().unwrap())
 }
 
-/// A report: everything is read back, and these virtual routers are carried, of those that are named.
+/// A report, heard at this second: everything is read back, and these virtual routers are carried, of those that are named.
+/// The nodes' own clocks say nothing.
 fn report(cluster: &mut Cluster, node: &str, time: u8, routers: &[(i32, bool)], extra: Value) {
     let of = |(id, active): &(i32, bool)| json!({"group": "default", "id": id, "role": if *active { "Active" } else { "Standby" }});
     let mut status = json!({
-        "programmed": {"resourceVersion": "1000"}, "reportTime": format!("2026-01-01T00:00:{time:02}Z"),
+        "programmed": {"resourceVersion": "1000"}, "reportTime": format!("2026-01-01T00:00:{:02}Z", 59 - time % 60),
         "virtualRouters": routers.iter().map(of).collect::<Vec<_>>(),
     });
     for (key, value) in extra.as_object().unwrap() {
         status[key] = value.clone();
     }
     cluster.report(node, status);
+    cluster.snapshot.hear(node, Duration::from_secs(time.into()));
 }
 
 fn status(cluster: &mut Cluster) -> VirtualServiceStatus {
     cluster.condition("web", "Programmed");
     cluster.snapshot.virtual_service(&Key::new(NS, "web")).unwrap().status.clone().unwrap()
+}
+
+/// What the group's Degraded says: `status/reason`, message. It is kept, as the operator keeps it.
+fn degraded(cluster: &mut Cluster) -> (String, String) {
+    let resolution = resolve_group("default", &cluster.snapshot).unwrap();
+    let now = Time("2026-01-01T00:00:00Z".parse().unwrap());
+    let status = director_group_status("default", &resolution, &cluster.snapshot, &now);
+    let mut group = (**cluster.snapshot.director_group("default").unwrap()).clone();
+    let found = status.conditions.iter().find(|c| c.type_ == "Degraded").cloned().unwrap();
+    group.status = Some(status);
+    cluster.snapshot.set_director_group(group);
+    (format!("{}/{}", found.status, found.reason), found.message)
+}
+
+fn active(cluster: &mut Cluster) -> String {
+    status(cluster).display.unwrap().active
 }
 
 fn roles(status: &VirtualServiceStatus) -> Vec<String> {
@@ -99,6 +119,88 @@ fn who_carries_the_vip_is_active_by_the_newest_report() {
     report(&mut cluster, "d2", 3, &[(id, false)], json!({"programmed": {"resourceVersion": "1"}}));
     assert_eq!(cluster.says("web", "Programmed"), "False/AgentSilent");
     assert_eq!(cluster.says("web", "Available"), "True/Available");
+}
+
+#[test]
+fn of_a_dead_director_and_its_heir_the_heir_is_active_whatever_the_dead_ones_clock_said() {
+    let mut cluster = trio(json!({}), json!({}));
+    let (id, _) = router(&cluster, vip(VIP));
+    report(&mut cluster, "d3", 1, &[(id, true)], json!({"reportTime": "2030-01-01T00:00:00Z"}));
+    report(&mut cluster, "d1", 2, &[(id, true)], json!({}));
+    for time in [2, 30, 60] {
+        report(&mut cluster, "d1", time, &[(id, true)], json!({}));
+        assert_eq!(active(&mut cluster), "d1");
+        assert_eq!(degraded(&mut cluster).0, "False/AsExpected");
+    }
+    // Who has only begun to listen goes by the order in which they were written.
+    let mut cluster = trio(json!({}), json!({}));
+    report(&mut cluster, "d1", 9, &[(id, true)], json!({}));
+    report(&mut cluster, "d3", 9, &[(id, true)], json!({}));
+    assert_eq!(active(&mut cluster), "d3");
+    // The one that lives says so again.
+    report(&mut cluster, "d1", 10, &[(id, true)], json!({}));
+    assert_eq!(active(&mut cluster), "d1");
+    // One that has begun later does not say so again when it is time: it died on the way.
+    report(&mut cluster, "d2", 20, &[(id, true)], json!({}));
+    report(&mut cluster, "d1", 40, &[(id, true)], json!({}));
+    assert_eq!(active(&mut cluster), "d2");
+    report(&mut cluster, "d1", 56, &[(id, true)], json!({}));
+    assert_eq!(active(&mut cluster), "d1");
+    assert_eq!(degraded(&mut cluster).0, "False/AsExpected");
+}
+
+#[test]
+fn two_that_both_go_on_saying_that_they_carry_it_are_told_with_the_cause() {
+    let mut cluster = trio(json!({}), json!({}));
+    let (id, _) = router(&cluster, vip(VIP));
+    let hears = |nodes: &[&str]| json!({"directorOf": [{"group": "default", "role": "Active", "hears": nodes}]});
+    report(&mut cluster, "d1", 10, &[(id, true)], hears(&["d2", "d3"]));
+    report(&mut cluster, "d2", 10, &[(id, false)], hears(&["d1", "d3"]));
+    // A move: both say so for a while.
+    report(&mut cluster, "d2", 11, &[(id, true)], hears(&["d3"]));
+    report(&mut cluster, "d1", 14, &[(id, true)], hears(&["d3"]));
+    assert_eq!(active(&mut cluster), "d2", "within what a move takes");
+    assert_eq!(degraded(&mut cluster).0, "False/AsExpected");
+    report(&mut cluster, "d2", 16, &[(id, true)], hears(&["d3"]));
+    assert_eq!(active(&mut cluster), "d2", "d1 may be dead");
+    report(&mut cluster, "d1", 17, &[(id, true)], hears(&["d3"]));
+    let found = status(&mut cluster);
+    assert_eq!(roles(&found), ["d1 Active", "d2 Active", "d3 Standby"]);
+    let names: std::collections::BTreeSet<_> =
+        found.display.as_ref().unwrap().active.split(',').collect();
+    assert_eq!(names, ["d1", "d2"].into());
+    let service = cluster.condition("web", "Degraded");
+    assert_eq!(service.reason, "SplitBrain");
+    assert!(service.message.contains("VIP 192.0.2.10 is on"), "{}", service.message);
+    assert_eq!(cluster.says("web", "Available"), "True/Available");
+    let (verdict, message) = degraded(&mut cluster);
+    assert_eq!(verdict, "True/SplitBrain");
+    for told in [
+        &format!("virtual router {id} is on d1 and d2 at once") as &str,
+        "d1 hears nothing from d2",
+        "d2 hears nothing from d1",
+        "IP protocol 112",
+    ] {
+        assert!(message.contains(told), "{told}: {message}");
+    }
+    // Another operator, which has heard each once, believes what the status says, until one of them says otherwise.
+    let group = (**cluster.snapshot.director_group("default").unwrap()).clone();
+    let mut other = trio(json!({}), json!({}));
+    other.snapshot.set_director_group(group);
+    report(&mut other, "d1", 1, &[(id, true)], hears(&["d3"]));
+    report(&mut other, "d2", 1, &[(id, true)], hears(&["d3"]));
+    assert_eq!(degraded(&mut other).0, "True/SplitBrain");
+    report(&mut other, "d1", 2, &[(id, true)], hears(&["d3"]));
+    assert_eq!(degraded(&mut other).0, "True/SplitBrain");
+    report(&mut other, "d2", 3, &[(id, false)], hears(&["d1", "d3"]));
+    assert_eq!(
+        (degraded(&mut other).0.as_str(), active(&mut other).as_str()),
+        ("False/AsExpected", "d1")
+    );
+    // One falls silent.
+    cluster.snapshot.set_silent("d1", true);
+    assert_eq!(active(&mut cluster), "d2");
+    assert_eq!(degraded(&mut cluster).0, "True/AgentSilent");
 }
 
 #[test]

@@ -13,6 +13,8 @@ mod net;
 mod planned;
 #[path = "directors_api/served.rs"]
 mod served;
+#[path = "directors_api/split.rs"]
+mod split;
 #[path = "directors_api/sync.rs"]
 mod sync;
 #[path = "directors_api/unplanned.rs"]
@@ -101,6 +103,16 @@ fn connection_sync_that_cannot_be_had_is_told_and_moves_nothing() {
         net.all_is_well();
         sync::what_cannot_be_had_is_told(&mut net);
         sync::the_older_of_two_groups_has_the_say(&mut net);
+        Ok(())
+    });
+}
+
+#[test]
+fn directors_that_do_not_hear_each_other_are_told_of() {
+    in_guest(guest(), || -> anyhow::Result<()> {
+        let mut net = Net::start("failover: {preemptDelaySeconds: 2}");
+        net.all_is_well();
+        split::what_several_carry_at_once_is_told_with_its_cause(&mut net);
         Ok(())
     });
 }

@@ -49,6 +49,7 @@ struct Told {
     roles: Roles,
     strangers: Vec<(u8, IpAddr)>,
     conflicts: Vec<(IpAddr, lvs_vrrp::Mac, bool)>,
+    live: Vec<String>,
 }
 
 impl Carried {
@@ -116,6 +117,8 @@ impl Carried {
             };
             report.routers.insert((name.to_owned(), id.get()), told);
         }
+        let heard = machine.live.keys().cloned().collect();
+        report.hears.insert(name.to_owned(), heard);
         for (id, stranger) in &machine.strangers {
             report.strangers.insert(id.get(), stranger.address.to_string());
         }
@@ -195,12 +198,14 @@ impl Running {
         let same = told.sums == sums
             && told.strangers.iter().copied().eq(strangers())
             && told.conflicts.iter().copied().eq(conflicts())
+            && told.live.iter().eq(report.live.keys())
             && told.roles.iter().map(|(id, (state, down))| (*id, (*state, down))).eq(roles());
         if !same {
             *told = Told {
                 sums,
                 strangers: strangers().collect(),
                 conflicts: conflicts().collect(),
+                live: report.live.keys().cloned().collect(),
                 roles: roles().map(|(id, (state, down))| (id, (state, down.clone()))).collect(),
             };
         }

@@ -11,7 +11,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 /// How long an address stays that is not renewed.
-pub(super) const LIFETIME: Duration = Duration::from_secs(3);
+pub(super) const LIFETIME: Duration = lvs_resolve::LIFETIME;
 
 /// The way of advertisements.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -35,7 +35,9 @@ impl<K: Kernel> Engine<K> {
             .map(|(group, part)| {
                 let active = part == Part::Alone || carries(group);
                 let role = if active { DirectorRole::Active } else { DirectorRole::Standby };
-                DirectorOf { group: group.clone(), role }
+                let hears = carried.hears.get(group);
+                let hears = hears.map(|peers| peers.iter().cloned().collect());
+                DirectorOf { group: group.clone(), role, hears }
             })
             .collect();
         let failed =

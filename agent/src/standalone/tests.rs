@@ -74,6 +74,7 @@ impl Bench {
             director_of: vec![lvs_crds::DirectorOf {
                 group: "default".to_owned(),
                 role: lvs_crds::DirectorRole::Active,
+                hears: None,
             }],
             programmed: programmed.map(|v| Programmed { resource_version: v.to_string() }),
             ..LVSNodeStatus::default()

@@ -7,7 +7,7 @@ use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime, Time};
 use kube::Resource;
 use kube::api::ObjectMeta;
-use lvs_crds::{CONFLICTED, DEGRADED, REACHABLE_FROM_NODES, SURVIVES_FAILOVER};
+use lvs_crds::{CONFLICTED, DEGRADED, DirectorGroup, REACHABLE_FROM_NODES, SURVIVES_FAILOVER};
 use lvs_resolve::reason;
 
 /// The longest note that the API server takes is 1,024 bytes.
@@ -24,8 +24,7 @@ where
     K: Resource<DynamicType = ()>,
 {
     let mut events = Vec::new();
-    // Whether connections survive is decided by a group for all its services: the group tells it.
-    for condition in after.iter().filter(|condition| condition.type_ != SURVIVES_FAILOVER) {
+    for condition in after.iter().filter(|condition| !is_told_by_group::<K>(condition)) {
         let old = before.iter().find(|c| c.type_ == condition.type_);
         let changed = match old {
             // That nobody knows is no news; nor is what Served tells as well.
@@ -52,6 +51,12 @@ where
         }
     }
     events
+}
+
+/// What a group decides for all its services, and whether several directors carry the same: the group tells it once.
+fn is_told_by_group<K: Resource<DynamicType = ()>>(condition: &Condition) -> bool {
+    let is_group = K::kind(&()) == DirectorGroup::kind(&());
+    condition.type_ == SURVIVES_FAILOVER || (condition.reason == reason::SPLIT_BRAIN && !is_group)
 }
 
 /// One event about `object`; `number` tells events of one moment apart.

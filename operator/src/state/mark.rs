@@ -155,6 +155,7 @@ impl State {
         let after = Report::of(Some(&object));
         self.carriers_before(&before, &after);
         let old = self.snapshot.set_lvs_node(object);
+        self.snapshot.hear(&name, now);
         let new = self.snapshot.lvs_node(&name).cloned();
         self.mark_report(&name, &before, &after, now);
         if old.is_none() {

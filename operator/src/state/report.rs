@@ -16,7 +16,7 @@ pub(super) struct Report {
     pub(super) warnings: BTreeMap<Option<Key>, Vec<(String, String)>>,
     /// What holds for every VirtualService of the node.
     pub(super) whole_node: WholeNode,
-    /// What its DirectorGroups' members and virtual router ids come from.
+    /// What its DirectorGroups' members, virtual router ids and reasons come from.
     pub(super) link: Link,
     /// What it met at VIPs, by DirectorGroup.
     pub(super) probes: BTreeMap<String, Met>,
@@ -48,6 +48,8 @@ pub(super) struct Carried {
 pub(super) struct Link {
     macs: Vec<String>,
     strangers: Vec<(i32, String)>,
+    /// Of each of its DirectorGroups, whom it hears.
+    hears: Vec<Option<Vec<String>>>,
 }
 
 #[derive(Default, PartialEq)]
@@ -90,19 +92,13 @@ impl Report {
         report.link.macs.clone_from(&status.macs);
         report.link.strangers =
             status.strangers.iter().map(|s| (s.id, s.address.clone())).collect();
+        report.link.hears = status.director_of.iter().map(|it| it.hears.clone()).collect();
         let listed = i32::try_from(status.failures.len()).unwrap_or(i32::MAX);
         report.whole_node.there = true;
         report.whole_node.unlisted = status.failure_count > listed;
         report.whole_node.director_of =
             status.director_of.iter().map(|d| d.group.clone()).collect();
         report
-    }
-}
-
-impl Report {
-    /// The virtual routers that the node says it carries.
-    pub(super) fn claims(&self) -> impl Iterator<Item = &Router> {
-        self.routers.iter().filter(|(_, carried)| carried.here).map(|(router, _)| router)
     }
 }
 

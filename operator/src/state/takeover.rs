@@ -3,7 +3,7 @@
 use super::report::{self, Report, Router};
 use super::{State, Target, event};
 use jiff::Timestamp;
-use lvs_resolve::{carrier_of, services_floating_with};
+use lvs_resolve::{carriers_of, services_floating_with};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -15,10 +15,11 @@ impl State {
     /// Who carries what a report may be about to change.
     pub(super) fn carriers_before(&mut self, before: &Report, after: &Report) {
         for router in report::changed(before, after) {
-            if !self.carriers.contains_key(&router)
-                && let Some(carrier) = carrier_of(&router.0, router.1, &self.snapshot)
-            {
-                self.carriers.insert(router, carrier);
+            if !self.carriers.contains_key(&router) {
+                let carriers = carriers_of(&router.0, router.1, &self.snapshot);
+                if !carriers.is_empty() {
+                    self.carriers.insert(router, carriers);
+                }
             }
         }
     }
@@ -35,16 +36,21 @@ impl State {
         let mut gone: BTreeMap<&str, BTreeSet<i32>> = BTreeMap::new();
         let mut moved: BTreeMap<(&str, String, String), BTreeSet<i32>> = BTreeMap::new();
         let mut news = report::changed(before, after);
-        news.extend(self.settled_by(node, after));
+        news.extend(self.settled_by(node));
         for router in &news {
             let (group, id) = (router.0.as_str(), router.1);
-            let carrier = carrier_of(group, id, &self.snapshot);
-            let of = if carrier.is_some() { &mut carried } else { &mut gone };
+            let carriers = carriers_of(group, id, &self.snapshot);
+            let of = if carriers.is_empty() { &mut gone } else { &mut carried };
             of.entry(group).or_default().insert(id);
-            let Some(carrier) = carrier else { continue };
-            let old = self.carriers.insert(router.clone(), carrier.clone());
-            if let Some(old) = old.filter(|old| *old != carrier) {
-                moved.entry((group, old, carrier)).or_default().insert(id);
+            if carriers.is_empty() {
+                continue;
+            }
+            let old = self.carriers.insert(router.clone(), carriers.clone());
+            // Where several carry it, nothing has been taken over.
+            if let (Some([old]), [carrier]) = (old.as_deref(), carriers.as_slice())
+                && old != carrier
+            {
+                moved.entry((group, old.clone(), carrier.clone())).or_default().insert(id);
             }
         }
         for (group, ids) in carried {
@@ -64,15 +70,13 @@ impl State {
         }
     }
 
-    /// What a director claims as before, while another one was taken for the carrier: of two that claim it the newer report
-    /// counts, and that may be this one now: no two clocks are quite the same.
-    fn settled_by(&self, node: &str, report: &Report) -> Vec<Router> {
-        let rivalled = |router: &&Router| {
+    /// What a director claims as before and another one too, where that it says so again settles who carries it.
+    fn settled_by(&self, node: &str) -> Vec<Router> {
+        let is_news = |router: &&Router| {
             let known = self.carriers.get(*router);
-            known.is_some_and(|known| known != node)
-                && carrier_of(&router.0, router.1, &self.snapshot).as_ref() != known
+            known.is_some_and(|known| *known != carriers_of(&router.0, router.1, &self.snapshot))
         };
-        report.claims().filter(rivalled).cloned().collect()
+        self.snapshot.contested(node).filter(is_news).cloned().collect()
     }
 
     /// One event a group, however many VIPs moved.

@@ -23,6 +23,8 @@ struct World {
     state: State,
     version: u64,
     now: Duration,
+    /// By how much the nodes' clocks are ahead.
+    clock: Duration,
     log: Vec<String>,
 }
 

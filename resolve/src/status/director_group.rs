@@ -1,5 +1,7 @@
 //! The status of a DirectorGroup.
 
+mod split;
+
 use super::director::text;
 use super::{attention, set};
 use crate::listing::listing;
@@ -37,7 +39,10 @@ pub fn director_group_status(
 /// What of the group cannot be had, which directors are out, and what agents warn of that concerns no single
 /// VirtualService.
 fn degraded(name: &str, resolution: &GroupResolution, snapshot: &Snapshot) -> Verdict {
-    let mut problems = resolution.problems.clone();
+    let group = snapshot.director_group(name);
+    let split = group.map(|group| split::problems(name, group, snapshot));
+    let mut problems = split.unwrap_or_default();
+    problems.extend(resolution.problems.iter().cloned());
     let several = resolution.members.len() > 1;
     for member in &resolution.members {
         let node = &member.node;

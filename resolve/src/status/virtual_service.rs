@@ -90,7 +90,7 @@ fn progresses<'a>(
     slices: &[&Arc<VirtualServiceSlice>],
     snapshot: &Snapshot,
 ) -> Vec<(&'a str, Progress)> {
-    let newest = slices.iter().map(|slice| version(slice)).max().unwrap_or(0);
+    let newest = slices.iter().map(|slice| version(&slice.metadata)).max().unwrap_or(0);
     let group = &resolution.director_group;
     let of = |node: &'a String| (node.as_str(), progress(key, node, group, newest, snapshot));
     resolution.directors.iter().filter(|node| snapshot.sees(node)).map(of).collect()

@@ -15,6 +15,8 @@ pub const NS: &str = "shop";
 pub struct Cluster {
     pub snapshot: Snapshot,
     version: u64,
+    /// Of reports.
+    reported: u64,
 }
 
 /// One director, `d1`, in the group `default`; a VirtualService `web` at 192.0.2.10 TCP/80 with the real servers `a`
@@ -107,9 +109,11 @@ impl Cluster {
     /// A node's report.
     pub fn report(&mut self, node: &str, status: Value) {
         let usual = json!({"directorOf": [{"group": "default", "role": "Active"}]});
+        self.reported += 1;
         let report: LVSNode = serde_json::from_value(json!({
             "apiVersion": "kube-lvs.io/v1alpha1", "kind": "LVSNode",
-            "metadata": {"name": node}, "spec": {}, "status": merged(usual, status),
+            "metadata": {"name": node, "resourceVersion": self.reported.to_string()},
+            "spec": {}, "status": merged(usual, status),
         }))
         .unwrap();
         self.snapshot.set_lvs_node(report);

@@ -47,7 +47,8 @@ impl World {
             routers.extend(self.routers(home).into_iter().map(of));
         }
         self.now += at(1);
-        let time = ts() + jiff::SignedDuration::try_from(self.now).expect("a span");
+        let time = self.now + self.clock;
+        let time = ts() + jiff::SignedDuration::try_from(time).expect("a span");
         // Newer than any slice, so that nobody waits.
         self.report(
             node,
@@ -104,23 +105,68 @@ fn a_take_over_concerns_what_moved_and_is_one_event() {
 }
 
 #[test]
-fn of_two_that_claim_the_same_the_next_to_report_it_counts() {
+fn of_two_that_claim_the_same_the_last_to_begin_counts_whatever_the_dead_ones_clock_says() {
     let (mut world, homes) = pair();
     // d2 dies just after a report, and its clock is ahead.
-    world.now += at(1);
+    world.clock = at(1000);
     world.carries("d2", &["d2"], None);
-    world.now = world.now.saturating_sub(at(2));
-    world.carries("d1", &["d1", "d2"], None);
-    world.settle();
-    assert!(homes["d2"].iter().all(|service| world.active(service) == "d2"));
-    world.now += at(30);
+    world.clock = at(0);
     world.carries("d1", &["d1", "d2"], None);
     world.settle();
     assert!(homes["d2"].iter().all(|service| world.active(service) == "d1"));
     assert_eq!(told(&mut world).len(), 1);
-    // Nothing is new in that.
+    world.now += at(30);
     world.carries("d1", &["d1", "d2"], None);
+    // Nothing is new in that.
     assert_eq!(world.marked(), Vec::<String>::new());
+}
+
+#[test]
+fn two_that_go_on_claiming_the_same_are_told_once_and_what_they_share_is_marked() {
+    let (mut world, homes) = pair();
+    let both = |world: &mut World| {
+        world.carries("d1", &["d1", "d2"], None);
+        world.carries("d2", &["d1", "d2"], None);
+    };
+    both(&mut world);
+    world.settle();
+    told(&mut world);
+    world.now += at(5);
+    both(&mut world);
+    let services = homes.values().flatten().collect::<BTreeSet<_>>().into_iter();
+    let services = services.map(|key| format!("VirtualService {key}"));
+    let concerned: Vec<String> =
+        ["DirectorGroup default".to_owned()].into_iter().chain(services).collect();
+    assert_eq!(world.marked(), concerned);
+    world.state.mark_all();
+    let mut events = Vec::new();
+    while let Some(target) = world.state.queue.next(world.now) {
+        let decision = world.state.decide(&target, ts());
+        events.extend(decision.events.into_iter().map(|event| (event.reason, event.note)));
+        for write in decision.writes {
+            let written = world.write(write);
+            world.state.written(written, world.now);
+        }
+        world.state.queue.done(&target);
+    }
+    let [(Some(reason), Some(note))] = events.as_slice() else { panic!("{events:?}") };
+    assert!(reason == "SplitBrain" && note.contains("on d1 and d2 at once"), "{note}");
+    let all = || homes.values().flatten();
+    assert!(
+        all().all(|service| world.active(service) == "d1,d2" || world.active(service) == "d2,d1")
+    );
+    // And from then on nothing, however often they say it.
+    for _ in 0..3 {
+        world.now += at(30);
+        both(&mut world);
+        assert_eq!(world.marked(), Vec::<String>::new());
+    }
+    assert_eq!(told(&mut world), []);
+    world.carries("d1", &["d1"], None);
+    world.carries("d2", &["d2"], None);
+    world.settle();
+    assert!(homes["d1"].iter().all(|service| world.active(service) == "d1"));
+    assert_eq!(told(&mut world), [], "nobody has taken anything over");
 }
 
 #[test]

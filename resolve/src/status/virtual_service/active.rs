@@ -1,7 +1,7 @@
 //! Which of the directors carry a service's VIPs, and whether clients are served by it.
 
 use super::View;
-use crate::carriers::{carried, carrier, floating};
+use crate::carriers::{carried, carriers, floating};
 use crate::listing::listing;
 use crate::spread::Spread;
 use crate::status::director::Progress;
@@ -17,6 +17,8 @@ pub(super) struct Active<'a> {
     by_vip: BTreeMap<IpAddr, &'a str>,
     /// What nobody carries: how messages call it, and its virtual router's id.
     nobody: Option<(String, Option<i32>)>,
+    /// What several carry at once: how messages call it, and who they are.
+    pub(super) several: Vec<(String, Vec<&'a str>)>,
 }
 
 impl<'a> Active<'a> {
@@ -28,35 +30,47 @@ impl<'a> Active<'a> {
         let by_vip = BTreeMap::new();
         let directors = resolution.directors.iter().map(String::as_str);
         let vips: Vec<IpAddr> = addresses.iter().filter_map(|a| a.parse().ok()).collect();
+        let several = Vec::new();
         if let [director] = resolution.directors.as_slice() {
             let by_vip = vips.into_iter().map(|vip| (vip, director.as_str())).collect();
-            return Self { nodes: directors.collect(), by_vip, nobody: None };
+            return Self { nodes: directors.collect(), by_vip, nobody: None, several };
         }
         let name = &resolution.director_group;
         let group = snapshot.director_group(name);
         let Some((group, spread)) = group.and_then(|group| Some((group, Spread::new(group)?)))
         else {
             let nobody = (!resolution.directors.is_empty()).then(|| ("its VIPs".to_owned(), None));
-            return Self { nodes: Vec::new(), by_vip, nobody };
+            return Self { nodes: Vec::new(), by_vip, nobody, several };
         };
         let floating = floating(&vips, group, snapshot);
         if floating.is_empty() {
             // Nothing that moves: routers in front of the directors choose among them.
-            return Self { nodes: directors.collect(), by_vip, nobody: None };
+            return Self { nodes: directors.collect(), by_vip, nobody: None, several };
         }
-        let mut active = Self { nodes: Vec::new(), by_vip, nobody: None };
+        let mut active = Self { nodes: Vec::new(), by_vip, nobody: None, several };
         for (index, floating) in floating.into_iter().enumerate() {
             let router = spread.router_of(floating);
-            let carrier = router.and_then(|router| carrier(name, &spread, router, snapshot));
-            active.by_vip.extend(vips.get(index).copied().zip(carrier));
-            match carrier {
-                Some(node) if active.nodes.contains(&node) => {}
-                Some(node) => active.nodes.push(node),
-                None => {
-                    let what = vips.get(index).map(|vip| format!("VIP {vip}"));
-                    let what = what.unwrap_or_else(|| "the group's natGateways".to_owned());
-                    active.nobody.get_or_insert((what, router.map(|router| router.id)));
+            let what = || match vips.get(index) {
+                Some(vip) => format!("VIP {vip}"),
+                None => "the group's natGateways".to_owned(),
+            };
+            let nodes = router.map(|router| carriers(name, &spread, router, snapshot));
+            let nodes = nodes.unwrap_or_default();
+            if let [node] = nodes.as_slice() {
+                active.by_vip.extend(vips.get(index).map(|vip| (*vip, *node)));
+            }
+            for node in &nodes {
+                if !active.nodes.contains(node) {
+                    active.nodes.push(node);
                 }
+            }
+            match nodes.len() {
+                0 => {
+                    let router = router.map(|router| router.id);
+                    active.nobody.get_or_insert_with(|| (what(), router));
+                }
+                1 => {}
+                _ => active.several.push((what(), nodes)),
             }
         }
         active

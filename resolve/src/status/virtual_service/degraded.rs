@@ -1,6 +1,7 @@
 //! What needs an admin's eye, although the service works.
 
 use super::View;
+use crate::listing::all;
 use crate::status::director::{Progress, failures, text};
 use crate::{Verdict, reason};
 use lvs_crds::{FailedRole, Failure, Forwarding};
@@ -8,12 +9,18 @@ use std::collections::BTreeSet;
 
 impl View<'_> {
     pub(super) fn degraded(&self) -> Verdict {
-        let mut problems: Vec<(&str, String)> = self
-            .resolution
-            .left_out
-            .iter()
-            .map(|l| (l.reason, format!("RealServer {} is left out: {}", l.real_server, l.message)))
-            .collect();
+        let several = self.active.several.iter().map(|(what, nodes)| {
+            let text = format!(
+                "{what} is on {} at once, see DirectorGroup {}",
+                all(nodes),
+                self.resolution.director_group
+            );
+            (reason::SPLIT_BRAIN, text)
+        });
+        let mut problems: Vec<(&str, String)> = several.collect();
+        problems.extend(self.resolution.left_out.iter().map(|l| {
+            (l.reason, format!("RealServer {} is left out: {}", l.real_server, l.message))
+        }));
         for (node, progress) in &self.progress {
             // Of several directors the group tells it, once for all services that others carry.
             let matters = self.progress.len() < 2 || self.active.nodes.contains(node);
