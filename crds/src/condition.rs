@@ -14,7 +14,7 @@ pub const AVAILABLE: &str = "Available";
 pub const SERVED: &str = "Served";
 /// It works, but something needs an admin's eye.
 pub const DEGRADED: &str = "Degraded";
-/// A DirectorGroup has a director.
+/// A DirectorGroup has a director; of others, the one word for all that says whether it does what it is to do.
 pub const READY: &str = "Ready";
 
 /// Another DirectorGroup has the say on settings that this one sets too.

@@ -4,7 +4,7 @@ use crate::rules;
 use crate::structure::node_mut;
 use crate::{DirectorGroup, LVSNode, RealServer, VirtualService, VirtualServiceSlice};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
+    CustomResourceDefinition, JSON, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
 };
 use kube::CustomResourceExt;
 
@@ -60,10 +60,21 @@ fn finish(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
         if let Some(root) = version.schema.as_mut().and_then(|s| s.open_api_v3_schema.as_mut()) {
             tidy(root);
             set_list_types(root);
+            begin_unobserved(root);
             rules::attach(&crd.spec.names.kind, root);
         }
     }
     crd
+}
+
+/// A new object says that nobody has looked at it yet: by kstatus one without a status is done, and Flux and helm would wait
+/// for nothing.
+fn begin_unobserved(root: &mut JSONSchemaProps) {
+    if node_mut(root, "status.conditions").is_some()
+        && let Some(status) = node_mut(root, "status")
+    {
+        status.default = Some(JSON(serde_json::json!({ "observedGeneration": -1 })));
+    }
 }
 
 /// Lists whose items have a key, so that server-side apply merges them item by item and refuses a key twice.

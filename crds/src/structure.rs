@@ -55,13 +55,17 @@ fn add_metadata(root: &mut JSONSchemaProps) {
 }
 
 /// Fills in the schema's defaults, as storing the object would, and reports what does not fit the schema. A `status` is
-/// taken away unread: it is not the user's to write.
+/// taken away unread: it is not the user's to write. So is the one that a new object of the API server begins with.
 pub(crate) fn check(kind: &str, object: &mut Value, found: &mut Vec<Violation>) {
     let Some(root) = SCHEMAS.get(kind) else { return };
-    if let Value::Object(fields) = object {
-        fields.remove("status");
-    }
+    let forget_status = |object: &mut Value| {
+        if let Value::Object(fields) = object {
+            fields.remove("status");
+        }
+    };
+    forget_status(object);
     Walk { found, path: String::new() }.value(object, root);
+    forget_status(object);
 }
 
 struct Walk<'a> {

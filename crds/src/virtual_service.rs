@@ -302,7 +302,7 @@ pub struct VirtualServiceStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
 
-    /// Accepted, Resolved, Programmed, Available and Degraded.
+    /// Accepted, Resolved, Programmed, Available, Degraded, ReachableFromNodes, SurvivesFailover and Ready.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
 

@@ -3,6 +3,7 @@
 mod director;
 mod director_group;
 mod reach;
+mod ready;
 mod real_server;
 mod virtual_service;
 

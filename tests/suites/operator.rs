@@ -1,5 +1,7 @@
 //! The operator against a real API server, with its ServiceAccount's rights; the test plays the agents' reports.
 
+#[path = "operator/ready.rs"]
+mod ready;
 #[path = "operator/relay.rs"]
 mod relay;
 #[path = "operator/world.rs"]

@@ -7,7 +7,9 @@ use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime, Time};
 use kube::Resource;
 use kube::api::ObjectMeta;
-use lvs_crds::{CONFLICTED, DEGRADED, DirectorGroup, REACHABLE_FROM_NODES, SURVIVES_FAILOVER};
+use lvs_crds::{
+    CONFLICTED, DEGRADED, DirectorGroup, REACHABLE_FROM_NODES, READY, SURVIVES_FAILOVER,
+};
 use lvs_resolve::reason;
 
 /// The longest note that the API server takes is 1,024 bytes.
@@ -24,7 +26,7 @@ where
     K: Resource<DynamicType = ()>,
 {
     let mut events = Vec::new();
-    for condition in after.iter().filter(|condition| !is_told_by_group::<K>(condition)) {
+    for condition in after.iter().filter(|condition| !is_told_elsewhere::<K>(condition)) {
         let old = before.iter().find(|c| c.type_ == condition.type_);
         let changed = match old {
             // That nobody knows is no news; nor is what Served tells as well.
@@ -53,10 +55,13 @@ where
     events
 }
 
-/// What a group decides for all its services, and whether several directors carry the same: the group tells it once.
-fn is_told_by_group<K: Resource<DynamicType = ()>>(condition: &Condition) -> bool {
+/// What a group decides for all its services, and whether several directors carry the same: the group tells it once. Ready of
+/// others than groups only sums up what its other conditions say.
+fn is_told_elsewhere<K: Resource<DynamicType = ()>>(condition: &Condition) -> bool {
     let is_group = K::kind(&()) == DirectorGroup::kind(&());
-    condition.type_ == SURVIVES_FAILOVER || (condition.reason == reason::SPLIT_BRAIN && !is_group)
+    let by_group = condition.type_ == SURVIVES_FAILOVER || condition.reason == reason::SPLIT_BRAIN;
+    let summed_up = condition.type_ == READY;
+    !is_group && (by_group || summed_up)
 }
 
 /// One event about `object`; `number` tells events of one moment apart.

@@ -1,10 +1,10 @@
 //! The status of a RealServer.
 
-use super::set;
+use super::{ready, set};
 use crate::listing::listing;
 use crate::{Key, LeftOut, Snapshot, Verdict, reason};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use lvs_crds::{RESOLVED, RealServer, RealServerDisplay, RealServerStatus};
+use lvs_crds::{READY, RESOLVED, RealServer, RealServerDisplay, RealServerStatus};
 
 /// What one VirtualService makes of a RealServer that it selects.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +27,9 @@ pub fn real_server_status(
     let old = server.and_then(|s| s.status.as_ref());
     let (addresses, missing) = server.map(|s| addresses(s, snapshot)).unwrap_or_default();
     let mut conditions = old.map(|s| s.conditions.clone()).unwrap_or_default();
-    set(&mut conditions, RESOLVED, &verdict(reports, missing), generation, now);
+    let resolved = verdict(reports, missing);
+    set(&mut conditions, RESOLVED, &resolved, generation, now);
+    set(&mut conditions, READY, &ready::of_server(&resolved), generation, now);
     let services: Vec<String> = reports.iter().map(|r| r.virtual_service.clone()).collect();
     RealServerStatus {
         observed_generation: generation,

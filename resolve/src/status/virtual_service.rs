@@ -7,14 +7,14 @@ mod survives;
 
 use self::active::Active;
 use super::director::{Progress, progress};
-use super::{reach, set};
+use super::{reach, ready, set};
 use crate::listing::listing;
 use crate::place::version;
 use crate::{Key, Resolution, Snapshot, Verdict, reason};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use lvs_crds::{
     ACCEPTED, AVAILABLE, DEGRADED, DirectorRole, DirectorStatus, Forwarding, PROGRAMMED,
-    REACHABLE_FROM_NODES, RESOLVED, SERVED, SURVIVES_FAILOVER, ServicePort, Truth, VirtualService,
+    READY, REACHABLE_FROM_NODES, RESOLVED, SERVED, SURVIVES_FAILOVER, ServicePort, Truth, VirtualService,
     VirtualServiceDisplay, VirtualServiceSlice, VirtualServiceStatus,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -46,13 +46,15 @@ pub fn virtual_service_status(
     let mut put = |type_, verdict: &Verdict| set(&mut conditions, type_, verdict, generation, now);
     put(ACCEPTED, &resolution.accepted);
     put(RESOLVED, &resolution.resolved);
-    put(PROGRAMMED, &view.programmed());
     let served = view.evidence();
-    put(AVAILABLE, &view.available(&served));
+    let (programmed, available) = (view.programmed(), view.available(&served));
+    put(PROGRAMMED, &programmed);
+    put(AVAILABLE, &available);
     put(SERVED, &served);
     put(DEGRADED, &view.degraded());
     put(REACHABLE_FROM_NODES, &view.reachable_from_nodes());
     put(SURVIVES_FAILOVER, &view.survives_failover());
+    put(READY, &ready::of_service(&resolution.accepted, &programmed, &available));
     Some(VirtualServiceStatus {
         observed_generation: generation,
         conditions,

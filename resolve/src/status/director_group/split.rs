@@ -28,7 +28,7 @@ pub(super) fn problems(
     let problem = |(nodes, routers): (Vec<&str>, Vec<String>)| {
         let (plural, are) = if routers.len() == 1 { ("", "is") } else { ("s", "are") };
         let text = format!(
-            "virtual router{plural} {} {are} on {} at once, and clients meet either: {}",
+            "virtual router{plural} {} {are} on {} at once, and clients meet any of them: {}",
             listing(&routers, NAMED),
             all(&nodes),
             cause(name, &nodes, snapshot)

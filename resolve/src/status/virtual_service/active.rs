@@ -70,7 +70,11 @@ impl<'a> Active<'a> {
                     active.nobody.get_or_insert_with(|| (what(), router));
                 }
                 1 => {}
-                _ => active.several.push((what(), nodes)),
+                _ => {
+                    let mut nodes = nodes;
+                    nodes.sort_unstable();
+                    active.several.push((what(), nodes));
+                }
             }
         }
         active
