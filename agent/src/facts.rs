@@ -5,11 +5,13 @@ mod tests;
 
 use crate::journal::Made;
 use crate::kernel::own_address;
-use crate::state::{Facts, HeldAddress, Interface, Mac, Ours, Route};
+use crate::state::{Facts, HeldAddress, Interface, Ipv4Settings, Mac, Ours, Route};
 use ipnet::IpNet;
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::address::AddressMessage;
-use netlink_packet_route::link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
+use netlink_packet_route::link::{
+    AfSpecInet, AfSpecUnspec, InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
+};
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteType, RouteVia,
 };
@@ -85,6 +87,7 @@ pub(crate) fn interfaces(links: &[LinkMessage]) -> BTreeMap<String, Interface> {
             multicast: link.header.flags.contains(LinkFlags::Multicast),
             mac: mac(link),
             mtu: mtu(link),
+            ipv4: ipv4(link),
             addresses: Vec::new(),
         };
         Some((name(link)?, interface))
@@ -106,6 +109,29 @@ fn mtu(link: &LinkMessage) -> u32 {
         _ => None,
     });
     mtu.unwrap_or_default()
+}
+
+/// They come with each link (IFLA_AF_SPEC), so that they cost no reading of files.
+fn ipv4(link: &LinkMessage) -> Ipv4Settings {
+    let families = link.attributes.iter().filter_map(|attribute| match attribute {
+        LinkAttribute::AfSpecUnspec(families) => Some(families),
+        _ => None,
+    });
+    let mut settings = families.flatten().filter_map(|family| match family {
+        AfSpecUnspec::Inet(settings) => Some(settings),
+        _ => None,
+    });
+    let found = settings.find_map(|settings| {
+        settings.iter().find_map(|setting| match setting {
+            AfSpecInet::DevConf(found) => Some(found),
+            _ => None,
+        })
+    });
+    found.map_or_else(Ipv4Settings::default, |found| Ipv4Settings {
+        arp_ignore: found.arp_ignore,
+        rp_filter: found.rp_filter,
+        forwarding_off: found.forwarding == 0,
+    })
 }
 
 fn mac(link: &LinkMessage) -> Option<Mac> {

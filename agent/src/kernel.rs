@@ -63,6 +63,11 @@ pub trait Kernel: Send {
     /// When the kernel does not answer. That it has no IPVS is no error.
     fn about(&mut self) -> Result<About, KernelError>;
 
+    /// How many packets were dropped because an answer to them would leave by another interface (`rp_filter`).
+    fn reverse_path_drops(&mut self) -> Option<u64> {
+        None
+    }
+
     /// What others do with these firewall marks, as far as the kernel tells; a failure to look is no news.
     fn marks(&mut self, marks: &BTreeSet<u32>) -> MarkReport;
 

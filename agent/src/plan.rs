@@ -9,6 +9,7 @@ mod colocated;
 mod director;
 mod floating;
 mod fragments;
+mod obstacles;
 mod packets;
 mod placement;
 mod real_server;
@@ -170,6 +171,8 @@ pub fn plan(
     if let Some(part) = part {
         service::plan(&program, &mut fragment);
         vips(&program, group, part, facts, &mut fragment);
+        obstacles::arp(facts, &mut fragment);
+        obstacles::forwarding(&program, facts, &mut fragment);
         director::plan(&program, group, facts, &mut fragment);
         sync::warn(&program, group, &mut fragment);
     }
@@ -204,6 +207,7 @@ pub fn plan_group(
             }
         }
     }
+    obstacles::arp(facts, &mut fragment);
     fragment
 }
 

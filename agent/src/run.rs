@@ -8,6 +8,7 @@ mod floating;
 mod marks;
 mod mirror;
 mod probing;
+mod reverse_path;
 mod rival;
 mod status;
 #[cfg(test)]

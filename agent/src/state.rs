@@ -125,6 +125,19 @@ pub struct Facts {
     pub ftp_helper: bool,
     /// Whether somebody filters what is forwarded, and may drop what belongs to no connection that netfilter tracks.
     pub drops_invalid: bool,
+    /// The settings of `net.ipv4.conf.all`.
+    pub all_ipv4: Ipv4Settings,
+}
+
+/// Settings of an interface (`net.ipv4.conf.*`) by which packets are answered, taken and sent on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ipv4Settings {
+    /// `arp_ignore`: for which addresses ARP is answered.
+    pub arp_ignore: i32,
+    /// `rp_filter`: 1, what comes from where the routes do not lead back to is dropped.
+    pub rp_filter: i32,
+    /// `forwarding` is 0: what comes in here is not sent on.
+    pub forwarding_off: bool,
 }
 
 /// A network interface.
@@ -144,6 +157,8 @@ pub struct Interface {
     pub mac: Option<Mac>,
     /// Largest packet, in bytes; 0 where it is not known.
     pub mtu: u32,
+    /// Its IPv4 settings.
+    pub ipv4: Ipv4Settings,
     /// Addresses that the agent did not make, with prefix lengths.
     pub addresses: Vec<IpNet>,
 }

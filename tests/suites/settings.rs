@@ -1,5 +1,8 @@
 //! A DirectorGroup's timeouts and sysctls: each is set, shown by its effect on packets, and given back.
 
+#[path = "settings/others.rs"]
+mod others;
+
 use std::collections::BTreeSet;
 use std::thread::sleep;
 use std::time::Duration;

@@ -45,6 +45,8 @@ pub struct Linux {
 const TABLE: &str = "/proc/thread-self/net/ip_vs";
 /// There where IPVS's tables grow and shrink by themselves: ip_vs_status_show in net/netfilter/ipvs/ip_vs_ctl.c.
 const STATUS: &str = "/proc/thread-self/net/ip_vs_status";
+/// Packets dropped by `rp_filter` are counted there.
+const COUNTERS: &str = "/proc/thread-self/net/netstat";
 const SYSCTLS: &str = "/proc/sys";
 /// From how many services on existence is asked by one listing of all.
 const FEW: usize = 16;
@@ -335,8 +337,13 @@ impl Kernel for Linux {
             kernel_version: facts::version(&release()),
             ftp_helper: settings::has_ftp_helper(),
             nftables: self.fixtures.has_nftables(),
+            all_ipv4: self.all_ipv4(),
             ..facts::facts(&links, &addresses, &routes, ours)
         })
+    }
+
+    fn reverse_path_drops(&mut self) -> Option<u64> {
+        settings::reverse_path_drops(&fs::read_to_string(COUNTERS).ok()?)
     }
 
     fn drops_invalid(&mut self) -> bool {

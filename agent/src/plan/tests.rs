@@ -1,6 +1,7 @@
 mod colocated;
 mod fixtures;
 mod netfilter;
+mod obstacles;
 mod service;
 mod settings;
 mod sync;

@@ -6,6 +6,7 @@ use crate::journal::Made;
 use crate::kernel::{Kernel, KernelError, Scope, Services};
 use crate::plan::{IP_FORWARD, IPV6_FORWARDING, Touched};
 use crate::state::{Fixture, FixtureKind, Observed};
+use lvs_ipvs::ServiceKey;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
@@ -20,6 +21,10 @@ impl<K: Kernel> Engine<K> {
         if let Err(error) = self.look() {
             tracing::warn!(%error, "audit failed; the next one tries again");
         }
+        // Only a director is asked by clients that come from elsewhere.
+        let directs = !self.fragments.union().services.is_empty();
+        let drops = if directs { self.kernel.reverse_path_drops() } else { None };
+        self.reverse_path.see(drops, now);
         self.marks.look(&mut self.kernel, self.fragments.union(), now);
         self.metrics.audited(start.elapsed());
         self.faults.due(now, &mut self.touched);
@@ -125,14 +130,19 @@ impl<K: Kernel> Engine<K> {
             self.journal.ours().contains(made) && !self.faults.contains(made) && !floats(made)
         };
         let drifted: Vec<Made> = faults::things(changed).filter(ours).collect();
-        if self.facts.interfaces.contains_key(rival::INTERFACE) {
-            for made in &drifted {
-                if let Made::Service(key) = made
-                    && !read.services.as_ref().is_some_and(|all| all.contains_key(key))
-                {
-                    self.rival.took(key);
-                }
+        let gone = drifted.iter().filter_map(|made| match made {
+            Made::Service(key)
+                if !read.services.as_ref().is_some_and(|it| it.contains_key(key)) =>
+            {
+                Some(*key)
             }
+            _ => None,
+        });
+        let gone: Vec<ServiceKey> = gone.collect();
+        if !gone.is_empty() {
+            let proxy = self.facts.interfaces.contains_key(rival::INTERFACE);
+            let others = read.services.iter().flatten().map(|(key, _)| *key);
+            self.rival.took(&gone, proxy, others.collect());
         }
         let mut named: Vec<String> = drifted
             .iter()

@@ -6,6 +6,7 @@ use super::floating::Floating;
 use super::marks::Marks;
 use super::mirror;
 use super::probing::Probing;
+use super::reverse_path::ReversePath;
 use super::rival::Rival;
 use super::withhold::{WITHHELD, Withhold};
 use super::wording::{describe, foreign, log, reading, subject, told, undoes};
@@ -37,6 +38,7 @@ pub(super) struct Engine<K> {
     pub(super) fill: Fill,
     pub(super) marks: Marks,
     pub(super) rival: Rival,
+    pub(super) reverse_path: ReversePath,
     pub(super) floating: Floating,
     pub(super) probing: Probing,
     pub(super) metrics: Arc<Metrics>,
@@ -78,6 +80,7 @@ impl<K: Kernel> Engine<K> {
             fill: Fill::default(),
             marks: Marks::default(),
             rival: Rival::default(),
+            reverse_path: ReversePath::default(),
             floating: Floating::new(carrier),
             probing: Probing::default(),
             metrics,
@@ -95,7 +98,9 @@ impl<K: Kernel> Engine<K> {
     /// Takes news in; [`Engine::step`] acts on it.
     pub(super) fn take(&mut self, update: Update) {
         let was_synced = self.synced();
-        self.version = self.version.max(update.version);
+        // A listing says how far the API server is, which after its data were put back may be less far than before.
+        self.version =
+            if update.slices_synced { update.version } else { self.version.max(update.version) };
         self.slices_synced |= update.slices_synced;
         self.groups_synced |= update.groups_synced;
         self.world.take(update, &mut self.dirty);

@@ -224,6 +224,7 @@ impl<K: Kernel> Engine<K> {
         });
         let whole_node = self.fill.warning().into_iter().chain(self.marks.warnings());
         let whole_node = whole_node.chain(self.rival.warning()).chain(unsynced);
+        let whole_node = whole_node.chain(self.reverse_path.warning(&self.facts));
         let carried = &self.floating.report;
         let groups = carried.problems.iter().map(|(group, (reason, message))| {
             let message = format!("DirectorGroup {group}: {message}");

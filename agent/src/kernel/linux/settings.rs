@@ -2,6 +2,7 @@
 
 use super::Linux;
 use crate::plan::settings::{FOLDER, TIMEOUT_TCP, TIMEOUT_TCP_FIN, TIMEOUT_UDP};
+use crate::state::Ipv4Settings;
 use lvs_ipvs::{Client, Error, Operation, Timeouts};
 use std::path::Path;
 use std::{fs, io};
@@ -19,6 +20,19 @@ impl Linux {
             && let Err(error) = self.ipvs(|_| Ok(()))
         {
             tracing::debug!(%error, path, "no IPVS for a setting");
+        }
+    }
+
+    /// Those of `all`, which come with no link.
+    pub(super) fn all_ipv4(&self) -> Ipv4Settings {
+        let read = |name: &str| {
+            let path = self.sysctl(&format!("net/ipv4/conf/all/{name}")).ok()?;
+            fs::read_to_string(path).ok()?.trim().parse::<i32>().ok()
+        };
+        Ipv4Settings {
+            arp_ignore: read("arp_ignore").unwrap_or_default(),
+            rp_filter: read("rp_filter").unwrap_or_default(),
+            forwarding_off: read("forwarding") == Some(0),
         }
     }
 
@@ -57,9 +71,31 @@ fn refused(error: Error) -> io::Error {
     }
 }
 
+/// `IPReversePathFilter` out of two lines that begin with `TcpExt:`, names and numbers (net/ipv4/proc.c).
+pub(super) fn reverse_path_drops(counters: &str) -> Option<u64> {
+    let mut lines = counters.lines().filter(|line| line.starts_with("TcpExt:"));
+    let (names, numbers) = (lines.next()?, lines.next()?);
+    let mut pairs = names.split_whitespace().zip(numbers.split_whitespace());
+    pairs.find(|(name, _)| *name == "IPReversePathFilter")?.1.parse().ok()
+}
+
 /// Whether IPVS can translate FTP's commands. Nothing loads ip_vs_ftp by itself.
 pub(super) fn has_ftp_helper() -> bool {
     let listed =
         |text: String| text.lines().any(|line| line.split_whitespace().last() == Some("ftp"));
     Path::new(MODULE).exists() || fs::read_to_string(HELPERS).is_ok_and(listed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_counter_is_found_by_its_name() {
+        let text = "TcpExt: SyncookiesSent IPReversePathFilter Other\nTcpExt: 1 17 2\nIpExt: InNoRoutes\nIpExt: 3\n";
+        assert_eq!(reverse_path_drops(text), Some(17));
+        for bad in ["", "TcpExt: IPReversePathFilter", "TcpExt: A\nTcpExt: 1\n"] {
+            assert_eq!(reverse_path_drops(bad), None);
+        }
+    }
 }
