@@ -195,7 +195,7 @@ impl HandBack {
         let api = Api::all(self.client.clone());
         for wait in Retry::default().take(10) {
             match report::write_status(&api, &self.node, &status, &[]).await {
-                Ok(()) => return,
+                Ok(_) => return,
                 Err(kube::Error::Api(status)) if status.code == 404 => return,
                 Err(error) => {
                     tracing::warn!(object = self.node, "LVSNode not written: {}", causes(&error));

@@ -1,6 +1,7 @@
 //! Writes the LVSNode of this node: at once when something has changed, then coalesced, and now and then as a sign of
 //! life. Never fatal: an API server that is away hears of it later.
 
+use crate::input::version;
 use crate::metrics::Metrics;
 use crate::retry::{Retry, causes};
 use crate::run::Published;
@@ -40,12 +41,29 @@ pub struct Reporter {
     metrics: Arc<Metrics>,
     /// What was left out of the last report, since the CRD does not have it.
     left_out: Vec<String>,
+    /// The resourceVersion of the last report.
+    version: u64,
+    history: History,
+}
+
+/// Tells the watches that the API server goes on from an earlier state, as after etcd was restored from a backup: each write
+/// has a greater resourceVersion than all before, but then. A watch that was resumed from a version that is yet to come
+/// would show nothing until then (`getAllEventsSince` in apiserver's storage/cacher/watch_cache.go).
+#[derive(Clone, Debug, Default)]
+pub struct History(Arc<watch::Sender<()>>);
+
+impl History {
+    /// Resolves with each change.
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.0.subscribe()
+    }
 }
 
 impl Reporter {
     /// For the LVSNode named `node`.
-    pub fn new(client: Client, node: &str, metrics: Arc<Metrics>) -> Self {
-        Self { api: Api::all(client), node: node.to_owned(), metrics, left_out: Vec::new() }
+    pub fn new(client: Client, node: &str, metrics: Arc<Metrics>, history: History) -> Self {
+        let (api, node) = (Api::all(client), node.to_owned());
+        Self { api, node, metrics, left_out: Vec::new(), version: 0, history }
     }
 
     /// Reports until the engine is gone.
@@ -60,7 +78,17 @@ impl Reporter {
             let status = published.borrow_and_update().status.clone();
             let result = timeout(PATIENCE, self.write(status.clone())).await;
             let result = match result {
-                Ok(Ok(left_out)) => {
+                Ok(Ok((left_out, version))) => {
+                    if version < self.version {
+                        tracing::warn!(
+                            object = self.node,
+                            "the API server goes on from an earlier state (resourceVersion {version} after {}): all is \
+                             listed anew",
+                            self.version
+                        );
+                        self.history.0.send_replace(());
+                    }
+                    self.version = version;
                     if left_out != self.left_out && !left_out.is_empty() {
                         tracing::warn!(object = self.node, "{}", outdated(&left_out));
                     }
@@ -87,8 +115,8 @@ impl Reporter {
         }
     }
 
-    /// Returns the fields that the API server's CRD does not have, and that were left out.
-    async fn write(&self, mut status: LVSNodeStatus) -> Result<Vec<String>, Error> {
+    /// Returns the fields that the API server's CRD does not have, and that were left out; and the report's resourceVersion.
+    async fn write(&self, mut status: LVSNodeStatus) -> Result<(Vec<String>, u64), Error> {
         status.report_time = Some(MicroTime(Timestamp::now()));
         let mut left_out = Vec::new();
         loop {
@@ -106,7 +134,7 @@ impl Reporter {
                 );
             }
             if left_out.len() == known {
-                return written.map(|()| left_out);
+                return written.map(|node| (left_out, version(&node.metadata)));
             }
         }
     }
@@ -142,7 +170,7 @@ pub(crate) async fn write_status(
     node: &str,
     status: &LVSNodeStatus,
     left_out: &[String],
-) -> Result<(), Error> {
+) -> Result<LVSNode, Error> {
     let mut status = status.clone();
     if !left_out.is_empty() {
         let reason = "OutdatedCRD".to_owned();
@@ -160,7 +188,7 @@ pub(crate) async fn write_status(
     if let Some(fields) = patch.get_mut("status").and_then(Value::as_object_mut) {
         fields.retain(|field, _| !left_out.contains(field));
     }
-    api.patch_status(node, &params(), &Patch::Apply(&patch)).await.map(drop)
+    api.patch_status(node, &params(), &Patch::Apply(&patch)).await
 }
 
 /// The fields of the status that an API server refuses since its CRD does not have them, or something in them: server-side

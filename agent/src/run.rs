@@ -293,8 +293,10 @@ pub async fn start<K: Kernel + 'static>(settings: Settings, kernel: K) -> Result
     }
     match settings.source {
         Source::Api(client) => {
-            kube_input::watch(&client, saved, &known, &feed, &mut tasks);
-            let reporter = report::Reporter::new(client, &settings.node, Arc::clone(&metrics));
+            let history = report::History::default();
+            kube_input::watch_all(&client, saved, &known, &feed, &history, &mut tasks);
+            let reporter =
+                report::Reporter::new(client, &settings.node, Arc::clone(&metrics), history);
             tasks.spawn(reporter.run(published.clone()));
         }
         Source::Files(places) => {

@@ -7,7 +7,7 @@ use crate::check::check;
 use crate::default_group;
 use crate::engine::Engine;
 use crate::installed;
-use crate::lease::driver::compete;
+use crate::lease::driver::{Tell, compete};
 use crate::lease::gate::Gate;
 use crate::lease::machine::Settings;
 use crate::metrics::Metrics;
@@ -73,7 +73,8 @@ async fn serve(args: Args) -> anyhow::Result<()> {
         _ = interrupt.recv() => return Ok(()),
     }
     let mut watches = JoinSet::new();
-    let changes = watch_all(&mut watches, &client, &metrics);
+    let (history, histories) = watch::channel(());
+    let changes = watch_all(&mut watches, &client, &metrics, &histories);
     let settings = Settings {
         identity,
         lease_duration: args.lease_duration,
@@ -86,7 +87,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
         args.namespace.clone(),
         settings,
         gate.clone(),
-        leading,
+        Tell { leading, history },
         count,
         lease_stopped,
     ));
@@ -129,6 +130,7 @@ fn watch_all(
     tasks: &mut JoinSet<()>,
     client: &Client,
     metrics: &Metrics,
+    history: &watch::Receiver<()>,
 ) -> mpsc::Receiver<Change> {
     let (to, changes) = mpsc::channel(CHANGES);
     macro_rules! watch {
@@ -138,6 +140,7 @@ fn watch_all(
                 $kind,
                 to.clone(),
                 metrics.clone(),
+                history.clone(),
                 $change,
             ))
         };

@@ -261,8 +261,9 @@ fn news<K: Resource>(delta: Delta<K>, known: impl Fn(&Key) -> Option<Version>) -
             let (uid, version) = version(&*object);
             match known(&key) {
                 Some((known_uid, known)) if known_uid == uid => match (version == known, listed) {
-                    (true, _) => News::Old,
-                    (false, true) => News::Set(*object),
+                    (true, false) => News::Old,
+                    // In another history one version was another state.
+                    (_, true) => News::Set(*object),
                     (false, false) if version > known => News::Set(*object),
                     (false, false) => News::Old,
                 },

@@ -90,30 +90,40 @@ fn key(meta: &ObjectMeta) -> Key {
     Key::new(meta.namespace.clone().unwrap_or_default(), meta.name.clone().unwrap_or_default())
 }
 
-/// Watches a kind for ever and sends its changes, as `wrap` makes them of deltas. Ends when nobody listens any more.
+/// Watches a kind for ever and sends its changes, as `wrap` makes them of deltas. Ends when nobody listens any more. With each
+/// change of `history` it lists anew: the API server has gone back to an earlier state, and would show nothing to a watch
+/// that goes on from a version that is yet to come (`getAllEventsSince` in apiserver's storage/cacher/watch_cache.go).
 pub async fn watch<K, C>(
     api: Api<DeserializeGuard<K>>,
     kind: &'static str,
     changes: mpsc::Sender<C>,
     metrics: Metrics,
+    mut history: tokio::sync::watch::Receiver<()>,
     wrap: fn(Delta<K>) -> C,
 ) where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
 {
-    let events = watcher(api, Config::default().timeout(TIMEOUT)).backoff(Backoff::default());
-    let events = events.modify(|object| object.managed_fields_mut().clear());
-    follow(events, kind, changes, metrics, wrap).await;
+    let mut relist = Relist::default();
+    loop {
+        let config = Config::default().timeout(TIMEOUT);
+        let events = watcher(api.clone(), config).backoff(Backoff::default());
+        let events = events.modify(|object| object.managed_fields_mut().clear());
+        tokio::select! {
+            () = follow(events, &mut relist, kind, &changes, &metrics, wrap) => return,
+            Ok(()) = history.changed() => {}
+        }
+    }
 }
 
 async fn follow<K: Resource, C>(
     events: impl Stream<Item = Result<Event<DeserializeGuard<K>>, Error>>,
+    relist: &mut Relist,
     kind: &'static str,
-    changes: mpsc::Sender<C>,
-    metrics: Metrics,
+    changes: &mpsc::Sender<C>,
+    metrics: &Metrics,
     wrap: fn(Delta<K>) -> C,
 ) {
     let mut events = std::pin::pin!(events);
-    let mut relist = Relist::default();
     while let Some(event) = events.next().await {
         match event {
             Ok(event) => {

@@ -72,7 +72,7 @@ impl ControlPlane {
     pub fn start() -> ControlPlane {
         let seed = std::env::var_os(seed::VARIABLE).map(PathBuf::from);
         let seed = seed.expect("a guest for it: in_guest(Guest::control_plane(), ..)");
-        ControlPlane::start_from(Link::new("mgmt"), &seed, Groups::Ours, "")
+        ControlPlane::start_from(Link::new("mgmt"), &seed, Groups::Ours, "", &[])
             .unwrap_or_else(|error| panic!("control plane: {error:#}"))
     }
 
@@ -81,7 +81,16 @@ impl ControlPlane {
     pub fn start_complete() -> ControlPlane {
         let seed = std::env::var_os(seed::VARIABLE).map(PathBuf::from);
         let seed = seed.expect("a guest for it: in_guest(Guest::control_plane(), ..)");
-        ControlPlane::start_from(Link::new("mgmt"), &seed, Groups::All, "")
+        ControlPlane::start_from(Link::new("mgmt"), &seed, Groups::All, "", &[])
+            .unwrap_or_else(|error| panic!("control plane: {error:#}"))
+    }
+
+    /// As [`ControlPlane::start_complete`], with further arguments for kube-apiserver.
+    #[track_caller]
+    pub fn start_complete_with(arguments: &[&str]) -> ControlPlane {
+        let seed = std::env::var_os(seed::VARIABLE).map(PathBuf::from);
+        let seed = seed.expect("a guest for it: in_guest(Guest::control_plane(), ..)");
+        ControlPlane::start_from(Link::new("mgmt"), &seed, Groups::All, "", arguments)
             .unwrap_or_else(|error| panic!("control plane: {error:#}"))
     }
 
@@ -93,7 +102,7 @@ impl ControlPlane {
             format!("{},system:node:{name},{name},\"system:nodes\"\n", programs::node_token(name))
         };
         let tokens: String = nodes.iter().map(line).collect();
-        ControlPlane::start_from(net, nothing, Groups::All, &tokens)
+        ControlPlane::start_from(net, nothing, Groups::All, &tokens, &[])
     }
 
     fn start_from(
@@ -101,6 +110,7 @@ impl ControlPlane {
         seed: &Path,
         groups: Groups,
         tokens: &str,
+        arguments: &[&str],
     ) -> anyhow::Result<ControlPlane> {
         // A second one in a process: the first has installed it.
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -112,7 +122,7 @@ impl ControlPlane {
 
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-        let server = Server::start(&programs, seed, groups, tokens)?;
+        let server = Server::start(&programs, seed, groups, tokens, arguments)?;
         let admin = PathBuf::from("/tmp/admin.kubeconfig");
         programs::write_kubeconfig(&admin, ADMIN_TOKEN)?;
         let client = runtime.block_on(objects::client(&admin))?;
@@ -128,6 +138,29 @@ impl ControlPlane {
         };
         plane.wait_until_ready();
         Ok(plane)
+    }
+
+    /// Takes a backup of etcd's data; the API server is away meanwhile.
+    ///
+    /// # Errors
+    /// When etcd does not end, or nothing can be copied.
+    pub fn back_up(&self) -> anyhow::Result<()> {
+        self.locked().between(|data| copy(&data.join("etcd"), &data.join("backup")))?;
+        self.wait_until_ready();
+        Ok(())
+    }
+
+    /// Puts the backup in place of what etcd has, without raising its revision: resourceVersions begin again where they were.
+    ///
+    /// # Errors
+    /// As [`ControlPlane::back_up`].
+    pub fn put_back(&self) -> anyhow::Result<()> {
+        self.locked().between(|data| {
+            std::fs::remove_dir_all(data.join("etcd"))?;
+            copy(&data.join("backup"), &data.join("etcd"))
+        })?;
+        self.wait_until_ready();
+        Ok(())
     }
 
     #[track_caller]
@@ -208,3 +241,9 @@ impl ControlPlane {
 
 /// The folder of kube-apiserver and kubectl, in a guest that has them.
 pub(crate) const PROGRAMS: &str = "BED_CONTROL_PLANE";
+
+fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
+    let copied = std::process::Command::new("cp").arg("-r").arg(from).arg(to).output()?;
+    ensure!(copied.status.success(), "cannot copy {}: {copied:?}", from.display());
+    Ok(())
+}

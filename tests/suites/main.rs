@@ -35,6 +35,7 @@ mod operator;
 mod persistence;
 mod prepare;
 mod protocols;
+mod restored;
 mod rights;
 mod schedulers;
 mod served;

@@ -9,6 +9,7 @@ mod tests;
 
 use super::saved::Saved;
 use super::{GROUP, SLICE, Unreadable, Update, name, version};
+use crate::report::History;
 use crate::retry::{Retry, causes};
 use crate::run::Feed;
 use ::kube::core::error_boundary::InvalidObject;
@@ -16,12 +17,13 @@ use ::kube::core::{DeserializeGuard, ObjectMeta};
 use ::kube::runtime::WatchStreamExt;
 use ::kube::runtime::watcher::{self, Event, watcher};
 use ::kube::{Api, Client, Resource};
-use futures::{StreamExt, pin_mut};
+use futures::StreamExt;
 use lvs_crds::{DirectorGroup, VirtualService, VirtualServiceSlice};
 use serde::de::DeserializeOwned;
 use std::collections::HashMap;
 use std::fmt::Debug;
 use std::hash::Hash;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 /// The longest that a watch lasts. The client notices a silently dead one five seconds after this; its default would
@@ -29,7 +31,14 @@ use tokio::task::JoinSet;
 const WATCH_SECONDS: u32 = 45;
 
 /// Watches both kinds until the engine is gone. `known`: what the engine knows from an earlier run.
-pub fn watch(client: &Client, saved: Saved, known: &Update, feed: &Feed, tasks: &mut JoinSet<()>) {
+pub fn watch_all(
+    client: &Client,
+    saved: Saved,
+    known: &Update,
+    feed: &Feed,
+    history: &History,
+    tasks: &mut JoinSet<()>,
+) {
     let slices = Listing::new(
         SLICE,
         known.slices.iter().filter_map(|(name, slice)| Some((name.clone(), slice.as_ref()?))),
@@ -52,26 +61,43 @@ pub fn watch(client: &Client, saved: Saved, known: &Update, feed: &Feed, tasks: 
         |metadata| metadata.name.clone().unwrap_or_default(),
     );
     let api: Api<DeserializeGuard<VirtualServiceSlice>> = Api::all(client.clone());
-    tasks.spawn(follow(api, slices, saved.clone(), feed.clone(), "VirtualServiceSlices"));
+    let sink = Sink { saved, feed: feed.clone() };
+    tasks.spawn(follow(api, slices, sink.clone(), history.changes(), "VirtualServiceSlices"));
     let api: Api<DeserializeGuard<DirectorGroup>> = Api::all(client.clone());
-    tasks.spawn(follow(api, groups, saved, feed.clone(), "DirectorGroups"));
+    tasks.spawn(follow(api, groups, sink, history.changes(), "DirectorGroups"));
+}
+
+/// Where news go.
+#[derive(Clone)]
+struct Sink {
+    saved: Saved,
+    feed: Feed,
 }
 
 async fn follow<K, N>(
     api: Api<DeserializeGuard<K>>,
     mut listing: Listing<K, N>,
-    saved: Saved,
-    feed: Feed,
+    sink: Sink,
+    mut history: watch::Receiver<()>,
     object: &'static str,
 ) where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
     N: Clone + Eq + Hash,
 {
     let config = watcher::Config::default().timeout(WATCH_SECONDS);
-    let stream = watcher(api, config).backoff(Retry::default());
-    pin_mut!(stream);
+    let begin = || Box::pin(watcher(api.clone(), config.clone()).backoff(Retry::default()));
+    let mut stream = begin();
     let mut away = false;
-    while let Some(event) = stream.next().await {
+    loop {
+        let event = tokio::select! {
+            event = stream.next() => event,
+            Ok(()) = history.changed() => {
+                listing.distrust();
+                stream = begin();
+                continue;
+            }
+        };
+        let Some(event) = event else { return };
         let event = match event {
             Ok(event) => event,
             Err(error) => {
@@ -98,10 +124,10 @@ async fn follow<K, N>(
         }
         // The kernel first: the copy on disk is for later.
         let copy = update.clone();
-        if !feed.send(update) {
+        if !sink.feed.send(update) {
             return;
         }
-        if let Err(error) = saved.save(&copy) {
+        if let Err(error) = sink.saved.save(&copy) {
             tracing::warn!(object, %error, "last known state not saved");
         }
     }
@@ -143,6 +169,12 @@ impl<K: Resource, N: Clone + Eq + Hash> Listing<K, N> {
     {
         let known = known.map(|(name, object)| (name, Stamp::of(object.meta()))).collect();
         Self { kind, known, listed: None, update, name }
+    }
+
+    /// What is known may be of another history, in which a version was another object's state: all is news with the next list.
+    fn distrust(&mut self) {
+        self.known.values_mut().for_each(|stamp| *stamp = Stamp::default());
+        self.listed = None;
     }
 
     /// What an event tells the engine, if anything.

@@ -7,12 +7,22 @@ use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::PostParams;
 use kube::{Api, Client};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
 /// Name of the Lease.
 pub const LEASE: &str = "kube-lvs-operator";
+
+/// Whom the Lease tells something.
+pub struct Tell {
+    /// Whether this replica is the active one.
+    pub leading: watch::Sender<bool>,
+    /// That the API server has gone back to an earlier state: the Lease, which every replica looks at all the time, has a
+    /// smaller resourceVersion than before.
+    pub history: watch::Sender<()>,
+}
 
 /// Competes for the Lease until `stop` says so, then gives it back. Tells `leading` who it is, and opens `gate` as
 /// long as it is us. `client` must not retry by itself: an attempt's beginning is what counts.
@@ -21,7 +31,7 @@ pub async fn compete(
     namespace: String,
     settings: Settings,
     gate: Gate,
-    leading: watch::Sender<bool>,
+    Tell { leading, history }: Tell,
     count: Count,
     mut stop: watch::Receiver<bool>,
 ) {
@@ -30,6 +40,8 @@ pub async fn compete(
         settings: settings.clone(),
         name: format!("{namespace}/{LEASE}"),
         count,
+        history,
+        newest: AtomicU64::new(0),
     };
     let mut machine = Machine::new(settings);
     loop {
@@ -68,9 +80,24 @@ struct Driver {
     settings: Settings,
     name: String,
     count: Count,
+    history: watch::Sender<()>,
+    /// The resourceVersion last seen.
+    newest: AtomicU64,
 }
 
 impl Driver {
+    fn see(&self, record: &Record) {
+        let version = record.version.parse().unwrap_or(0);
+        let before = self.newest.swap(version, Ordering::Relaxed);
+        if version < before {
+            warn!(
+                lease = self.name,
+                version, before, "the API server goes on from an earlier state: all is listed anew"
+            );
+            self.history.send_replace(());
+        }
+    }
+
     async fn perform(&self, machine: &mut Machine, gate: &Gate, action: Action) {
         // One attempt may not take up all the time there is for several.
         let limit = self.settings.renew_deadline / 2;
@@ -82,7 +109,9 @@ impl Driver {
             }
             Action::Read => match tokio::time::timeout(limit, self.api.get_opt(LEASE)).await {
                 Ok(Ok(lease)) => {
-                    machine.read(gate.now(), lease.map(record));
+                    let lease = lease.map(record);
+                    lease.iter().for_each(|record| self.see(record));
+                    machine.read(gate.now(), lease);
                     return;
                 }
                 Ok(Err(error)) => Err(error.to_string()),
@@ -91,7 +120,10 @@ impl Driver {
             Action::Write(draft) => self.write(&draft, limit).await,
         };
         match result {
-            Ok(record) => machine.written(gate.now(), record),
+            Ok(record) => {
+                self.see(&record);
+                machine.written(gate.now(), record);
+            }
             Err(error) => {
                 warn!(lease = self.name, error, "could not get or renew the lease");
                 machine.failed(gate.now());

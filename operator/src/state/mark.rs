@@ -1,7 +1,7 @@
 //! Whom a change concerns. Each `set` or `remove` takes one object in and marks what may come out differently for it.
 
 use super::report::{Met, Report, reported};
-use super::{State, Target, event};
+use super::{State, Target, event, version};
 use jiff::Timestamp;
 use kube::ResourceExt;
 use lvs_crds::{DirectorGroup, LVSNode, RealServer, VirtualService, VirtualServiceSlice};
@@ -150,12 +150,19 @@ impl State {
 
     pub(super) fn set_lvs_node(&mut self, object: LVSNode, now: Duration) {
         let name = object.name_any();
-        self.liveness.heard(&name, now);
+        // A list shows it again, whether its agent lives or not.
+        let known = self.snapshot.lvs_node(&name).map(|node| version(&**node));
+        let is_news = known != Some(version(&object));
+        if is_news {
+            self.liveness.heard(&name, now);
+        }
         let before = Report::of(self.snapshot.lvs_node(&name).map(|node| &**node));
         let after = Report::of(Some(&object));
         self.carriers_before(&before, &after);
         let old = self.snapshot.set_lvs_node(object);
-        self.snapshot.hear(&name, now);
+        if is_news {
+            self.snapshot.hear(&name, now);
+        }
         let new = self.snapshot.lvs_node(&name).cloned();
         self.mark_report(&name, &before, &after, now);
         if old.is_none() {

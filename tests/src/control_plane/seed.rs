@@ -132,8 +132,13 @@ const APPLIED: &[&str] = &[
 /// When the server refuses one.
 pub fn make(manifest: &Path) -> anyhow::Result<()> {
     fs::create_dir_all("/tmp/nothing")?;
-    let plane =
-        ControlPlane::start_from(Link::new("mgmt"), Path::new("/tmp/nothing"), Groups::Ours, "")?;
+    let plane = ControlPlane::start_from(
+        Link::new("mgmt"),
+        Path::new("/tmp/nothing"),
+        Groups::Ours,
+        "",
+        &[],
+    )?;
     plane
         .apply(&format!("{{apiVersion: v1, kind: Namespace, metadata: {{name: {NAMESPACE}}}}}"))?;
     let manifest = fs::read_to_string(manifest)

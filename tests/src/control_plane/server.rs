@@ -33,6 +33,8 @@ pub(super) struct Server {
     etcd: Daemon,
     api: Daemon,
     groups: Groups,
+    /// Further arguments of the API server.
+    arguments: Vec<String>,
 }
 
 /// What the API server serves.
@@ -47,13 +49,15 @@ pub(super) enum Groups {
 impl Server {
     /// Starts both on a copy of `seed`; an empty folder gives an empty cluster.
     ///
-    /// `tokens` are further lines for `--token-auth-file`.
+    /// `tokens` are further lines for `--token-auth-file`, `arguments` further arguments of the API server.
     pub(super) fn start(
         programs: &Path,
         seed: &Path,
         groups: Groups,
         tokens: &str,
+        arguments: &[&str],
     ) -> anyhow::Result<Server> {
+        let arguments: Vec<String> = arguments.iter().map(|&word| word.to_owned()).collect();
         let copied =
             Command::new("cp").arg("-r").arg(seed).arg(DATA).output().context("cannot run cp")?;
         ensure!(copied.status.success(), "cannot copy {}: {copied:?}", seed.display());
@@ -65,23 +69,13 @@ impl Server {
             let made = made.context("cannot run openssl (package openssl)")?;
             ensure!(made.status.success(), "openssl: {made:?}");
         }
-        let etcd = Node::here().spawn(Command::new("etcd").args([
-            &format!("--data-dir={DATA}/etcd"),
-            "--listen-client-urls=http://127.0.0.1:2379",
-            "--advertise-client-urls=http://127.0.0.1:2379",
-            "--listen-peer-urls=http://127.0.0.1:2380",
-            "--unsafe-no-fsync",
-            "--logger=zap",
-            "--log-level=error",
-        ]));
-        // Without it the API server begins to back off.
-        wait_for("etcd listens", Duration::from_secs(30), || TcpStream::connect("127.0.0.1:2379"));
-        let api = start_api(programs, groups);
+        let etcd = start_etcd();
+        let api = start_api(programs, groups, &arguments);
         // Made by the first start; a seed brings it.
         wait_for("kube-apiserver has a certificate", Duration::from_secs(60), || {
             fs::metadata(CERTIFICATE)
         });
-        Ok(Server { programs: programs.to_owned(), etcd, api, groups })
+        Ok(Server { programs: programs.to_owned(), etcd, api, groups, arguments })
     }
 
     #[track_caller]
@@ -97,7 +91,21 @@ impl Server {
     }
 
     pub(super) fn start_api(&mut self) {
-        self.api = start_api(&self.programs, self.groups);
+        self.api = start_api(&self.programs, self.groups, &self.arguments);
+    }
+
+    /// Ends both, and starts them again after `change` of the folder of etcd's data.
+    pub(super) fn between(
+        &mut self,
+        change: impl FnOnce(&Path) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        self.api.kill();
+        self.etcd.term();
+        self.etcd.wait(Duration::from_secs(30))?;
+        change(Path::new(DATA))?;
+        self.etcd = start_etcd();
+        self.start_api();
+        Ok(())
     }
 
     /// Ends both in the order in which nothing is lost.
@@ -109,7 +117,22 @@ impl Server {
     }
 }
 
-fn start_api(programs: &Path, groups: Groups) -> Daemon {
+fn start_etcd() -> Daemon {
+    let etcd = Node::here().spawn(Command::new("etcd").args([
+        &format!("--data-dir={DATA}/etcd"),
+        "--listen-client-urls=http://127.0.0.1:2379",
+        "--advertise-client-urls=http://127.0.0.1:2379",
+        "--listen-peer-urls=http://127.0.0.1:2380",
+        "--unsafe-no-fsync",
+        "--logger=zap",
+        "--log-level=error",
+    ]));
+    // Without it the API server begins to back off.
+    wait_for("etcd listens", Duration::from_secs(30), || TcpStream::connect("127.0.0.1:2379"));
+    etcd
+}
+
+fn start_api(programs: &Path, groups: Groups, arguments: &[String]) -> Daemon {
     let mut command = Command::new(programs.join("kube-apiserver"));
     command.args([
         "--etcd-servers=http://127.0.0.1:2379",
@@ -135,5 +158,5 @@ fn start_api(programs: &Path, groups: Groups) -> Daemon {
         Groups::All => command
             .args(["--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction"]),
     };
-    Node::here().spawn(&mut command)
+    Node::here().spawn(command.args(arguments))
 }
