@@ -39,6 +39,7 @@ const COMBINATIONS: &[(&str, &str)] = &[
         "operator: {replicas: 3, antiAffinity: Required, resources: {limits: {cpu: 1, memory: 128Mi}}}\n\
          agent: {resources: {limits: {memory: 256Mi}}, seLinuxOptions: {type: spc_t}}\ncrds: {keep: false}",
     ),
+    ("priority-quota", "priorityQuota: {create: true, pods: 20}"),
     (
         "images",
         "operator: {image: {repository: registry.example:5000/lvs/operator, tag: v1, pullPolicy: Always}}\n\
@@ -330,4 +331,60 @@ fn a_release_is_installed_refused_twice_and_removed(plane: &ControlPlane) -> any
         anyhow::Ok(())
     });
     Ok(())
+}
+
+/// What makes an API server take critical pods only where a quota admits them, as GKE has it.
+const LIMITED: &str = r#"apiVersion: apiserver.config.k8s.io/v1
+kind: AdmissionConfiguration
+plugins:
+- name: ResourceQuota
+  configuration:
+    apiVersion: apiserver.config.k8s.io/v1
+    kind: ResourceQuotaConfiguration
+    limitedResources:
+    - resource: pods
+      matchScopes:
+      - {scopeName: PriorityClass, operator: In, values: [system-node-critical, system-cluster-critical]}
+"#;
+
+#[test]
+fn critical_pods_are_admitted_by_the_charts_quota_where_the_api_server_asks_for_one() {
+    let guest = Guest::control_plane().virtual_time().limit(Duration::from_secs(300));
+    in_guest(guest, || -> anyhow::Result<()> {
+        let file = "/tmp/admission.yaml";
+        fs::write(file, LIMITED)?;
+        let argument = format!("--admission-control-config-file={file}");
+        let plane = ControlPlane::start_complete_with(&[&argument]);
+        let pod = |class: &str| {
+            format!(
+                "apiVersion: v1\nkind: Pod\nmetadata: {{name: {class}, namespace: {NAMESPACE}}}\nspec:\n  \
+                 serviceAccountName: kube-lvs-agent\n  priorityClassName: {class}\n  \
+                 containers: [{{name: a, image: localhost/a}}]\n"
+            )
+        };
+        for class in ["system-node-critical", "system-cluster-critical"] {
+            let refused = plane.apply(&pod(class)).expect_err("without a quota");
+            let refused = format!("{refused:#}");
+            println!("{refused}");
+            assert!(refused.contains("insufficient quota to match these scopes"), "{refused}");
+        }
+        let only = ["--set", "priorityQuota.create=true", "-s", "templates/quota.yaml"];
+        plane.apply(&chart::template(&chart::helm()?, &only)?)?;
+        // What the controller-manager does.
+        plane.kubectl(&[
+            "patch",
+            "resourcequota",
+            "kube-lvs",
+            "-n",
+            NAMESPACE,
+            "--subresource=status",
+            "--type=merge",
+            "-p",
+            r#"{"status": {"hard": {"pods": "10000"}, "used": {"pods": "0"}}}"#,
+        ])?;
+        for class in ["system-node-critical", "system-cluster-critical"] {
+            wait_for("it is admitted", Duration::from_secs(10), || plane.apply(&pod(class)));
+        }
+        Ok(())
+    });
 }
