@@ -14,8 +14,8 @@ use crate::{Key, Resolution, Snapshot, Verdict, reason};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use lvs_crds::{
     ACCEPTED, AVAILABLE, DEGRADED, DirectorRole, DirectorStatus, Forwarding, PROGRAMMED,
-    READY, REACHABLE_FROM_NODES, RESOLVED, SERVED, SURVIVES_FAILOVER, ServicePort, Truth, VirtualService,
-    VirtualServiceDisplay, VirtualServiceSlice, VirtualServiceStatus,
+    REACHABLE_FROM_NODES, READY, RESOLVED, SERVED, SURVIVES_FAILOVER, ServicePort, Truth,
+    VirtualService, VirtualServiceDisplay, VirtualServiceSlice, VirtualServiceStatus,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -115,7 +115,7 @@ impl View<'_> {
         let Some(probes) = report.probes.iter().find(|probes| probes.group == *group) else {
             return Word::NotYet;
         };
-        let newest = self.slices.iter().map(|slice| version(slice)).max().unwrap_or(0);
+        let newest = self.slices.iter().map(|slice| version(&slice.metadata)).max().unwrap_or(0);
         said(probes, question, newest)
     }
 
