@@ -110,7 +110,7 @@ if [ -e /proc/net/ip_vs ]; then
   echo '## ipvs timeout'; ipvsadm -L --timeout
   echo '## ipvs daemon'; ipvsadm -L --daemon
 fi
-echo '## nftables'; nft list ruleset 2>/dev/null
+echo '## nftables'; nft -s list ruleset 2>/dev/null
 {
   echo '## link'; ip -o link
   echo '## address'; ip -o addr
@@ -126,7 +126,7 @@ pub struct NodeState(BTreeSet<String>);
 
 impl NodeState {
     /// Takes the node's IPVS table and timeouts, nftables, links, GUE ports, addresses, routes, rules and sysctls (`net.ipv4.conf.*`, `net.ipv4.vs.*`).
-    /// Forwarding, which our programs never turn off again, with what the kernel changes along with it, connection counts, remaining
+    /// Forwarding, which our programs never turn off again, with what the kernel changes along with it, counts, remaining
     /// lifetimes and the interface `mgmt0` are left out.
     #[track_caller]
     pub fn of(node: &Node) -> NodeState {
