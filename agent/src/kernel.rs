@@ -30,7 +30,7 @@ pub(crate) use tunnels::name as tunnel_name;
 
 use crate::journal::{Journal, Made};
 use crate::state::{Facts, Fixture, FixtureKind, NodeState, Observed, Op, Ours, Packets};
-use lvs_ipvs::{Forwarding, Operation, ServiceKey};
+use lvs_ipvs::{Forwarding, Operation, ServiceKey, Stats};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What the agent asks of a kernel.
@@ -78,6 +78,10 @@ pub trait Kernel: Send {
     /// # Errors
     /// When the kernel does not answer.
     fn arrivals(&mut self) -> Result<BTreeMap<Packets, u64>, KernelError>;
+
+    /// IPVS's counters of all services, as of when [`Kernel::observe`] listed them last; nothing where it does not count (sysctl
+    /// `run_estimation`).
+    fn balanced(&mut self) -> BTreeMap<ServiceKey, Stats>;
 
     /// Requests sent so far.
     fn requests(&self) -> Requests;

@@ -7,6 +7,7 @@ mod fill;
 mod floating;
 mod marks;
 mod mirror;
+mod passing;
 mod probing;
 mod reverse_path;
 mod rival;

@@ -68,6 +68,12 @@ pub const PROBERS_DISAGREE: &str = "ProbersDisagree";
 pub const NOBODY_ASKS: &str = "NobodyAsks";
 /// There is nothing that can be asked by a connection.
 pub const NOT_ASKABLE: &str = "NotAskable";
+/// Clients' packets arrive at a director, and a filter there drops them before IPVS.
+pub const DROPPED_BEFORE_IPVS: &str = "DroppedBeforeIPVS";
+/// Clients' connections are balanced, and no reply comes back by a director that would have to see it.
+pub const NO_REPLIES: &str = "NoReplies";
+/// What agents say of places where clients' packets stop.
+pub(crate) const STOPS: [&str; 2] = [DROPPED_BEFORE_IPVS, NO_REPLIES];
 /// All is programmed, and clients are not served.
 pub const NOT_SERVED: &str = "NotServed";
 

@@ -19,7 +19,7 @@ const COUNT: &str = r#"count() { # WHAT STEPS
 fn each_part_says_how_far_it_is_every_ten_seconds() {
     let output = run(
         "part kernel count 'Linux 6.12' 40; part 'control plane' count kubectl 11; await_parts",
-        "sleep 18; kill -TERM $$",
+        "sleep 19; kill -TERM $$",
     );
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     let lines: Vec<_> = said.lines().collect();

@@ -1,5 +1,6 @@
 //! Served: what a client meets, by the word of a director that stands by and asks as clients do.
 
+mod counts;
 mod places;
 
 use std::thread::sleep;

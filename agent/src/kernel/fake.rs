@@ -11,7 +11,7 @@ use crate::journal::{Journal, Made};
 use crate::state::{
     Facts, Fixture, FixtureKind, HeldAddress, Observed, Op, Ours, Packets, ServiceState,
 };
-use lvs_ipvs::{Errno, Error, Info, Operation, ServiceKey, Version};
+use lvs_ipvs::{Errno, Error, Info, Operation, ServiceKey, Stats, Version};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
@@ -48,6 +48,8 @@ pub struct Fake {
     pub connections: u64,
     /// What has arrived for services.
     pub arrivals: BTreeMap<Packets, u64>,
+    /// IPVS's counters.
+    pub balanced: BTreeMap<ServiceKey, Stats>,
     requests: Requests,
 }
 
@@ -106,6 +108,7 @@ impl Fake {
             read_only: BTreeSet::new(),
             connections: 0,
             arrivals: BTreeMap::new(),
+            balanced: BTreeMap::new(),
             requests: Requests::default(),
         }
     }
@@ -396,6 +399,10 @@ impl Kernel for Fake {
 
     fn arrivals(&mut self) -> Result<BTreeMap<Packets, u64>, KernelError> {
         Ok(self.arrivals.clone())
+    }
+
+    fn balanced(&mut self) -> BTreeMap<ServiceKey, Stats> {
+        self.balanced.clone()
     }
 
     fn requests(&self) -> Requests {

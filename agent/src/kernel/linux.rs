@@ -17,7 +17,7 @@ use crate::plan::settings::is_timeout;
 use crate::state::{
     Facts, Fixture, FixtureKind, HeldAddress, Observed, Op, Ours, Packets, ServiceState,
 };
-use lvs_ipvs::{Client, Destination, Error, Operation, Service, ServiceKey};
+use lvs_ipvs::{Client, Destination, Error, Operation, Service, ServiceKey, Stats};
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::address::AddressMessage;
 use netlink_packet_route::link::LinkMessage;
@@ -39,6 +39,8 @@ pub struct Linux {
     /// As of the last [`Ports::standing`], which comes first in a batch.
     links: Vec<LinkMessage>,
     addresses: Vec<AddressMessage>,
+    /// The counters of the last listing of all services.
+    counted: BTreeMap<ServiceKey, Stats>,
 }
 
 /// Not `/proc/net`, which is the namespace of the process's first thread.
@@ -72,7 +74,8 @@ impl Linux {
         let sysctls = sysctls.into();
         let (links, addresses) = (Vec::new(), Vec::new());
         let fixtures = fixtures::Fixtures::default();
-        Ok(Self { route, ipvs: None, sysctls, requests, fixtures, links, addresses })
+        let counted = BTreeMap::new();
+        Ok(Self { route, ipvs: None, sysctls, requests, fixtures, links, addresses, counted })
     }
 
     /// Asks IPVS something; a connection that has become useless is opened anew next time.
@@ -122,6 +125,7 @@ impl Linux {
         connections: &mut Option<u64>,
     ) -> Result<BTreeMap<ServiceKey, ServiceState>, Error> {
         let entries = self.ipvs(Client::services)?;
+        self.counted = entries.iter().map(|entry| (entry.service.key, entry.stats)).collect();
         // Where the file is hidden, netlink tells the same, a listing a service.
         let mut table = fs::read_to_string(TABLE).map(|text| table::parse(&text)).ok();
         self.requests.table_reads += 1;
@@ -406,6 +410,15 @@ impl Kernel for Linux {
         let operation = || "read the counters of arrivals".to_owned();
         let arrived = self.fixtures.arrivals();
         arrived.map_err(|source| KernelError::Fixture { operation: operation(), source })
+    }
+
+    fn balanced(&mut self) -> BTreeMap<ServiceKey, Stats> {
+        // Its counters are those of its estimator (`ip_vs_copy_stats` in net/netfilter/ipvs/ip_vs_ctl.c).
+        let estimates = self.sysctl("net/ipv4/vs/run_estimation").and_then(fs::read_to_string);
+        match estimates {
+            Ok(text) if text.trim_end() == "0" => BTreeMap::new(),
+            _ => self.counted.clone(),
+        }
     }
 
     fn requests(&self) -> Requests {

@@ -1,13 +1,14 @@
 //! The audit: has somebody else changed what is ours, or the node's interfaces and routes?
 
 use super::engine::Engine;
-use super::{faults, mirror, rival};
+use super::{faults, mirror, passing, rival};
 use crate::journal::Made;
 use crate::kernel::{Kernel, KernelError, Scope, Services};
 use crate::plan::{IP_FORWARD, IPV6_FORWARDING, Touched};
-use crate::state::{Fixture, FixtureKind, Observed};
-use lvs_ipvs::ServiceKey;
+use crate::state::{Fixture, FixtureKind, Observed, Packets};
+use lvs_ipvs::{Forwarding, ServiceKey};
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 /// How many findings the last drift's text names.
@@ -25,10 +26,44 @@ impl<K: Kernel> Engine<K> {
         let directs = !self.fragments.union().services.is_empty();
         let drops = if directs { self.kernel.reverse_path_drops() } else { None };
         self.reverse_path.see(drops, now);
+        self.count(now);
         self.marks.look(&mut self.kernel, self.fragments.union(), now);
         self.metrics.audited(start.elapsed());
         self.faults.due(now, &mut self.touched);
         self.step(now);
+    }
+
+    /// Sees where packets stop, of the services whose addresses stand here: others' come to others.
+    fn count(&mut self, now: Duration) {
+        let union = self.fragments.union();
+        if union.services.is_empty() || !self.passing.due(union.services.len(), now) {
+            return;
+        }
+        let arrived = match self.kernel.arrivals() {
+            Ok(arrived) => arrived,
+            Err(error) => {
+                tracing::debug!(%error, "what arrived was not counted; the next audit tries again");
+                return;
+            }
+        };
+        let balanced = self.kernel.balanced();
+        let here: BTreeSet<IpAddr> =
+            self.mirror.addresses.iter().map(|held| held.address.addr()).collect();
+        let counts = union.services.iter().filter_map(|(key, state)| {
+            let ServiceKey::Address { protocol, address, port } = *key else { return None };
+            let stats = *balanced.get(key).filter(|_| here.contains(&address))?;
+            let last_port = if port == 0 { u16::MAX } else { port };
+            let packets =
+                Packets { destination: address.into(), protocol, first_port: port, last_port };
+            let ways = state.destinations.iter().map(|(destination, it)| {
+                let masquerade = it.forwarding == Forwarding::Masquerade;
+                (masquerade, here.contains(&destination.address))
+            });
+            let replies = passing::replies(protocol, &ways.collect());
+            Some((*key, passing::Count { arrived: arrived.get(&packets).copied(), stats, replies }))
+        });
+        let counts = counts.collect();
+        self.passing.see(&counts, now);
     }
 
     /// Looks at what the kernel says has changed (addresses, interfaces, routes), and repairs it.

@@ -5,6 +5,7 @@ use super::fill::Fill;
 use super::floating::Floating;
 use super::marks::Marks;
 use super::mirror;
+use super::passing::Passing;
 use super::probing::Probing;
 use super::reverse_path::ReversePath;
 use super::rival::Rival;
@@ -38,6 +39,7 @@ pub(super) struct Engine<K> {
     pub(super) fill: Fill,
     pub(super) marks: Marks,
     pub(super) rival: Rival,
+    pub(super) passing: Passing,
     pub(super) reverse_path: ReversePath,
     pub(super) floating: Floating,
     pub(super) probing: Probing,
@@ -80,6 +82,7 @@ impl<K: Kernel> Engine<K> {
             fill: Fill::default(),
             marks: Marks::default(),
             rival: Rival::default(),
+            passing: Passing::default(),
             reverse_path: ReversePath::default(),
             floating: Floating::new(carrier),
             probing: Probing::default(),

@@ -253,6 +253,13 @@ impl<K: Kernel> Engine<K> {
                 failure(Some(owner), FailedRole::Director, "ForeignVIP", message.clone())
             })
         });
+        let stopping = self.passing.told().flat_map(|(key, place, lost)| {
+            let owners = self.fragments.owners(&Made::Service(*key)).into_iter();
+            owners.map(move |owner| {
+                let message = place.text(key, lost);
+                failure(Some(owner), FailedRole::Director, place.reason(), message)
+            })
+        });
         let unseen = self.mirror.unseen.values().map(|why| {
             let message = format!("{}; what was known of them stays", why.message);
             failure(None, FailedRole::Node, why.reason, message)
@@ -263,6 +270,7 @@ impl<K: Kernel> Engine<K> {
             .chain(groups)
             .chain(conflicts)
             .chain(foreign)
+            .chain(stopping)
             .chain(lacking)
             .chain(planned);
         all.take(MAX_REPORTED).collect()

@@ -23,12 +23,12 @@ const fn at_server(what: &'static str, by: &'static str, mended_by: &'static str
     Break { what, on_server: true, by, mended_by, told: "TCP/80" }
 }
 
-const NO_INPUT: &str = "nft 'add table ip broken; add chain ip broken c { type filter hook input priority 0; }; \
+pub(super) const NO_INPUT: &str = "nft 'add table ip broken; add chain ip broken c { type filter hook input priority 0; }; \
                         add rule ip broken c tcp dport 80 drop'";
-const NO_FORWARD: &str = "nft 'add table ip broken; add chain ip broken c { type filter hook forward priority 0; policy drop; }'";
+pub(super) const NO_FORWARD: &str = "nft 'add table ip broken; add chain ip broken c { type filter hook forward priority 0; policy drop; }'";
 const REJECTED: &str = "nft 'add table ip broken; add chain ip broken c { type filter hook input priority 0; }; \
                         add rule ip broken c tcp dport 80 reject with icmp admin-prohibited'";
-const TABLE_AWAY: &str = "nft delete table ip broken";
+pub(super) const TABLE_AWAY: &str = "nft delete table ip broken";
 
 /// Each is told, and is well again when it is mended.
 fn each(net: &Directors, breaks: &[Break]) -> anyhow::Result<()> {

@@ -2,10 +2,12 @@
 
 use lvs_tests::net::Node;
 use std::fs;
+use std::net::{IpAddr, Ipv4Addr};
 
 /// A line of `/proc/net/ip_vs_conn`, addresses as the kernel writes them there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
+    pub(crate) client: IpAddr,
     pub(crate) client_port: u16,
     pub(crate) destination: String,
     pub(crate) state: String,
@@ -20,7 +22,12 @@ pub(crate) fn entries(director: &Node) -> Vec<Entry> {
     let entry = |line: &str| {
         let words: Vec<&str> = line.split_whitespace().collect();
         let port = |text: &str| u16::from_str_radix(text, 16).ok();
+        let address = |text: &str| match text.parse() {
+            Ok(six) => Some(IpAddr::V6(six)),
+            Err(_) => u32::from_str_radix(text, 16).ok().map(|four| Ipv4Addr::from(four).into()),
+        };
         Some(Entry {
+            client: address(words.get(1)?)?,
             client_port: port(words.get(2)?)?,
             destination: format!("{}:{}", words.get(5)?, port(words.get(6)?)?),
             state: (*words.get(7)?).to_owned(),

@@ -140,6 +140,8 @@ fn a_bridge_that_takes_the_mac_address_of_another_port_announces_its_vips() {
         let took = told(&capture, lowest);
         assert!(took <= PROMISE, "{took:?}");
         both_are_found(&world.client);
+        // Announcements are at most ten a second.
+        sleep(Duration::from_secs(1));
         world.a.ip("link del d0");
         let took = told(&capture, world.a.mac("eth0"));
         assert!(took <= PROMISE, "{took:?}");
@@ -188,7 +190,8 @@ fn an_interface_with_another_name_keeps_no_vip_that_nobody_would_take_away() {
         let mut wanted = wanted("a", "wan");
         wanted.number = 2;
         at_a.want(wanted);
-        time_until("it has them again", Duration::from_secs(1), || {
+        // Its link has just come up, so it listens first for who else may be there.
+        time_until("it has them again", Duration::from_secs(3), || {
             has(&world.a, VIP) && has(&world.a, VIP_SIX)
         });
         reported(&at_a, "as its own", |it| it.held.len() == 2 && it.foreign.is_empty());

@@ -99,7 +99,8 @@ fn a_restart_of_systemd_networkd_and_a_cable_that_is_pulled_leave_the_last_direc
         a.plug("eth0");
         let took = time_until("it has its VIPs again", PATIENCE, both);
         println!("back {took:?} after the cable");
-        assert!(took <= Duration::from_secs(1), "{took:?}");
+        // Its link has just come up, so it listens first for who else may be there.
+        assert!(took <= Duration::from_secs(3), "{took:?}");
         is_source(&world);
         reported(&at_a, "all is well", |it| it.problems.is_empty() && it.held.len() == 2);
         manager.kill();

@@ -76,7 +76,10 @@ impl View<'_> {
 
     /// A node's warnings that name this service, and those of a real server's whole node. Those of a director's are told
     /// by its DirectorGroup, once for all services.
-    fn warnings<'a>(&'a self, node: &str) -> impl Iterator<Item = &'a Failure> + use<'a> {
+    pub(super) fn warnings<'a>(
+        &'a self,
+        node: &str,
+    ) -> impl Iterator<Item = &'a Failure> + use<'a> {
         let whole = !self.is_director(node);
         let report = self.snapshot.lvs_node(node).and_then(|n| n.status.as_ref());
         let warnings = report.into_iter().flat_map(|r| &r.warnings);

@@ -6,7 +6,7 @@ use crate::place::version;
 use crate::probers::{Probers, Question, questions};
 use crate::{Verdict, reason};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use lvs_crds::{CANNOT_ASK, Probes, SERVED, Unanswered};
+use lvs_crds::{CANNOT_ASK, Probes, SERVED, Truth, Unanswered};
 use std::collections::BTreeSet;
 
 /// What one prober says of one question.
@@ -38,6 +38,27 @@ struct Evidence<'a> {
 
 impl View<'_> {
     pub(super) fn evidence(&self) -> Verdict {
+        let verdict = self.asked();
+        match (verdict.status, self.counted()) {
+            (Truth::Unknown, Some((reason, text))) => Verdict::no(reason, text),
+            (Truth::False, Some((_, text))) => {
+                Verdict { message: format!("{}; {text}", verdict.message), ..verdict }
+            }
+            _ => verdict,
+        }
+    }
+
+    /// Where clients' own packets stop, by what a director that carries the VIPs counts.
+    fn counted(&self) -> Option<(&str, String)> {
+        let told = |node: &&str| {
+            let mut warnings = self.warnings(node).filter(|_| !self.snapshot.is_silent(node));
+            let it = warnings.find(|it| reason::STOPS.contains(&it.reason.as_str()))?;
+            Some((it.reason.as_str(), format!("on {node} {}", it.message)))
+        };
+        self.active.nodes.iter().find_map(told)
+    }
+
+    fn asked(&self) -> Verdict {
         if self.slices.is_empty() {
             return Verdict::unknown(reason::PENDING, "Nothing is programmed yet.");
         }
