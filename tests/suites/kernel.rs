@@ -283,9 +283,14 @@ fn arp_stays_silent_for_a_vip_of_somebody_else() {
         };
         assert_eq!(cleaned(&node), Cleaned { done: 1, failed: 0 });
         assert_eq!(node.read_sysctl("net.ipv4.conf.all.arp_ignore"), "0");
-        // Another load balancer's, which found the sysctl as it wants it.
+        // kube-proxy sets it itself where it wants it.
         node.ip("link add kube-ipvs0 type dummy");
-        node.ip("address add 192.168.0.99/32 dev kube-ipvs0");
+        node.ip("address add 10.96.0.1/32 dev kube-ipvs0");
+        assert_eq!(cleaned(&node), Cleaned { done: 1, failed: 0 });
+        assert_eq!(node.read_sysctl("net.ipv4.conf.all.arp_ignore"), "0");
+        // Another load balancer's, which found the sysctl as it wants it.
+        node.ip("link add kube-dummy-if type dummy");
+        node.ip("address add 192.168.0.99/32 dev kube-dummy-if");
         assert_eq!(cleaned(&node), Cleaned { done: 1, failed: 0 });
         assert_eq!(node.read_sysctl("net.ipv4.conf.all.arp_ignore"), "1");
         assert_eq!(client.who_has("192.168.0.99", "eth0"), [].into());

@@ -11,6 +11,10 @@ use lvs_ipvs::ServiceKey;
 use std::io;
 use std::net::IpAddr;
 
+/// The interface of kube-proxy in ipvs mode, which sets these sysctls itself where it wants them (`strictARP`, at each of its syncs), and leaves the
+/// interface behind when its mode is another.
+const KUBE_PROXY: &str = "kube-ipvs0";
+
 impl<P: Ports> Batch<'_, P> {
     /// Reads what the sysctls were before.
     pub(super) fn prepare_sysctls(&mut self, entries: &mut Vec<(usize, Entry)>) {
@@ -107,7 +111,9 @@ impl<P: Ports> Batch<'_, P> {
             IpAddr::V6(_) => false,
         };
         let mut held = standing.into_iter().filter(is_quiet).map(|it| it.held);
-        held.find(|held| !self.is_ours(&Made::Address(held.clone())))
+        held.find(|held| {
+            held.interface != KUBE_PROXY && !self.is_ours(&Made::Address(held.clone()))
+        })
     }
 
     fn other_service(&mut self) -> Option<ServiceKey> {
