@@ -79,9 +79,9 @@ pub trait Kernel: Send {
     /// When the kernel does not answer.
     fn arrivals(&mut self) -> Result<BTreeMap<Packets, u64>, KernelError>;
 
-    /// IPVS's counters of all services, as of when [`Kernel::observe`] listed them last; nothing where it does not count (sysctl
+    /// IPVS's counters of all services, as of when [`Kernel::observe`] listed them last; `None` where it does not count (sysctl
     /// `run_estimation`).
-    fn balanced(&mut self) -> BTreeMap<ServiceKey, Stats>;
+    fn balanced(&self) -> Option<&BTreeMap<ServiceKey, Stats>>;
 
     /// Requests sent so far.
     fn requests(&self) -> Requests;

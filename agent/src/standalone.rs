@@ -13,6 +13,7 @@ use groups::Groups;
 pub use groups::InForce;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta, Time};
 use kube::ResourceExt;
+use kube::core::object::{HasSpec, HasStatus};
 use lvs_crds::manifest::Object;
 use lvs_crds::{
     DirectorGroup, LVSNode, LVSNodeSpec, LVSNodeStatus, RealServer, VirtualService,
@@ -144,32 +145,20 @@ impl Standalone {
     }
 
     fn take_virtual_service(&mut self, name: &ObjectName, new: &VirtualService) {
-        let old = self.snapshot.virtual_service(&Key::of(new)).cloned();
-        let old = old.as_ref();
-        let same = old.is_some_and(|old| old.spec == new.spec);
-        if same && old.is_some_and(|old| has_words_of(&old.metadata, &new.metadata)) {
-            return;
-        }
-        let mut new = new.clone();
-        new.status = old.and_then(|old| old.status.clone());
+        let old = self.snapshot.virtual_service(&Key::of(new));
+        let Some((mut new, same)) = changed(old.map(Arc::as_ref), new) else { return };
         new.metadata.generation = Some(self.generation(name, same));
         self.concerned = Concerned::All;
         self.snapshot.set_virtual_service(new);
     }
 
     fn take_real_server(&mut self, name: &ObjectName, new: &RealServer) {
-        let old = self.snapshot.real_server(&Key::of(new)).cloned();
-        let old = old.as_ref();
-        let same = old.is_some_and(|old| old.spec == new.spec);
-        if same && old.is_some_and(|old| has_words_of(&old.metadata, &new.metadata)) {
-            return;
+        let old = self.snapshot.real_server(&Key::of(new));
+        let Some((mut new, same)) = changed(old.map(Arc::as_ref), new) else { return };
+        if let Some(old) = old.cloned() {
+            self.concern_selecting(&old);
         }
-        let mut new = new.clone();
-        new.status = old.and_then(|old| old.status.clone());
         new.metadata.generation = Some(self.generation(name, same));
-        if let Some(old) = old {
-            self.concern_selecting(old);
-        }
         self.concern_selecting(&new);
         self.snapshot.set_real_server(new);
     }
@@ -370,7 +359,23 @@ impl Standalone {
     }
 }
 
-/// Whether an object has the labels and annotations that its file gives it.
-fn has_words_of(old: &ObjectMeta, new: &ObjectMeta) -> bool {
-    old.labels == new.labels && old.annotations == new.annotations
+/// What a file says anew, with the status that the object has already, and whether its spec is as it was; `None` where nothing
+/// has changed: a file is read as a whole, most of it as before.
+fn changed<K>(old: Option<&K>, new: &K) -> Option<(K, bool)>
+where
+    K: HasSpec + HasStatus + ResourceExt + Clone,
+    K::Spec: PartialEq,
+    K::Status: Clone,
+{
+    let same = old.is_some_and(|old| old.spec() == new.spec());
+    let has_its_words = |old: &K| {
+        let (old, new) = (old.meta(), new.meta());
+        old.labels == new.labels && old.annotations == new.annotations
+    };
+    if same && old.is_some_and(has_its_words) {
+        return None;
+    }
+    let mut new = new.clone();
+    *new.status_mut() = old.and_then(|old| old.status().cloned());
+    Some((new, same))
 }

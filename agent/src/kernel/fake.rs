@@ -398,11 +398,12 @@ impl Kernel for Fake {
     }
 
     fn arrivals(&mut self) -> Result<BTreeMap<Packets, u64>, KernelError> {
+        self.requests.nftables += 1;
         Ok(self.arrivals.clone())
     }
 
-    fn balanced(&mut self) -> BTreeMap<ServiceKey, Stats> {
-        self.balanced.clone()
+    fn balanced(&self) -> Option<&BTreeMap<ServiceKey, Stats>> {
+        Some(&self.balanced)
     }
 
     fn requests(&self) -> Requests {

@@ -412,13 +412,11 @@ impl Kernel for Linux {
         arrived.map_err(|source| KernelError::Fixture { operation: operation(), source })
     }
 
-    fn balanced(&mut self) -> BTreeMap<ServiceKey, Stats> {
+    fn balanced(&self) -> Option<&BTreeMap<ServiceKey, Stats>> {
         // Its counters are those of its estimator (`ip_vs_copy_stats` in net/netfilter/ipvs/ip_vs_ctl.c).
         let estimates = self.sysctl("net/ipv4/vs/run_estimation").and_then(fs::read_to_string);
-        match estimates {
-            Ok(text) if text.trim_end() == "0" => BTreeMap::new(),
-            _ => self.counted.clone(),
-        }
+        let counts = !estimates.is_ok_and(|text| text.trim_end() == "0");
+        counts.then_some(&self.counted)
     }
 
     fn requests(&self) -> Requests {

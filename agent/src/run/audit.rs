@@ -7,7 +7,7 @@ use crate::kernel::{Kernel, KernelError, Scope, Services};
 use crate::plan::{IP_FORWARD, IPV6_FORWARDING, Touched};
 use crate::state::{Fixture, FixtureKind, Observed, Packets};
 use lvs_ipvs::{Forwarding, ServiceKey};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -39,6 +39,17 @@ impl<K: Kernel> Engine<K> {
         if union.services.is_empty() || !self.passing.due(union.services.len(), now) {
             return;
         }
+        let here: BTreeSet<IpAddr> =
+            self.mirror.addresses.iter().map(|held| held.address.addr()).collect();
+        let is_here = |key: &ServiceKey| match key {
+            ServiceKey::Address { address, .. } => here.contains(address),
+            ServiceKey::Mark { .. } => false,
+        };
+        // Who stands by has nothing to count, and does not ask for it.
+        if !union.services.keys().any(is_here) {
+            self.passing.see(&BTreeMap::new(), now);
+            return;
+        }
         let arrived = match self.kernel.arrivals() {
             Ok(arrived) => arrived,
             Err(error) => {
@@ -46,12 +57,14 @@ impl<K: Kernel> Engine<K> {
                 return;
             }
         };
-        let balanced = self.kernel.balanced();
-        let here: BTreeSet<IpAddr> =
-            self.mirror.addresses.iter().map(|held| held.address.addr()).collect();
-        let counts = union.services.iter().filter_map(|(key, state)| {
+        let Some(balanced) = self.kernel.balanced() else {
+            self.passing.see(&BTreeMap::new(), now);
+            return;
+        };
+        let counts = union.services.iter().filter(|(key, _)| is_here(key));
+        let counts = counts.filter_map(|(key, state)| {
             let ServiceKey::Address { protocol, address, port } = *key else { return None };
-            let stats = *balanced.get(key).filter(|_| here.contains(&address))?;
+            let stats = *balanced.get(key)?;
             let last_port = if port == 0 { u16::MAX } else { port };
             let packets =
                 Packets { destination: address.into(), protocol, first_port: port, last_port };

@@ -82,6 +82,21 @@ fn the_service_stands_and_the_vip_is_named_in_the_journal_and_told() {
 }
 
 #[test]
+fn who_stands_by_asks_for_no_counters_of_arrivals() {
+    let (mut engine, _, _dir) = start(several(&["d", "e"]));
+    let asked = |engine: &mut Engine<Fake>, second| {
+        let before = engine.kernel.requests().nftables;
+        engine.audit(Duration::from_secs(second));
+        engine.kernel.requests().nftables - before
+    };
+    assert_eq!(asked(&mut engine, 2), 0);
+    engine.kernel.addresses.push(address());
+    assert_eq!(asked(&mut engine, 4), 1, "the VIP has come");
+    engine.kernel.addresses.retain(|held| *held != address());
+    assert_eq!(asked(&mut engine, 6), 0);
+}
+
+#[test]
 fn what_does_not_float_is_told_as_what_stays() {
     let (mut engine, recorder, _dir) = start(group("d"));
     let staying = [address()].into();
