@@ -75,6 +75,16 @@ fn each_address_is_on_one_director_under_any_faults() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
+/// Found by long runs and mended since, for as long as chance is drawn as it was then.
+#[test]
+fn what_was_wrong_once_is_right() {
+    for seed in [4_958, 8_744, 12_823, 15_110, 18_173, 33_423, 35_639, 70_364] {
+        if let Err(error) = history(seed, None, false) {
+            panic!("KUBE_LVS_SEED={seed}: {error}");
+        }
+    }
+}
+
 #[test]
 fn one() {
     let Some(seed) = std::env::var("KUBE_LVS_SEED").ok().and_then(|seed| seed.parse().ok()) else {

@@ -36,6 +36,8 @@ struct Said {
     addresses: Vec<IpAddr>,
     /// When it last said so.
     at: Duration,
+    /// It said so while we held one of them: hosts may send to it what is for us.
+    contested: bool,
 }
 
 impl PeerState {
@@ -58,10 +60,11 @@ impl PeerState {
     }
 
     /// It carries a virtual router.
-    fn says(&mut self, heard: &Advertisement, now: Duration) {
-        let new = || Said { addresses: heard.addresses.clone(), at: now };
+    fn says(&mut self, heard: &Advertisement, contested: bool, now: Duration) {
+        let new = || Said { addresses: heard.addresses.clone(), at: now, contested };
         let said = self.said.entry(heard.vrid).or_insert_with(new);
         said.at = now;
+        said.contested = contested;
         if said.addresses != heard.addresses {
             said.addresses.clone_from(&heard.addresses);
         }
@@ -127,8 +130,9 @@ impl Group {
         self.hears();
         if heard.vrid != self.config.presence {
             let now = self.now;
+            let contested = self.held.iter().any(|it| heard.addresses.contains(&it.address.addr()));
             if let Some(peer) = self.peers.get_mut(&from).filter(|_| heard.priority > LAST_WORD) {
-                peer.says(&heard, now);
+                peer.says(&heard, contested, now);
             }
             self.hear(from, &heard, actions);
         }
@@ -185,14 +189,32 @@ impl Group {
 
     pub(super) fn peers_due(&mut self, actions: &mut Vec<Action>) {
         let (now, lifetime) = (self.now, self.config.lifetime);
-        for peer in self.peers.values_mut() {
-            peer.heard = peer.heard.filter(|heard| *heard + lifetime > now);
-        }
         let since = self.said_since();
+        let mut left: BTreeSet<IpAddr> = BTreeSet::new();
+        for peer in self.peers.values_mut() {
+            let was = peer.heard.is_some();
+            peer.heard = peer.heard.filter(|heard| *heard + lifetime > now);
+            if was && peer.heard.is_none() {
+                let claims = peer.said.values().filter(|said| said.contested && said.at >= since);
+                left.extend(claims.flat_map(|said| said.addresses.iter().copied()));
+            }
+        }
         for peer in self.peers.values_mut() {
             peer.said.retain(|_, said| said.at >= since);
         }
         self.recount(actions);
+        self.announce_left(&left, actions);
+    }
+
+    /// Who claimed these beside us is gone, and its kernel has let go of them: hosts that believed it learn where they are. Members
+    /// that are told of new routers at different times contend for an address in two of them, and no election ends that.
+    fn announce_left(&mut self, left: &BTreeSet<IpAddr>, actions: &mut Vec<Action>) {
+        let ours = self.held.iter().filter(|held| left.contains(&held.address.addr()));
+        let routers: BTreeSet<Vrid> =
+            ours.filter_map(|held| Some(self.claims.get(held)?.vrid)).collect();
+        for vrid in routers {
+            self.announce_all(vrid, actions);
+        }
     }
 
     /// Of whom said later that he carries something the kernel may answer for it still.
