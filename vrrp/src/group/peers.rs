@@ -130,7 +130,8 @@ impl Group {
         self.hears();
         if heard.vrid != self.config.presence {
             let now = self.now;
-            let contested = self.held.iter().any(|it| heard.addresses.contains(&it.address.addr()));
+            let named = heard.addresses.iter().filter_map(|address| self.by_address.get(address));
+            let contested = named.flatten().any(|held| self.held.contains(held));
             if let Some(peer) = self.peers.get_mut(&from).filter(|_| heard.priority > LAST_WORD) {
                 peer.says(&heard, contested, now);
             }
