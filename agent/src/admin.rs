@@ -1,8 +1,8 @@
 //! `/healthz`, `/readyz` and `/metrics`, on one port.
 
 use crate::failover::Counts;
+use crate::message::{Heartbeat, Published};
 use crate::metrics::Metrics;
-use crate::run::{Heartbeat, Published};
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};

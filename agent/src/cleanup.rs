@@ -3,9 +3,9 @@
 #[cfg(test)]
 mod tests;
 
-use crate::journal::{Change, Journal, JournalError, Made};
+use crate::journal::{Change, Journal, JournalError};
 use crate::kernel::{Done, Kernel, KernelError, Linux};
-use crate::state::{Fixture, Op};
+use crate::state::{Fixture, Made, Op};
 use lvs_ipvs::Operation;
 use std::io::{self, Write};
 use std::path::Path;

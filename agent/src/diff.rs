@@ -6,11 +6,10 @@
 #[cfg(test)]
 mod tests;
 
-use crate::journal::Made;
 use crate::plan::settings::{is_same_choice, is_setting};
 use crate::plan::{ARP_ANNOUNCE, ARP_IGNORE, LOOPBACK, is_forwarding};
 use crate::state::{
-    Fixture, HeldAddress, NodeState, Observed, Op, Ours, Packets, ServiceState, goes_by_order,
+    Fixture, HeldAddress, Made, NodeState, Observed, Op, Ours, Packets, ServiceState, goes_by_order,
 };
 use lvs_ipvs::{Destination, DestinationKey, Forwarding, Operation};
 use std::collections::{BTreeMap, BTreeSet};

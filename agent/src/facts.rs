@@ -3,9 +3,8 @@
 #[cfg(test)]
 mod tests;
 
-use crate::journal::Made;
 use crate::kernel::own_address;
-use crate::state::{Facts, HeldAddress, Interface, Ipv4Settings, Mac, Ours, Route};
+use crate::state::{Facts, HeldAddress, Interface, Ipv4Settings, Mac, Made, Ours, Route};
 use ipnet::IpNet;
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::address::AddressMessage;

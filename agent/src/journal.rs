@@ -13,7 +13,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 
-use crate::state::{Fixture, HeldAddress};
+use crate::state::{Fixture, HeldAddress, Made};
 use lvs_ipvs::ServiceKey;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -22,19 +22,6 @@ use std::path::{Path, PathBuf};
 pub use line::Identity;
 use line::Line;
 use store::Store;
-
-/// One thing that the agent made (or, for a sysctl, changed).
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Made {
-    /// An IPVS service with all its destinations.
-    Service(ServiceKey),
-    /// An address on an interface.
-    Address(HeldAddress),
-    /// A sysctl, by its path below `/proc/sys`.
-    Sysctl(String),
-    /// A fixture.
-    Fixture(Fixture),
-}
 
 /// What goes into the journal before something is made.
 #[derive(Clone, Debug, PartialEq, Eq)]

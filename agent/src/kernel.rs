@@ -28,8 +28,8 @@ pub use privilege::require_net_admin;
 pub use tunnels::Tunnels;
 pub(crate) use tunnels::name as tunnel_name;
 
-use crate::journal::{Journal, Made};
-use crate::state::{Facts, Fixture, FixtureKind, NodeState, Observed, Op, Ours, Packets};
+use crate::journal::Journal;
+use crate::state::{Facts, Fixture, FixtureKind, Made, NodeState, Observed, Op, Ours, Packets};
 use lvs_ipvs::{Forwarding, Operation, ServiceKey, Stats};
 use std::collections::{BTreeMap, BTreeSet};
 

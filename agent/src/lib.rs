@@ -14,7 +14,9 @@ pub mod handback;
 pub mod input;
 pub mod journal;
 pub mod kernel;
+pub mod message;
 pub mod metrics;
+mod owner;
 pub mod plan;
 pub mod probe;
 pub mod report;
@@ -26,4 +28,5 @@ pub mod standalone;
 pub mod state;
 pub mod telemetry;
 
-pub use run::{Agent, Published, RunError, Settings, Source, run, start};
+pub use message::Published;
+pub use run::{Agent, RunError, Settings, Source, run, start};

@@ -20,6 +20,7 @@ mod sync;
 mod tests;
 mod tunnel;
 
+pub use crate::owner::Owner;
 pub use fragments::{Fragments, Touched};
 pub use real_server::LOOPBACK;
 
@@ -30,7 +31,6 @@ use lvs_crds::{DirectorGroup, FailedRole, SliceRealServer, SliceService, Virtual
 use lvs_ipvs::ServiceKey;
 use lvs_resolve::spread::Floating;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
 /// Forwarding between interfaces: what NAT needs.
 pub const IP_FORWARD: &str = "net/ipv4/ip_forward";
@@ -47,41 +47,6 @@ pub const ACCEPT_LOCAL: &str = "net/ipv4/conf/all/accept_local";
 pub const ARP_IGNORE: &str = "net/ipv4/conf/all/arp_ignore";
 /// 2: no VIP as the source of an ARP request.
 pub const ARP_ANNOUNCE: &str = "net/ipv4/conf/all/arp_announce";
-
-/// Whose fragment it is. VirtualServices order by namespace and name: the first keeps what two claim.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Owner {
-    /// A DirectorGroup.
-    Group(String),
-    /// A VirtualService.
-    VirtualService {
-        /// Its namespace.
-        namespace: String,
-        /// Its name.
-        name: String,
-    },
-}
-
-impl Owner {
-    /// The owner of a slice.
-    pub fn of(slice: &VirtualServiceSlice) -> Self {
-        Self::VirtualService {
-            namespace: slice.metadata.namespace.clone().unwrap_or_default(),
-            name: slice.spec.virtual_service.clone(),
-        }
-    }
-}
-
-impl fmt::Display for Owner {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Group(name) => write!(f, "DirectorGroup {name}"),
-            Self::VirtualService { namespace, name } => {
-                write!(f, "VirtualService {namespace}/{name}")
-            }
-        }
-    }
-}
 
 /// What one owner needs of this node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

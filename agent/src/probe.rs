@@ -5,6 +5,7 @@
 //! that a plain connection says nothing of who carries the VIP. [`machine`] decides what is asked when and what is made of
 //! it, without I/O; [`thread`](self) has the sockets.
 
+mod channel;
 pub mod client;
 mod handle;
 mod history;
@@ -14,11 +15,11 @@ mod path;
 pub mod segment;
 mod sockets;
 mod thread;
-mod told;
 
-pub use handle::{Counts, Figures, Handle};
+pub use channel::Figures;
+pub use handle::{Counts, Handle};
 
-use crate::plan::Owner;
+use crate::owner::Owner;
 use lvs_resolve::Question;
 use lvs_vrrp::Mac;
 use std::collections::{BTreeMap, BTreeSet};

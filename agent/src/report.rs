@@ -2,9 +2,9 @@
 //! life. Never fatal: an API server that is away hears of it later.
 
 use crate::input::version;
+use crate::message::Published;
 use crate::metrics::Metrics;
 use crate::retry::{Retry, causes};
-use crate::run::Published;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, Patch, PatchParams};

@@ -4,11 +4,9 @@ mod audit;
 mod engine;
 mod faults;
 mod fill;
-mod floating;
 mod marks;
 mod mirror;
 mod passing;
-mod probing;
 mod reverse_path;
 mod rival;
 mod status;
@@ -24,21 +22,20 @@ use crate::admin;
 use crate::failover::{Carrier, Counts, Handle, Nobody};
 use crate::input::saved::{SaveError, Saved};
 use crate::input::{Update, kube as kube_input};
-use crate::journal::{Journal, JournalError, Made};
+use crate::journal::{Journal, JournalError};
 use crate::kernel::{Kernel, KernelError};
+use crate::message::{Feed, Heartbeat, Message, Published};
 use crate::metrics::Metrics;
 use crate::probe;
 use crate::report;
 use crate::standalone::watch::{Places, watch as watch_files};
+use crate::state::Made;
 use engine::Engine;
-use lvs_crds::LVSNodeStatus;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
-use std::time::{Duration, Instant};
-use thread::Message;
+use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -69,30 +66,6 @@ pub struct Settings {
     pub changes: Option<tokio::sync::mpsc::Receiver<()>>,
     /// Says that somebody has taken away from our table in nftables ([`crate::kernel::removals`]); without it, the audit sees.
     pub removals: Option<tokio::sync::mpsc::Receiver<()>>,
-}
-
-/// What the engine tells everybody else.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Published {
-    /// The report, but for its time.
-    pub status: LVSNodeStatus,
-    /// All slices and groups are known.
-    pub synced: bool,
-    /// The node does what is known to be wanted.
-    pub ready: bool,
-}
-
-impl Published {
-    /// Takes the place of what was told before; returns whether anybody must hear of it at once. The number of
-    /// connections alone changes all the time, and goes along with the next report.
-    fn replace(&mut self, new: Self) -> bool {
-        if let (Some(old), Some(new)) = (&mut self.status.table, &new.status.table) {
-            old.connections = new.connections;
-        }
-        let news = *self != new;
-        *self = new;
-        news
-    }
 }
 
 /// Why an agent cannot run.
@@ -146,44 +119,6 @@ impl RunError {
             | Self::Thread(_)
             | Self::Ended => 1,
         }
-    }
-}
-
-/// Sends news to the engine.
-#[derive(Clone, Debug)]
-pub struct Feed(mpsc::Sender<Message>);
-
-impl Feed {
-    /// Sends; `false` when the engine is gone.
-    pub fn send(&self, update: Update) -> bool {
-        self.0.send(Message::News(Box::new(update))).is_ok()
-    }
-}
-
-/// When the kernel's thread was last seen alive.
-#[derive(Debug)]
-pub struct Heartbeat {
-    epoch: Instant,
-    millis: AtomicU64,
-}
-
-impl Default for Heartbeat {
-    fn default() -> Self {
-        Self { epoch: Instant::now(), millis: AtomicU64::new(0) }
-    }
-}
-
-impl Heartbeat {
-    fn beat(&self) {
-        let millis = u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.millis.store(millis, Ordering::Relaxed);
-    }
-
-    /// How long ago that was.
-    pub fn age(&self) -> Duration {
-        self.epoch
-            .elapsed()
-            .saturating_sub(Duration::from_millis(self.millis.load(Ordering::Relaxed)))
     }
 }
 
@@ -275,7 +210,7 @@ pub async fn start<K: Kernel + 'static>(settings: Settings, kernel: K) -> Result
         .spawn(move || thread::run(engine, &messages, interval, &publisher, &beating))
         .map_err(RunError::Thread)?;
 
-    let feed = Feed(sender.clone());
+    let feed = Feed::new(sender.clone());
     let mut tasks = JoinSet::new();
     let health = admin::Health {
         published: published.clone(),

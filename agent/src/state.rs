@@ -4,12 +4,13 @@
 mod daemon;
 mod fixture;
 mod mac;
+mod made;
 
 pub use daemon::{InterfaceName, SyncDaemon, SyncRole};
 pub use fixture::{Fixture, FixtureKind, Packets, TunnelDevice};
 pub use mac::{Mac, NotMac};
+pub use made::Made;
 
-use crate::journal::Made;
 use ipnet::IpNet;
 use lvs_ipvs::{Destination, DestinationKey, Service, ServiceKey};
 use lvs_resolve::spread::Floating;

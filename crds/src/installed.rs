@@ -53,7 +53,7 @@ fn item(list: &JSONSchemaProps) -> Option<&JSONSchemaProps> {
 mod tests {
     use super::*;
     use crate::all_crds;
-    use crate::structure::node_mut;
+    use crate::node::node_mut;
 
     fn crd() -> CustomResourceDefinition {
         all_crds().into_iter().find(|crd| crd.spec.names.kind == "VirtualService").unwrap()

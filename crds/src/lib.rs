@@ -10,22 +10,26 @@ mod director_group;
 pub mod installed;
 mod lvs_node;
 pub mod manifest;
+mod node;
 mod real_server;
 mod rules;
 mod schema;
 mod slice;
 mod structure;
 mod terms;
+mod tidy;
+mod validate;
 mod virtual_service;
 
 pub use condition::*;
 pub use director_group::*;
 pub use lvs_node::*;
 pub use real_server::*;
-pub use rules::{Validate, Violation};
+pub use rules::Violation;
 pub use schema::*;
 pub use slice::*;
 pub use terms::*;
+pub use validate::Validate;
 pub use virtual_service::*;
 
 /// API group of every kind here.

@@ -17,12 +17,11 @@ mod virtual_service;
 
 pub(crate) use object_meta::check as check_metadata;
 
-use crate::structure;
+use crate::node::node_mut;
 use crate::{DirectorGroup, RealServer, Tunnel, VirtualService};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     JSONSchemaProps, ValidationRule,
 };
-use serde::Serialize;
 use std::fmt;
 
 /// One thing that is wrong with an object.
@@ -38,15 +37,6 @@ impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.field, self.message)
     }
-}
-
-/// The check that the API server makes when an object is created.
-pub trait Validate {
-    /// Checks the object by itself: schema, metadata and rules. What depends on other objects is not looked at.
-    ///
-    /// # Errors
-    /// Everything that is wrong with it, at least one.
-    fn validate(&self) -> Result<(), Vec<Violation>>;
 }
 
 /// A rule about `S`, and where it stands in the schema of `S`.
@@ -116,31 +106,13 @@ pub(crate) fn attach(kind: &str, root: &mut JSONSchemaProps) {
 
 fn attach_all<S>(rules: &[Rule<S>], prefix: &str, root: &mut JSONSchemaProps) {
     for rule in rules {
-        let Some(node) = structure::node_mut(root, &join(prefix, rule.at)) else { continue };
+        let Some(node) = node_mut(root, &join(prefix, rule.at)) else { continue };
         node.x_kubernetes_validations.get_or_insert_default().push(ValidationRule {
             rule: rule.cel.to_owned(),
             message: Some(rule.message.to_owned()),
             field_path: (!rule.blames.is_empty()).then(|| rule.blames.to_owned()),
             ..ValidationRule::default()
         });
-    }
-}
-
-impl Validate for VirtualService {
-    fn validate(&self) -> Result<(), Vec<Violation>> {
-        finish(self, "VirtualService", true, |found| self.check_rules(found))
-    }
-}
-
-impl Validate for RealServer {
-    fn validate(&self) -> Result<(), Vec<Violation>> {
-        finish(self, "RealServer", true, |found| self.check_rules(found))
-    }
-}
-
-impl Validate for DirectorGroup {
-    fn validate(&self) -> Result<(), Vec<Violation>> {
-        finish(self, "DirectorGroup", false, |found| self.check_rules(found))
     }
 }
 
@@ -182,25 +154,4 @@ impl CheckRules for DirectorGroup {
             selector::check(namespaces, "spec.allowedNamespaces", found);
         }
     }
-}
-
-fn finish(
-    object: &impl Serialize,
-    kind: &str,
-    namespaced: bool,
-    check_rules: impl FnOnce(&mut Vec<Violation>),
-) -> Result<(), Vec<Violation>> {
-    let mut found = Vec::new();
-    match serde_json::to_value(object) {
-        Ok(mut value) => {
-            structure::check(kind, &mut value, &mut found);
-            object_meta::check(&value, namespaced, &mut found);
-        }
-        Err(error) => found.push(Violation { field: kind.to_owned(), message: error.to_string() }),
-    }
-    // As the API server does: rules presuppose the structure.
-    if found.is_empty() {
-        check_rules(&mut found);
-    }
-    if found.is_empty() { Ok(()) } else { Err(found) }
 }

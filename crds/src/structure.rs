@@ -3,11 +3,10 @@
 //! One generated schema judges in both places, so that a manifest in a file and one that is applied get the same
 //! verdict without a second description of the types.
 
-mod node;
-
-pub(crate) use node::node_mut;
-
 use crate::Violation;
+use crate::node::node_mut;
+use crate::schema::all_crds;
+use crate::tidy::tidy;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
 };
@@ -19,7 +18,7 @@ use std::sync::LazyLock;
 
 /// Root schema by kind, metadata included.
 static SCHEMAS: LazyLock<BTreeMap<String, JSONSchemaProps>> = LazyLock::new(|| {
-    let crds = crate::all_crds().into_iter();
+    let crds = all_crds().into_iter();
     crds.filter_map(|crd| {
         let mut root = crd.spec.versions.into_iter().next()?.schema?.open_api_v3_schema?;
         add_metadata(&mut root);
@@ -36,7 +35,7 @@ fn add_metadata(root: &mut JSONSchemaProps) {
     let Ok(mut metadata) = serde_json::from_value::<JSONSchemaProps>(derived.into()) else {
         return;
     };
-    crate::schema::tidy(&mut metadata);
+    tidy(&mut metadata);
     if let Some(managed) = node_mut(&mut metadata, "managedFields") {
         *managed = JSONSchemaProps {
             x_kubernetes_preserve_unknown_fields: Some(true),

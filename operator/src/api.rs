@@ -2,7 +2,6 @@
 //! of the object it was computed from: one that comes late, from a replica that has lost the lease without knowing,
 //! is answered 409 and changes nothing.
 
-use crate::default_group;
 use crate::lease::gate::Gate;
 use crate::metrics::Metrics;
 use k8s_openapi::api::core::v1::Node;
@@ -18,6 +17,10 @@ use thiserror::Error;
 
 /// Our name as a field manager and as the reporter of events.
 pub const MANAGER: &str = "kube-lvs-operator";
+/// The field manager of what comes from the chart's values, of which we only write the status by our own name.
+pub const VALUES_MANAGER: &str = "kube-lvs-values";
+/// The DirectorGroup of the chart's values: what a VirtualService uses that names no group.
+pub const DEFAULT_GROUP: &str = "default";
 
 /// After that long without an answer a write counts as failed; what it did is seen by the watch.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -105,39 +108,18 @@ pub struct WriteError {
     pub failure: Failure,
 }
 
-/// Counts writes by result.
-#[derive(Clone, Debug)]
-pub struct Count(pub Metrics);
-
-impl Count {
-    /// Counts one.
-    pub fn write<T>(
-        &self,
-        kind: &'static str,
-        operation: &'static str,
-        result: &Result<T, kube::Error>,
-    ) {
-        let result = match result {
-            Ok(_) => "ok".to_owned(),
-            Err(kube::Error::Api(status)) => status.code.to_string(),
-            Err(_) => "error".to_owned(),
-        };
-        self.0.wrote(kind, operation, result);
-    }
-}
-
 /// Writes.
 #[derive(Clone)]
 pub struct Writer {
     client: Client,
     gate: Gate,
-    count: Count,
+    metrics: Metrics,
 }
 
 impl Writer {
     /// Writes through this client, which must not retry by itself, while the gate is open.
     pub fn new(client: Client, gate: Gate, metrics: Metrics) -> Self {
-        Self { client, gate, count: Count(metrics) }
+        Self { client, gate, metrics }
     }
 
     /// Writes one thing.
@@ -202,11 +184,11 @@ impl Writer {
             Write::DeleteLvsNode(doomed) => self.delete_lvs_node(doomed).await,
             Write::DefaultGroup(group) => {
                 let api = Api::<DirectorGroup>::all(self.client.clone());
-                let mut params = PatchParams::apply(default_group::MANAGER);
+                let mut params = PatchParams::apply(VALUES_MANAGER);
                 params.field_validation = Some(ValidationDirective::Strict);
                 let patch = Patch::Apply(&group);
-                let call = async { api.patch(default_group::NAME, &params, &patch).await };
-                let key = Key::new(String::new(), default_group::NAME.to_owned());
+                let call = async { api.patch(DEFAULT_GROUP, &params, &patch).await };
+                let key = Key::new(String::new(), DEFAULT_GROUP.to_owned());
                 self.send("DirectorGroup", "apply", key, call).await?;
                 Ok(Written::Other)
             }
@@ -260,7 +242,7 @@ impl Writer {
         let Ok(result) = tokio::time::timeout(LIMIT, call).await else {
             return Err(fail(Failure::Silent));
         };
-        self.count.write(kind, operation, &result);
+        self.metrics.wrote(kind, operation, &result);
         match result {
             Ok(object) => Ok(object),
             // 404: deleted meanwhile. 409: changed meanwhile, or created by somebody else.

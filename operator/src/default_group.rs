@@ -1,7 +1,7 @@
 //! The DirectorGroup `default`, as the chart's values have it. helm cannot make it: it refuses an object of a kind that comes
 //! with the same release.
 
-use crate::api::{Failure, Write, Writer};
+use crate::api::{DEFAULT_GROUP, Failure, Write, Writer};
 use crate::backoff::Backoff;
 use anyhow::{Context, ensure};
 use lvs_crds::manifest;
@@ -11,10 +11,6 @@ use std::path::Path;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-/// Its name: what a VirtualService uses that names no group.
-pub const NAME: &str = "default";
-/// The field manager of what comes from values. Not ours: what we write is a status.
-pub const MANAGER: &str = "kube-lvs-values";
 /// By which the group is known as one that goes with the chart.
 pub const LABEL: (&str, &str) = ("app.kubernetes.io/managed-by", "kube-lvs-operator");
 
@@ -31,7 +27,7 @@ pub fn read(file: &Path) -> anyhow::Result<Value> {
     let group = json!({
         "apiVersion": format!("{}/{}", lvs_crds::GROUP, lvs_crds::VERSION),
         "kind": "DirectorGroup",
-        "metadata": { "name": NAME, "labels": { LABEL.0: LABEL.1 } },
+        "metadata": { "name": DEFAULT_GROUP, "labels": { LABEL.0: LABEL.1 } },
         "spec": spec,
     });
     let wrong: Vec<_> = manifest::parse(&group.to_string())
@@ -61,7 +57,7 @@ pub async fn keep(writer: Writer, group: Value, mut leading: watch::Receiver<boo
 async fn apply(writer: &Writer, group: &Value) {
     for wait in Backoff::default() {
         let Err(error) = writer.write(Write::DefaultGroup(Box::new(group.clone()))).await else {
-            info!(object = NAME, "DirectorGroup is as defaultDirectorGroup.spec says");
+            info!(object = DEFAULT_GROUP, "DirectorGroup is as defaultDirectorGroup.spec says");
             return;
         };
         let why = error.failure.source().map(ToString::to_string).unwrap_or_default();
@@ -69,17 +65,17 @@ async fn apply(writer: &Writer, group: &Value) {
             Failure::NotActive => return,
             Failure::Stale(_) => {
                 warn!(
-                    object = NAME,
+                    object = DEFAULT_GROUP,
                     "defaultDirectorGroup.spec is not applied: somebody else has changed the DirectorGroup: {why}"
                 );
                 return;
             }
             Failure::Api(kube::Error::Api(status)) if status.code < 500 && status.code != 429 => {
-                warn!(object = NAME, "defaultDirectorGroup.spec is refused: {why}");
+                warn!(object = DEFAULT_GROUP, "defaultDirectorGroup.spec is refused: {why}");
                 return;
             }
             Failure::Api(_) | Failure::Silent => {
-                warn!(object = NAME, "{error}: {why}");
+                warn!(object = DEFAULT_GROUP, "{error}: {why}");
             }
         }
         tokio::time::sleep(wait).await;

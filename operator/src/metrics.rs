@@ -95,7 +95,17 @@ impl Metrics {
     }
 
     /// A write ended.
-    pub fn wrote(&self, kind: &'static str, operation: &'static str, result: String) {
+    pub fn wrote<T>(
+        &self,
+        kind: &'static str,
+        operation: &'static str,
+        result: &Result<T, kube::Error>,
+    ) {
+        let result = match result {
+            Ok(_) => "ok".to_owned(),
+            Err(kube::Error::Api(status)) => status.code.to_string(),
+            Err(_) => "error".to_owned(),
+        };
         self.writes.get_or_create(&Write { kind, operation, result }).inc();
     }
 

@@ -1,7 +1,7 @@
 //! Puts the parts together.
 
 use crate::admin;
-use crate::api::{Count, Writer};
+use crate::api::Writer;
 use crate::args::{Args, Command};
 use crate::check::check;
 use crate::default_group;
@@ -81,14 +81,13 @@ async fn serve(args: Args) -> anyhow::Result<()> {
         renew_deadline: args.renew_deadline,
         retry_period: args.retry_period,
     };
-    let count = Count(metrics.clone());
     let lease = tokio::spawn(compete(
         lease_client,
         args.namespace.clone(),
         settings,
         gate.clone(),
         Tell { leading, history },
-        count,
+        metrics.clone(),
         lease_stopped,
     ));
     let writer = Writer::new(client, gate.clone(), metrics.clone());

@@ -1,6 +1,7 @@
 //! `lvs-operator uninstall`: before helm takes the rest away, agents give their nodes back, and what operator and agents have
 //! written goes. What users have written stays.
 
+use crate::api::DEFAULT_GROUP;
 use crate::default_group;
 use crate::lease::driver::LEASE;
 use anyhow::{Context, Result};
@@ -38,11 +39,11 @@ pub async fn uninstall(client: &Client, namespace: &str, wait: Duration) -> Resu
     }
     println!("deleted {} slices and {} LVSNodes", slices.len(), reports.len());
     let groups: Api<DirectorGroup> = Api::all(client.clone());
-    let group = groups.get_opt(default_group::NAME).await.context("read the DirectorGroup")?;
+    let group = groups.get_opt(DEFAULT_GROUP).await.context("read the DirectorGroup")?;
     let (label, value) = default_group::LABEL;
     if group.is_some_and(|group| group.labels().get(label).is_some_and(|is| is == value)) {
-        delete(&groups, default_group::NAME).await?;
-        println!("deleted DirectorGroup {}", default_group::NAME);
+        delete(&groups, DEFAULT_GROUP).await?;
+        println!("deleted DirectorGroup {}", DEFAULT_GROUP);
     }
     delete(&Api::<Lease>::namespaced(client.clone(), namespace), LEASE).await
 }

@@ -15,6 +15,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+/// Why a real server is not balanced to: reason and message.
+type Problem = (&'static str, String);
+
 /// The real servers of one VirtualService.
 #[derive(Debug, Default)]
 pub(crate) struct Selection {

@@ -9,9 +9,9 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use lvs_agent::cleanup::{Cleaned, cleanup};
-use lvs_agent::journal::{Change, Entry, Journal, Made};
+use lvs_agent::journal::{Change, Entry, Journal};
 use lvs_agent::kernel::{Done, Kernel, KernelError, Linux, changes};
-use lvs_agent::state::{HeldAddress, Op};
+use lvs_agent::state::{HeldAddress, Made, Op};
 use lvs_ipvs::{Destination, DestinationKey, Forwarding, Operation, Service, ServiceKey};
 use lvs_tests::bed::{Guest, in_guest};
 use lvs_tests::net::{Link, Node};

@@ -23,6 +23,7 @@ mod fixtures;
 mod forwarding;
 mod ftp;
 mod histories;
+mod house;
 mod installed;
 mod ipvs_live;
 mod kernel;

@@ -23,12 +23,17 @@ use address::Claim;
 use announce::Batch;
 use election::Entry;
 use ipnet::IpNet;
-use leave::{LAST_WORD, Leaving};
+use leave::Leaving;
 use peers::PeerState;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 use timers::{Timer, Timers};
+
+/// The priority of an advertisement from one that has just let go of addresses because it heard of a better one. Hosts may
+/// have asked for them meanwhile, and send here; or the better one does not know of this one: after a partition, or a
+/// restart. It announces again when it hears this. Nobody else heeds it: the better one says itself how good it is.
+const LAST_WORD: u8 = 1;
 
 /// An address on an interface.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

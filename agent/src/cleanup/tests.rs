@@ -1,7 +1,7 @@
 use super::*;
-use crate::journal::{Identity, Made};
+use crate::journal::Identity;
 use crate::kernel::fake::Fake;
-use crate::state::{Facts, FixtureKind, HeldAddress, Interface, Packets, TunnelDevice};
+use crate::state::{Facts, FixtureKind, HeldAddress, Interface, Made, Packets, TunnelDevice};
 use lvs_ipvs::{Protocol, Service, ServiceKey};
 use tempfile::TempDir;
 

@@ -1,5 +1,6 @@
 //! The thread from outside.
 
+use super::channel::{Command, Published};
 use super::thread::Thread;
 use super::{Carrier, Figures, Report, Wants};
 use crate::state::HeldAddress;
@@ -9,24 +10,6 @@ use std::io;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-
-/// What the thread is told.
-#[derive(Debug)]
-pub(super) enum Command {
-    /// All that is wanted.
-    Want(Wants),
-    /// Addresses that have come to stay.
-    Announce(Vec<HeldAddress>),
-    /// Hand over and end.
-    Stop,
-}
-
-/// What the thread tells. It takes the lock after it has acted, for as long as it takes to replace a value.
-#[derive(Debug, Default)]
-pub(super) struct Published {
-    pub(super) report: Report,
-    pub(super) figures: Figures,
-}
 
 /// The thread that carries floating addresses. Dropping it stops it as [`Handle::stop`] does.
 #[derive(Debug)]

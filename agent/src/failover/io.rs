@@ -3,12 +3,12 @@
 use super::acquaintances::Acquaintances;
 use super::addresses::Addresses;
 use super::backlog::{Backlog, Task};
+use super::clock::now;
 use super::config::{Path, held};
 use super::failed::Failed;
 use super::links::Links;
 use super::neighbors::Neighbors;
 use super::socket::VrrpSocket;
-use super::thread::now;
 use crate::state::HeldAddress;
 use lvs_vrrp::packet::{MULTICAST_V4, MULTICAST_V6};
 use lvs_vrrp::{Action, Advertisement, Held, Mac, neighbor};

@@ -8,11 +8,12 @@ use super::acquaintances::Acquaintances;
 use super::addresses::Addresses;
 use super::backlog::{Backlog, Task};
 use super::carried::{Carried, Running};
+use super::channel::{Command, Published};
 use super::chronicle::{Chronicle, Scene};
+use super::clock::now;
 use super::config;
 use super::failed::Failed;
 use super::figures::{Figures, Sums};
-use super::handle::{Command, Published};
 use super::io::{Io, Outcome};
 use super::log::Log;
 use super::settled::Settled;
@@ -22,7 +23,6 @@ use lvs_vrrp::{Action, Event, Held, neighbor};
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::eventfd::EventFd;
 use nix::sys::time::TimeSpec;
-use nix::time::{ClockId, clock_gettime};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::os::fd::AsFd as _;
@@ -81,12 +81,6 @@ enum Source {
     News,
     Vrrp { ipv6: bool },
     Frames(u32),
-}
-
-/// Time since boot, that in which the machine slept too: one that was suspended must notice.
-pub(super) fn now() -> Duration {
-    // It fails for clocks only that the kernel does not have; this one is as old as 2.6.39.
-    clock_gettime(ClockId::CLOCK_BOOTTIME).map(Duration::from).unwrap_or_default()
 }
 
 impl Thread {

@@ -9,9 +9,9 @@ mod tests;
 
 use super::saved::Saved;
 use super::{GROUP, SLICE, Unreadable, Update, name, version};
+use crate::message::Feed;
 use crate::report::History;
 use crate::retry::{Retry, causes};
-use crate::run::Feed;
 use ::kube::core::error_boundary::InvalidObject;
 use ::kube::core::{DeserializeGuard, ObjectMeta};
 use ::kube::runtime::WatchStreamExt;

@@ -12,8 +12,8 @@ mod tests;
 
 use super::ports::{Ports, Standing};
 use super::{Done, KernelError};
-use crate::journal::{Entry, Journal, Made};
-use crate::state::{HeldAddress, Op};
+use crate::journal::{Entry, Journal};
+use crate::state::{HeldAddress, Made, Op};
 use std::collections::BTreeSet;
 use std::io;
 

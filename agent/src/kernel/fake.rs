@@ -7,9 +7,9 @@ use super::ports::{Direction, Listed, Ports, Standing};
 use super::{
     About, Done, FixtureError, Kernel, KernelError, MarkReport, Requests, Scope, Services,
 };
-use crate::journal::{Journal, Made};
+use crate::journal::Journal;
 use crate::state::{
-    Facts, Fixture, FixtureKind, HeldAddress, Observed, Op, Ours, Packets, ServiceState,
+    Facts, Fixture, FixtureKind, HeldAddress, Made, Observed, Op, Ours, Packets, ServiceState,
 };
 use lvs_ipvs::{Errno, Error, Info, Operation, ServiceKey, Stats, Version};
 use std::collections::{BTreeMap, BTreeSet};

@@ -12,10 +12,8 @@ mod message;
 mod plan;
 mod rule;
 mod ruleset;
-mod set;
 #[cfg(test)]
 mod tests;
-mod untracked;
 mod watch;
 
 use super::FixtureError;

@@ -1,9 +1,8 @@
 //! The union of all fragments, with reference counts: a thing is needed while any fragment needs it.
 
 use super::{Fragment, Owner, Problem};
-use crate::journal::Made;
 use crate::probe::Asks;
-use crate::state::{Fixture, Floats, HeldAddress, NodeState, ServiceState};
+use crate::state::{Fixture, Floats, HeldAddress, Made, NodeState, ServiceState};
 use lvs_ipvs::{Family, ServiceKey};
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,8 +1,9 @@
 //! The thread from outside.
 
+use super::channel::{Command, Figures, Published};
 use super::thread::Thread;
 use super::{Asks, Prober, Report};
-use crate::plan::Owner;
+use crate::owner::Owner;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use std::collections::BTreeSet;
 use std::io;
@@ -10,37 +11,6 @@ use std::net::IpAddr;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-
-/// What the thread is told.
-#[derive(Debug)]
-pub(super) enum Command {
-    Ask(Owner, Box<Asks>),
-    Told(u64),
-    Held(BTreeSet<IpAddr>),
-    Stop,
-}
-
-/// What was counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Figures {
-    /// Connections begun.
-    pub connections: u64,
-    /// Of these, accepted.
-    pub answered: u64,
-    /// And not, or not even begun since nobody has the VIP.
-    pub unanswered: u64,
-    /// Packets sent, ARP among them.
-    pub packets: u64,
-    /// Services that are asked.
-    pub services: usize,
-}
-
-/// What the thread tells.
-#[derive(Debug, Default)]
-pub(super) struct Published {
-    pub(super) report: Report,
-    pub(super) figures: Figures,
-}
 
 /// The thread that asks VIPs. Dropping it ends it.
 #[derive(Debug)]

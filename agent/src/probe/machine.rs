@@ -1,12 +1,14 @@
 //! What is asked when, and what is made of it. No I/O, no clock: `now` is the caller's, frames come in and go out.
 
+mod told;
+
 use super::client::{Client, Met, Step};
 use super::history::{History, Trouble};
 use super::neighbors::Neighbors;
 use super::path::Paths;
 use super::segment::{Back, Ends, frame, parse};
-use super::{Asks, Report, Way, told};
-use crate::plan::Owner;
+use super::{Asks, Report, Way};
+use crate::owner::Owner;
 use lvs_resolve::Question;
 use lvs_vrrp::{Mac, neighbor};
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,6 +1,6 @@
 //! The thread: waits for frames, commands and deadlines, and does what the machine says. Nothing is open while nothing is asked.
 
-use super::handle::{Command, Published};
+use super::channel::{Command, Published};
 use super::machine::Machine;
 use super::sockets::{Ports, Tap};
 use nix::poll::{PollFd, PollFlags, ppoll};

@@ -2,10 +2,9 @@
 
 use super::engine::Engine;
 use super::{faults, mirror, passing, rival};
-use crate::journal::Made;
 use crate::kernel::{Kernel, KernelError, Scope, Services};
 use crate::plan::{IP_FORWARD, IPV6_FORWARDING, Touched};
-use crate::state::{Fixture, FixtureKind, Observed, Packets};
+use crate::state::{Fixture, FixtureKind, Made, Observed, Packets};
 use lvs_ipvs::{Forwarding, ServiceKey};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;

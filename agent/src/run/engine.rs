@@ -1,12 +1,13 @@
 //! The heart of the loop: what is dirty is planned, compared with the mirror, carried out, read back and judged.
 
+mod floating;
+mod probing;
+
 use super::faults::Faults;
 use super::fill::Fill;
-use super::floating::Floating;
 use super::marks::Marks;
 use super::mirror;
 use super::passing::Passing;
-use super::probing::Probing;
 use super::reverse_path::ReversePath;
 use super::rival::Rival;
 use super::withhold::{WITHHELD, Withhold};
@@ -15,15 +16,18 @@ use super::world::World;
 use crate::diff::diff;
 use crate::failover::Carrier;
 use crate::input::Update;
-use crate::journal::{Journal, Made};
+use crate::journal::Journal;
 use crate::kernel::{About, Kernel, KernelError, Scope};
 use crate::metrics::Metrics;
 use crate::plan::{Fragments, LOOPBACK, Owner, Touched};
-use crate::state::{Facts, Fixture, NodeState, Observed, Op};
+use crate::state::{Facts, Fixture, Made, NodeState, Observed, Op};
 use lvs_crds::DriftReport;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
+
+use floating::Floating;
+use probing::Probing;
 
 /// One node's state and its kernel. Times are since an epoch of the caller's choice.
 pub(super) struct Engine<K> {

@@ -1,7 +1,7 @@
 //! What could not be done, and when it is tried again.
 
-use crate::journal::Made;
 use crate::plan::Touched;
+use crate::state::Made;
 use std::collections::BTreeMap;
 use std::time::Duration;
 

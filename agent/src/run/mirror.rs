@@ -1,10 +1,9 @@
 //! The kernel as last read, ours and others': what changes are computed against, so that a change of one service
 //! needs no reading of the table.
 
-use crate::journal::Made;
 use crate::kernel::{Scope, Services};
 use crate::plan::Touched;
-use crate::state::{FixtureKind, Observed, ServiceState};
+use crate::state::{FixtureKind, Made, Observed, ServiceState};
 use lvs_ipvs::ServiceKey;
 use std::collections::BTreeMap;
 

@@ -5,10 +5,9 @@ use super::faults::Fault;
 use super::withhold::WITHHELD;
 use crate::director::Part;
 use crate::input::Unreadable;
-use crate::journal::Made;
 use crate::kernel::Kernel;
 use crate::plan::{LOOPBACK, Owner, settings};
-use crate::state::{Fixture, Interface};
+use crate::state::{Fixture, Interface, Made};
 use ipnet::IpNet;
 use lvs_crds::{
     CarriedRouter, DirectorOf, DirectorRole, FailedRole, Failure, HeldVip, KernelReport,

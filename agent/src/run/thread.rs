@@ -1,29 +1,11 @@
 //! The kernel's thread: waits for news or the audit's time, steps, publishes.
 
 use super::engine::Engine;
-use super::{Heartbeat, Published};
-use crate::input::Update;
 use crate::kernel::Kernel;
+use crate::message::{Heartbeat, Message, Published};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
-
-/// What the thread is told.
-#[derive(Debug)]
-pub(super) enum Message {
-    /// News from an input.
-    News(Box<Update>),
-    /// The kernel says that addresses, interfaces or routes have changed.
-    Look,
-    /// The kernel says that somebody has taken away from our table in nftables.
-    LookAtFilter,
-    /// Others carry what this node carried, or the other way round.
-    Carried,
-    /// VIPs of others were asked, and something else was met than before.
-    Probed,
-    /// Leave, and leave the kernel as it is.
-    Stop,
-}
 
 /// Runs until told to stop, or until nobody is left to tell.
 pub(super) fn run<K: Kernel>(

@@ -2,10 +2,9 @@
 
 use super::engine::Engine;
 use super::wording::subject;
-use crate::journal::Made;
 use crate::kernel::Kernel;
 use crate::plan::Touched;
-use crate::state::Op;
+use crate::state::{Made, Op};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 

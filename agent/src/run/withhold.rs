@@ -1,9 +1,8 @@
 //! What must wait for something else, since it would do harm without it. The waiting is a fault of its own, tried
 //! again as soon as what it waits for is well.
 
-use crate::journal::Made;
 use crate::plan::{ARP_ANNOUNCE, ARP_IGNORE, LOOPBACK};
-use crate::state::{Fixture, HeldAddress, NodeState, Op, Packets};
+use crate::state::{Fixture, HeldAddress, Made, NodeState, Op, Packets};
 use lvs_ipvs::{Family, ServiceKey};
 use std::collections::BTreeSet;
 use std::net::IpAddr;

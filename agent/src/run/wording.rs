@@ -2,10 +2,9 @@
 
 use super::faults::Transitions;
 use super::mirror;
-use crate::journal::Made;
 use crate::kernel::{Done, FixtureError};
 use crate::plan::Fragments;
-use crate::state::{Observed, Op};
+use crate::state::{Made, Observed, Op};
 use lvs_ipvs::Operation;
 
 /// The thing of ours that an operation is about.

@@ -2,7 +2,7 @@
 //! (k8s.io/apimachinery/pkg/apis/meta/v1/validation): a CRD's selector is checked by nobody else.
 
 use super::{Rule, Violation, blame_if, blame_items, names};
-use crate::structure::node_mut;
+use crate::node::node_mut;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{JSON, JSONSchemaProps};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 

@@ -2,7 +2,7 @@
 
 use super::gate::Gate;
 use super::machine::{Action, Draft, Machine, Record, Settings};
-use crate::api::Count;
+use crate::metrics::Metrics;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::PostParams;
@@ -32,14 +32,14 @@ pub async fn compete(
     settings: Settings,
     gate: Gate,
     Tell { leading, history }: Tell,
-    count: Count,
+    metrics: Metrics,
     mut stop: watch::Receiver<bool>,
 ) {
     let driver = Driver {
         api: Api::namespaced(client, &namespace),
         settings: settings.clone(),
         name: format!("{namespace}/{LEASE}"),
-        count,
+        metrics,
         history,
         newest: AtomicU64::new(0),
     };
@@ -79,7 +79,7 @@ struct Driver {
     api: Api<Lease>,
     settings: Settings,
     name: String,
-    count: Count,
+    metrics: Metrics,
     history: watch::Sender<()>,
     /// The resourceVersion last seen.
     newest: AtomicU64,
@@ -162,7 +162,7 @@ impl Driver {
             Ok(result) => result,
             Err(_) => return Err(format!("no answer within {limit:?}")),
         };
-        self.count.write(
+        self.metrics.wrote(
             "Lease",
             if draft.version.is_some() { "update" } else { "create" },
             &result,

@@ -1,5 +1,6 @@
 //! One real server as a destination: its addresses, how it is reached, and what keeps it out.
 
+use super::Problem;
 use super::ports::ports;
 use crate::listing::listing;
 use crate::{LeftOut, Snapshot, reason};
@@ -143,9 +144,6 @@ impl Context<'_> {
         }
     }
 }
-
-/// Reason and message.
-pub(super) type Problem = (&'static str, String);
 
 fn one_packet(server: &RealServer) -> String {
     let at = if server.spec.forwarding.is_some() { "spec.forwarding: " } else { "" };

@@ -1,6 +1,6 @@
 //! Which of a service's ports a real server serves, and with which of its own.
 
-use super::candidate::Problem;
+use super::Problem;
 use crate::listing::listing;
 use crate::reason;
 use lvs_crds::{Forwarding, RealServer, ServicePort, SlicePort, VirtualService};

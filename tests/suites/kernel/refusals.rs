@@ -1,8 +1,7 @@
 //! What the kernel refuses, and what the user reads then.
 
-use lvs_agent::journal::Made;
 use lvs_agent::kernel::{Kernel, Linux, Scope};
-use lvs_agent::state::NodeState;
+use lvs_agent::state::{Made, NodeState};
 use lvs_ipvs::{Forwarding, ServiceKey};
 use lvs_tests::bed::{Guest, in_guest};
 use nix::unistd::{Uid, seteuid};

@@ -1,10 +1,10 @@
 //! A new configuration: what is the same stays as it is.
 
-use super::leave::LAST_WORD;
 use super::peers::PeerState;
 use super::renumber;
 use super::{
-    Action, Change, Config, Entry, Group, Peer, RouterConfig, RouterReport, Timer, centiseconds,
+    Action, Change, Config, Entry, Group, LAST_WORD, Peer, RouterConfig, RouterReport, Timer,
+    centiseconds,
 };
 use crate::packet::{Vrid, advertised};
 use crate::router::{Outcome, Router, Settings, State};

@@ -1,8 +1,7 @@
 //! What becomes of the virtual routers' own machines for addresses, announcements and the report.
 
-use super::leave::LAST_WORD;
 use super::renumber::Former;
-use super::{Action, Change, Group, Heard, Held, Timer};
+use super::{Action, Change, Group, Heard, Held, LAST_WORD, Timer};
 use crate::packet::{Advertisement, Vrid};
 use crate::router::{Cause, Outcome, Router, State};
 use std::collections::BTreeSet;

@@ -1,7 +1,7 @@
 //! Planned hand-over: addresses stay until a successor is heard to hold them, and a moment longer.
 
 use super::address::Pending;
-use super::{Action, Change, Group, Timer, Timers};
+use super::{Action, Change, Group, LAST_WORD, Timer, Timers};
 use crate::packet::Vrid;
 use crate::router::{State, centiseconds};
 use std::collections::BTreeSet;
@@ -16,11 +16,6 @@ const PARTING: Duration = Duration::from_millis(50);
 const EACH: Duration = Duration::from_micros(500);
 /// But not longer than this.
 const MOST: Duration = Duration::from_millis(500);
-
-/// The priority of an advertisement from one that has just let go of addresses because it heard of a better one. Hosts may
-/// have asked for them meanwhile, and send here; or the better one does not know of this one: after a partition, or a
-/// restart. It announces again when it hears this. Nobody else heeds it: the better one says itself how good it is.
-pub(super) const LAST_WORD: u8 = 1;
 
 /// That this member stops.
 #[derive(Clone, Copy, Debug)]

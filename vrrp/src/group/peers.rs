@@ -1,7 +1,6 @@
 //! Who else is there: presence, liveness, and what follows for the lifetimes of what is held.
 
-use super::leave::LAST_WORD;
-use super::{Action, Group, Stranger, Timer};
+use super::{Action, Group, LAST_WORD, Stranger, Timer};
 use crate::neighbor::Mac;
 use crate::packet::{Advertisement, Vrid, advertised};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

@@ -1,10 +1,10 @@
 //! Addresses of a batch.
 
 use super::Batch;
-use crate::journal::{Change, Entry, Made};
+use crate::journal::{Change, Entry};
 use crate::kernel::ports::{Direction, Ports, again};
 use crate::kernel::{Done, KernelError};
-use crate::state::{HeldAddress, Op};
+use crate::state::{HeldAddress, Made, Op};
 use ipnet::IpNet;
 use lvs_ipvs::Errno;
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,10 +1,10 @@
 //! Fixtures of a batch.
 
 use super::Batch;
-use crate::journal::{Entry, Made};
+use crate::journal::Entry;
 use crate::kernel::ports::{Direction, Listed, Ports};
 use crate::kernel::{Done, FixtureError, KernelError};
-use crate::state::{Fixture, FixtureKind, Op};
+use crate::state::{Fixture, FixtureKind, Made, Op};
 use std::collections::BTreeSet;
 
 impl<P: Ports> Batch<'_, P> {

@@ -1,11 +1,11 @@
 //! IPVS operations of a batch.
 
 use super::{Batch, Verdict};
-use crate::journal::{Entry, Made};
+use crate::journal::Entry;
 use crate::kernel::ports::Ports;
 use crate::kernel::{Done, KernelError, subject};
 use crate::plan::settings::EXPIRE_NODEST_CONN;
-use crate::state::Op;
+use crate::state::{Made, Op};
 use lvs_ipvs::{Errno, Operation, ServiceKey};
 use std::collections::{BTreeMap, BTreeSet};
 

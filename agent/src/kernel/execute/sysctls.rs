@@ -1,12 +1,12 @@
 //! Sysctls of a batch.
 
 use super::{Batch, Verdict};
-use crate::journal::{Change, Entry, Made};
+use crate::journal::{Change, Entry};
 use crate::kernel::ports::{Ports, Standing};
 use crate::kernel::{Done, KernelError};
 use crate::plan::settings::{CONNTRACK, is_same_choice};
 use crate::plan::{ARP_ANNOUNCE, ARP_IGNORE, is_forwarding};
-use crate::state::{HeldAddress, Op};
+use crate::state::{HeldAddress, Made, Op};
 use lvs_ipvs::ServiceKey;
 use std::io;
 use std::net::IpAddr;

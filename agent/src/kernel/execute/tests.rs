@@ -1,8 +1,8 @@
-use crate::journal::{Identity, Journal, Made};
+use crate::journal::{Identity, Journal};
 use crate::kernel::fake::Fake;
 use crate::kernel::{Done, Kernel, KernelError, Scope};
 use crate::state::{
-    Facts, Fixture, FixtureKind, HeldAddress, Interface, NodeState, Op, Packets, TunnelDevice,
+    Facts, Fixture, FixtureKind, HeldAddress, Interface, Made, NodeState, Op, Packets, TunnelDevice,
 };
 use lvs_ipvs::{Destination, DestinationKey, Forwarding, Operation, Service, ServiceKey};
 use std::net::{IpAddr, Ipv4Addr};

@@ -1,9 +1,10 @@
 //! The chains of our table's parts, and the rules in them.
 
+mod untracked;
+
 use super::message::Attributes;
 use super::rule::{Expressions, Side, Tuple};
 use super::ruleset::{DIRECTORS, FAMILIES, FOREIGN, FOREIGN_PASSING, Key, Part, TABLE, TUNNELS};
-use super::untracked;
 use lvs_ipvs::Family;
 
 /// `enum nf_inet_hooks`

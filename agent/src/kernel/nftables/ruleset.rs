@@ -2,11 +2,13 @@
 //!
 //! `nft list table inet kube-lvs` shows it, with a comment for each rule.
 
+mod set;
+
 use super::message::{Attributes, INET, Kind, Message};
-use super::set::set;
 use crate::state::{Fixture, Packets};
 use lvs_ipvs::Family;
 use netlink_packet_core::{NLM_F_APPEND, NLM_F_CREATE};
+use set::set;
 
 /// The table; everything in it is ours.
 pub(super) const TABLE: &str = "kube-lvs";

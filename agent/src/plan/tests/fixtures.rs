@@ -1,9 +1,8 @@
 //! Marks, local delivery and masquerading on the director; tunnels on real servers.
 
 use super::*;
-use crate::journal::Made;
 use crate::plan::settings::{CONN_REUSE_MODE, CONNTRACK};
-use crate::state::{Fixture, Packets, TunnelDevice};
+use crate::state::{Fixture, Made, Packets, TunnelDevice};
 use lvs_crds::{MarkRules, SliceMarkPorts, TunnelChecksum, TunnelType};
 use lvs_ipvs::Family;
 use std::net::IpAddr;

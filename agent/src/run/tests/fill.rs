@@ -1,7 +1,7 @@
 //! Connections in the report.
 
 use super::*;
-use crate::run::Published;
+use crate::message::Published;
 
 fn published(engine: &Engine<Fake>) -> Published {
     Published { status: engine.status(), synced: true, ready: true }

@@ -1,7 +1,7 @@
 //! The message that makes a set.
 
-use super::message::Attributes;
-use super::ruleset::{Key, Value, named};
+use super::{Key, Value, named};
+use crate::kernel::nftables::message::Attributes;
 use lvs_ipvs::Family;
 
 /// A set of address, protocol and port, each from .. to; or of plain keys.

@@ -1,15 +1,15 @@
 //! Floating addresses: what this node may carry, as far as it can serve it, and what it does carry.
 
-use super::engine::Engine;
-use super::faults;
-use super::withhold::Withhold;
-use super::wording::thing;
+use super::Engine;
 use crate::director::{Part, part};
 use crate::failover::{Carrier, Report, Want, WantedRouter, Wants};
-use crate::journal::{Entry, Made};
+use crate::journal::Entry;
 use crate::kernel::{Kernel, KernelError};
 use crate::plan::{Fragment, Touched};
-use crate::state::{Floats, HeldAddress, NodeState, Op};
+use crate::run::faults;
+use crate::run::withhold::Withhold;
+use crate::run::wording::thing;
+use crate::state::{Floats, HeldAddress, Made, NodeState, Op};
 use lvs_crds::{DirectorGroup, FailoverProfile, VrrpTransport};
 use lvs_resolve::spread::Spread;
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,10 +23,10 @@ const FAST_INTERVAL: Duration = Duration::from_millis(30);
 const PREEMPT_DELAY: Duration = Duration::from_secs(15);
 
 /// What has been told to whoever carries addresses, and what was heard of it.
-pub(super) struct Floating {
+pub(in crate::run) struct Floating {
     carrier: Box<dyn Carrier>,
     told: Wants,
-    pub(super) report: Report,
+    pub(in crate::run) report: Report,
     /// The groups that this node is a director of no longer, and the number with which that was told.
     leaving: BTreeMap<String, u64>,
     /// Addresses that stood here for good and float from now on, which is not told yet.
@@ -35,25 +35,25 @@ pub(super) struct Floating {
 }
 
 impl Floating {
-    pub(super) fn new(carrier: Box<dyn Carrier>) -> Self {
+    pub(in crate::run) fn new(carrier: Box<dyn Carrier>) -> Self {
         let (told, report) = (Wants::default(), Report::default());
         let (leaving, turned) = (BTreeMap::new(), BTreeSet::new());
         Self { carrier, told, report, leaving, turned, due: false }
     }
 
     /// What is told may have to be another.
-    pub(super) fn is_due(&mut self) {
+    pub(in crate::run) fn is_due(&mut self) {
         self.due = true;
     }
 
     /// What stood here for good floats by this fragment. Whoever carries it has not made it, and must know whose it is.
-    pub(super) fn turn(&mut self, fragment: &Fragment, before: &NodeState) {
+    pub(in crate::run) fn turn(&mut self, fragment: &Fragment, before: &NodeState) {
         let turned = fragment.floating.keys().filter(|held| before.addresses.contains(*held));
         self.turned.extend(turned.cloned());
     }
 
     /// These have come to stay.
-    pub(super) fn settled(&mut self, addresses: Vec<HeldAddress>) {
+    pub(in crate::run) fn settled(&mut self, addresses: Vec<HeldAddress>) {
         if !addresses.is_empty() {
             self.carrier.announce(addresses);
         }
@@ -70,7 +70,7 @@ impl Floating {
 
 impl<K: Kernel> Engine<K> {
     /// Takes in what became of floating addresses; returns whether that is news.
-    pub(super) fn carried(&mut self) -> bool {
+    pub(in crate::run) fn carried(&mut self) -> bool {
         let report = self.floating.carrier.report();
         if report == self.floating.report {
             return false;
@@ -90,7 +90,7 @@ impl<K: Kernel> Engine<K> {
     }
 
     /// Whoever is no director any more stays one until the others carry what it had.
-    pub(super) fn note_leaving(&mut self) {
+    pub(in crate::run) fn note_leaving(&mut self) {
         let node = &self.facts.node;
         let is_out = |name: &String| {
             self.world.groups().get(name).is_some_and(|group| part(group, node).is_none())
@@ -108,7 +108,7 @@ impl<K: Kernel> Engine<K> {
     }
 
     /// What is not wanted any more is let go of before it is taken away.
-    pub(super) fn let_go(&mut self) {
+    pub(in crate::run) fn let_go(&mut self) {
         if !self.floating.due || self.floating.told.groups.is_empty() {
             return;
         }
@@ -130,7 +130,7 @@ impl<K: Kernel> Engine<K> {
     }
 
     /// Tells what this node may carry, now that what it needs stands.
-    pub(super) fn carry(&mut self) {
+    pub(in crate::run) fn carry(&mut self) {
         if !self.floating.due || !self.ready() {
             return;
         }
@@ -196,7 +196,7 @@ impl<K: Kernel> Engine<K> {
     }
 
     /// Addresses that floated: they may stand, whatever was last read.
-    pub(super) fn were_floating(&self, touched: &Touched) -> Vec<HeldAddress> {
+    pub(in crate::run) fn were_floating(&self, touched: &Touched) -> Vec<HeldAddress> {
         let union = self.fragments.union();
         let was = |held: &&HeldAddress| {
             !union.addresses.contains(held)
@@ -207,7 +207,7 @@ impl<K: Kernel> Engine<K> {
     }
 
     /// What is to move and somebody else has put on an interface: it serves, and does not move.
-    pub(super) fn foreign_vips(&self) -> BTreeSet<HeldAddress> {
+    pub(in crate::run) fn foreign_vips(&self) -> BTreeSet<HeldAddress> {
         let (floating, ours) = (&self.fragments.union().floating, self.journal.ours());
         let standing = self.mirror.addresses.iter().filter(|held| floating.contains_key(*held));
         let others = standing.filter(|held| !ours.contains(&Made::Address((*held).clone())));
@@ -215,7 +215,7 @@ impl<K: Kernel> Engine<K> {
     }
 
     /// The journal names an address before anybody may put it on an interface.
-    pub(super) fn record_floating(
+    pub(in crate::run) fn record_floating(
         &mut self,
         touched: &Touched,
         faults: &mut BTreeMap<Made, (String, String)>,

@@ -1,6 +1,6 @@
 //! What this node asks at VIPs of others, and what it met there.
 
-use super::engine::Engine;
+use super::Engine;
 use crate::kernel::Kernel;
 use crate::plan::{Fragment, Owner};
 use crate::probe::{Asks, Nobody, Prober, Report};
@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 /// What has been told to whoever asks, and what was heard of it.
-pub(super) struct Probing {
+pub(in crate::run) struct Probing {
     prober: Box<dyn Prober>,
     version: Option<u64>,
     held: BTreeSet<IpAddr>,
@@ -24,25 +24,25 @@ impl Default for Probing {
 }
 
 impl Probing {
-    pub(super) fn set(&mut self, prober: Box<dyn Prober>) {
+    pub(in crate::run) fn set(&mut self, prober: Box<dyn Prober>) {
         self.prober = prober;
     }
 
     /// A fragment is about to take the place of another one.
-    pub(super) fn ask(&mut self, owner: &Owner, old: Option<&Asks>, new: &Fragment) {
+    pub(in crate::run) fn ask(&mut self, owner: &Owner, old: Option<&Asks>, new: &Fragment) {
         if old.is_some_and(|old| *old != new.asks) || old.is_none() && !new.asks.is_empty() {
             self.prober.ask(owner.clone(), new.asks.clone());
         }
     }
 
-    pub(super) fn status(&self) -> Vec<Probes> {
+    pub(in crate::run) fn status(&self) -> Vec<Probes> {
         self.report.values().take(MAX_REPORTED).cloned().collect()
     }
 }
 
 impl<K: Kernel> Engine<K> {
     /// Tells what this node has itself, and up to where all has been told.
-    pub(super) fn tell_prober(&mut self) {
+    pub(in crate::run) fn tell_prober(&mut self) {
         let floating = &self.floating.report;
         let all = floating.held.iter().chain(&floating.foreign);
         let staying = self.fragments.union().addresses.iter();
@@ -59,7 +59,7 @@ impl<K: Kernel> Engine<K> {
     }
 
     /// Takes in what was met.
-    pub(super) fn probed(&mut self) {
+    pub(in crate::run) fn probed(&mut self) {
         self.probing.report = self.probing.prober.report();
     }
 }

@@ -1,8 +1,8 @@
 //! What is told of what was met: failures by name, successes as one statement; its size does not grow with the services.
 
-use super::history::Trouble;
-use super::machine::{Machine, Service};
-use super::{Asks, Report};
+use super::{Machine, Service};
+use crate::probe::history::Trouble;
+use crate::probe::{Asks, Report};
 use lvs_crds::{CANNOT_ASK, MAX_REPORTED, Probes, Unanswered};
 use lvs_resolve::Question;
 use lvs_vrrp::Mac;
@@ -11,7 +11,7 @@ use std::net::IpAddr;
 
 /// What was told before, of a DirectorGroup, and stays while it is true.
 #[derive(Debug, Default)]
-pub(super) struct Past {
+pub(in crate::probe) struct Past {
     versions: BTreeMap<String, u64>,
     medians: BTreeMap<String, i64>,
 }

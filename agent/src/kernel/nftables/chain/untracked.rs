@@ -3,10 +3,10 @@
 //! The director sees one direction of what goes by direct routing or a tunnel. Tracked, all but the first packet of such a
 //! connection is `invalid` (`tcp_new` and the table of states in nf_conntrack_proto_tcp.c), and many a firewall drops that.
 
-use super::chain::{Chain, Hook, RAW, filter};
-use super::message::Attributes;
-use super::rule::{Expressions, Side};
-use super::ruleset::{FAMILIES, Key, Part};
+use super::{Chain, Hook, RAW, filter};
+use crate::kernel::nftables::message::Attributes;
+use crate::kernel::nftables::rule::{Expressions, Side};
+use crate::kernel::nftables::ruleset::{FAMILIES, Key, Part};
 use lvs_ipvs::Family;
 
 type Rule = (&'static str, Attributes);
