@@ -92,8 +92,12 @@ pub(crate) fn slice(
 /// Group `default` with one director.
 pub(crate) fn group(director: &str) -> DirectorGroup {
     let mut group = DirectorGroup::new("default", DirectorGroupSpec::default());
-    let members =
-        vec![Member { node: director.to_owned(), addresses: Vec::new(), macs: Vec::new() }];
+    let members = vec![Member {
+        node: director.to_owned(),
+        addresses: Vec::new(),
+        macs: Vec::new(),
+        mtu: None,
+    }];
     group.status = Some(DirectorGroupStatus { members, ..DirectorGroupStatus::default() });
     group
 }

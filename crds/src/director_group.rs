@@ -381,6 +381,11 @@ pub struct Member {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), inner(length(max = 17)))]
     pub macs: Vec<String>,
+    /// The smallest MTU of its interfaces, in bytes: real servers behind a tunnel ask for segments that fit through it. Default: in a
+    /// cluster, what its agent reports; elsewhere the real server's own. Example: `1400`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 68, max = 65535))]
+    pub mtu: Option<i32>,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {

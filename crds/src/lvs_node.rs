@@ -56,6 +56,10 @@ pub struct LVSNodeStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub macs: Vec<String>,
+    /// The smallest MTU of those interfaces, in bytes; 68 to 65535.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 68, max = 65535))]
+    pub mtu: Option<i32>,
     /// The virtual routers of its DirectorGroups, and which of them it carries.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1024))]

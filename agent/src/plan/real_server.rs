@@ -33,7 +33,7 @@ pub(super) fn plan(
         }
         match server.forwarding {
             Forwarding::DR | Forwarding::TUN => {
-                answer(program, server, address, facts, fragment);
+                answer(program, server, address, group, facts, fragment);
                 // Of several, here: the only one has returned above.
                 if let Some(group) = group.filter(|_| part.is_some() && is_own(address, facts)) {
                     let served = program.services.iter().filter(|it| program.serves(server, it));
@@ -82,6 +82,7 @@ fn answer(
     program: &Program<'_>,
     server: &SliceRealServer,
     address: IpAddr,
+    group: Option<&DirectorGroup>,
     facts: &Facts,
     fragment: &mut Fragment,
 ) {
@@ -97,7 +98,8 @@ fn answer(
         }
         director::local_delivery(service, fragment);
         if server.forwarding == Forwarding::TUN {
-            tunnel::plan(server, address, service, facts, fragment);
+            let directors = group.and_then(tunnel::smallest_mtu);
+            tunnel::plan(server, address, service, directors, facts, fragment);
         }
     }
 }

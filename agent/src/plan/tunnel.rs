@@ -3,16 +3,18 @@
 use super::{Fragment, packets};
 use crate::state::{Facts, Fixture, TunnelDevice};
 use lvs_crds::{
-    GUE_PORT, IpFamily, SliceRealServer, SliceService, Tunnel, TunnelChecksum, TunnelType,
+    DirectorGroup, GUE_PORT, IpFamily, SliceRealServer, SliceService, Tunnel, TunnelChecksum,
+    TunnelType,
 };
 use lvs_ipvs::{Family, Protocol};
 use std::net::IpAddr;
 
-/// Adds it, for one service. `address` is the server's.
+/// Adds it, for one service. `address` is the server's; `directors`: the smallest MTU of a director, if one is known.
 pub(super) fn plan(
     server: &SliceRealServer,
     address: IpAddr,
     service: &SliceService,
+    directors: Option<u32>,
     facts: &Facts,
     fragment: &mut Fragment,
 ) {
@@ -25,10 +27,9 @@ pub(super) fn plan(
     {
         fragment.fixtures.insert(Fixture::Gue { family: Family::of(&address), port });
     }
-    let Some(bytes) = mtu(address, facts).and_then(|mtu| payload(mtu, &tunnel, address, inner))
-    else {
-        return;
-    };
+    let Some(mtu) = mtu(address, facts) else { return };
+    let smallest = directors.map_or(mtu, |directors| mtu.min(directors));
+    let Some(bytes) = payload(smallest, &tunnel, address, inner) else { return };
     let tcp = packets::of_service(service).into_iter().filter(|it| it.protocol == Protocol::Tcp);
     for packets in tcp {
         let size = |bytes| Fixture::SegmentSize { packets, bytes };
@@ -40,6 +41,12 @@ pub(super) fn plan(
         }
         fragment.fixtures.extend(sizes.into_iter().min());
     }
+}
+
+/// The smallest MTU of the directors of a group: whichever has the VIP, what it wraps has to leave it whole.
+pub(super) fn smallest_mtu(group: &DirectorGroup) -> Option<u32> {
+    let members = group.status.iter().flat_map(|status| &status.members);
+    members.filter_map(|member| u32::try_from(member.mtu?).ok()).min()
 }
 
 /// The device that unwraps what directors send to `address`.

@@ -27,6 +27,7 @@ impl<K: Kernel> Engine<K> {
         let (failures, failure_count) = self.failures();
         let carried = &self.floating.report;
         let foreign = self.foreign_vips();
+        let outward = self.outward();
         let carries = |group: &str| {
             carried.routers.iter().any(|((of, _), router)| of == group && router.active)
         };
@@ -79,7 +80,8 @@ impl<K: Kernel> Engine<K> {
         LVSNodeStatus {
             probes: self.probing.status(),
             warnings: self.warnings(),
-            macs: self.own_macs(),
+            macs: own_macs(&outward),
+            mtu: own_mtu(&outward),
             virtual_routers: self.virtual_routers(),
             strangers: self.strangers(),
             agent_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -144,9 +146,9 @@ impl<K: Kernel> Engine<K> {
         reported.take(MAX_REPORTED).collect()
     }
 
-    /// Those of interfaces by which packets to other nodes leave: a network or a gateway is behind them, not this node's own pods
+    /// Interfaces by which packets to other nodes leave: a network or a gateway is behind them, not this node's own pods
     /// alone, whose interfaces come and go.
-    fn own_macs(&self) -> Vec<String> {
+    fn outward(&self) -> Vec<&Interface> {
         let behind = self.facts.routes.iter().filter(|route| leads_away(&route.destination));
         let behind: BTreeSet<&str> = behind.map(|route| route.interface.as_str()).collect();
         // An interface that is down has no routes for the moment.
@@ -154,18 +156,7 @@ impl<K: Kernel> Engine<K> {
         let counts = |(name, interface): &(&String, &Interface)| {
             !interface.loopback && (behind.contains(name.as_str()) || has_network(interface))
         };
-        let interfaces = self.facts.interfaces.iter().filter(counts);
-        let mut found: Vec<_> =
-            interfaces.filter_map(|(_, it)| Some((it.index, it.mac?))).collect();
-        found.sort_unstable();
-        let mut macs: Vec<String> = Vec::new();
-        for (_, mac) in found {
-            let mac = mac.to_string();
-            if macs.len() < MAX_MACS && !macs.contains(&mac) {
-                macs.push(mac);
-            }
-        }
-        macs
+        self.facts.interfaces.iter().filter(counts).map(|(_, interface)| interface).collect()
     }
 
     /// The first failures, and how many there are.
@@ -357,6 +348,26 @@ fn unread(object: &Unreadable) -> Failure {
         reason: "Unreadable".to_owned(),
         message,
     }
+}
+
+/// The MAC addresses, in the order of the interfaces' numbers.
+fn own_macs(outward: &[&Interface]) -> Vec<String> {
+    let mut found: Vec<_> = outward.iter().filter_map(|it| Some((it.index, it.mac?))).collect();
+    found.sort_unstable();
+    let mut macs: Vec<String> = Vec::new();
+    for (_, mac) in found {
+        let mac = mac.to_string();
+        if macs.len() < MAX_MACS && !macs.contains(&mac) {
+            macs.push(mac);
+        }
+    }
+    macs
+}
+
+/// The smallest MTU, of those that are known.
+fn own_mtu(outward: &[&Interface]) -> Option<i32> {
+    let known = outward.iter().map(|interface| interface.mtu.min(65535)).filter(|mtu| *mtu >= 68);
+    known.min().and_then(|mtu| i32::try_from(mtu).ok())
 }
 
 fn failure(owner: Option<&Owner>, role: FailedRole, reason: &str, message: String) -> Failure {

@@ -47,6 +47,7 @@ pub(super) struct Carried {
 #[derive(Default, PartialEq)]
 pub(super) struct Link {
     macs: Vec<String>,
+    mtu: Option<i32>,
     strangers: Vec<(i32, String)>,
     /// Of each of its DirectorGroups, whom it hears.
     hears: Vec<Option<Vec<String>>>,
@@ -90,6 +91,7 @@ impl Report {
         report.probes = status.probes.iter().map(|it| (it.group.clone(), met(it))).collect();
         report.routers = status.virtual_routers.iter().map(carried).collect();
         report.link.macs.clone_from(&status.macs);
+        report.link.mtu = status.mtu;
         report.link.strangers =
             status.strangers.iter().map(|s| (s.id, s.address.clone())).collect();
         report.link.hears = status.director_of.iter().map(|it| it.hears.clone()).collect();

@@ -50,6 +50,7 @@ fn named(members: &[Member], snapshot: &Snapshot) -> Choice {
             node: given.node.clone(),
             addresses: or(&given.addresses, known.addresses),
             macs: or(&given.macs, known.macs),
+            mtu: given.mtu.or(known.mtu),
         }
     };
     let mut members: Vec<Member> = members.iter().map(complete).collect();
@@ -76,5 +77,6 @@ fn member(node: &str, snapshot: &Snapshot) -> Member {
         node: node.to_owned(),
         addresses: addresses.take(MAX_ADDRESSES).map(ToString::to_string).collect(),
         macs: macs.take(MAX_MACS).cloned().collect(),
+        mtu: report.and_then(|report| report.mtu),
     }
 }

@@ -10,8 +10,12 @@ fn group(names: &[String]) -> DirectorGroup {
         home: home.to_owned(),
         number,
     });
-    let member =
-        |node: &&str| Member { node: (*node).to_owned(), addresses: Vec::new(), macs: Vec::new() };
+    let member = |node: &&str| Member {
+        node: (*node).to_owned(),
+        addresses: Vec::new(),
+        macs: Vec::new(),
+        mtu: None,
+    };
     let mut group = DirectorGroup::new("g", DirectorGroupSpec::default());
     group.status = Some(DirectorGroupStatus {
         members: names.iter().map(member).collect(),

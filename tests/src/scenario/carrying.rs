@@ -8,7 +8,12 @@ use lvs_crds::Member;
 
 /// A director.
 pub fn member(name: &str, address: &str) -> Member {
-    Member { node: name.to_owned(), addresses: vec![address.to_owned()], macs: Vec::new() }
+    Member {
+        node: name.to_owned(),
+        addresses: vec![address.to_owned()],
+        macs: Vec::new(),
+        mtu: None,
+    }
 }
 
 /// What a group wants of the member `own`, with the default profile's interval and without preemption.

@@ -118,6 +118,40 @@ fn a_megabyte_passes_both_ways_through_every_tunnel() {
     });
 }
 
+/// What the director wraps has to leave it whole. A machine without a cluster is told of the others' MTU.
+#[test]
+fn segments_fit_the_directors_mtu_where_that_is_the_smaller_one() {
+    in_guest(Guest::kernel().virtual_time(), || -> anyhow::Result<()> {
+        let mut world = World::new();
+        let [director, far]: [Node; 2] = [world.director.clone(), world.far[0].clone()];
+        director.ip("link set eth0 mtu 1400");
+        world.start(&[&director, &far]);
+        let _bulk = Server::bulk(&far, "0.0.0.0:90", "far1");
+        let vip = World::VIP[0];
+        let spec = format!("addresses: ['{vip}'], forwarding: TUN, ports: [{{port: 90}}]");
+        let server = real_server("far1", "web", "address: 10.3.0.101");
+        let objects = format!("{}---\n{server}", virtual_service("web", &spec));
+        for (member, segment) in [("{node: director, mtu: 1400}", 1340), ("{node: director}", 1440)]
+        {
+            let group = format!(
+                "{{apiVersion: kube-lvs.io/v1alpha1, kind: DirectorGroup, metadata: {{name: default}}, \
+                 spec: {{members: [{member}]}}}}\n"
+            );
+            world.put_all(&group, &objects);
+            let seen = transfer(&world, vip, 4)?;
+            println!("{member}: {seen:?}");
+            let told = segment > 1340;
+            assert_eq!(
+                (seen.segment, seen.too_big > 0),
+                (Some(segment), told),
+                "{member}: {seen:?}"
+            );
+        }
+        world.clean_up();
+        Ok(())
+    });
+}
+
 /// What docs/real-servers.md says, on a machine without an agent; our kernel has the modules built in.
 #[test]
 fn a_real_server_set_up_by_hand_as_the_docs_say_unwraps_every_tunnel() {

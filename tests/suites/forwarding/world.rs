@@ -119,7 +119,12 @@ impl World {
     #[track_caller]
     pub(super) fn put(&self, objects: &str) {
         let selector = "nodeSelector: {matchLabels: {kubernetes.io/hostname: director}}";
-        let group = director_group("default", selector);
+        self.put_all(&director_group("default", selector), objects);
+    }
+
+    /// The same, with a DirectorGroup.
+    #[track_caller]
+    pub(super) fn put_all(&self, group: &str, objects: &str) {
         for agent in self.agents.values() {
             agent.put(FILE, format!("{group}---\n{objects}"));
         }

@@ -3,7 +3,12 @@ use crate::failover::links::Link;
 
 fn member(name: &str, addresses: &[&str]) -> Member {
     let addresses = addresses.iter().map(|it| (*it).to_owned()).collect();
-    Member { node: name.to_owned(), addresses, macs: vec!["02:00:00:00:00:0a".to_owned()] }
+    Member {
+        node: name.to_owned(),
+        addresses,
+        macs: vec!["02:00:00:00:00:0a".to_owned()],
+        mtu: None,
+    }
 }
 
 fn address(interface: &str, address: &str) -> HeldAddress {

@@ -216,17 +216,24 @@ fn the_smallest_mtu_of_the_interfaces_with_the_address_counts_and_udp_has_no_seg
     let mut tcp = server("10.0.0.101", TUN, 1, 80);
     tcp.ports.push(lvs_crds::SlicePort { protocol: Protocol::UDP, port: 53, target_port: 53 });
     let slice = slice("web", 1, &[service(VIP, 80), udp], &[tcp]);
-    let sizes = |facts: &Facts| {
-        let fragment = plan(&[&slice], Some(&group("d")), None, facts);
+    let sizes_with = |group: &DirectorGroup, facts: &Facts| {
+        let fragment = plan(&[&slice], Some(group), None, facts);
         let bytes = |fixture: &Fixture| match fixture {
             Fixture::SegmentSize { bytes, .. } => Some(*bytes),
             _ => None,
         };
         fragment.fixtures.iter().filter_map(bytes).collect::<Vec<_>>()
     };
+    let sizes = |facts: &Facts| sizes_with(&group("d"), facts);
     let mut facts = node("r", &[("eth0", "10.0.0.101/24"), ("eth1", "10.0.0.101/24")], None);
     facts.interfaces.get_mut("eth1").unwrap().mtu = 1400;
     assert_eq!(sizes(&facts), [1340]);
+    // What a director wraps has to leave it whole too.
+    let mut group = group("d");
+    for (mtu, bytes) in [(1500, 1340), (1300, 1240)] {
+        group.status.as_mut().unwrap().members[0].mtu = Some(mtu);
+        assert_eq!(sizes_with(&group, &facts), [bytes]);
+    }
     facts.interfaces.get_mut("eth1").unwrap().mtu = 0;
     assert_eq!(sizes(&facts), [1440]);
     facts.interfaces.get_mut("eth0").unwrap().mtu = 60;

@@ -9,7 +9,7 @@ pub(super) const SEVERAL: Option<Part> = Some(Part::OneOfSeveral);
 
 pub(super) fn member(node: &str, addresses: &[&str], macs: &[&str]) -> Member {
     let all = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
-    Member { node: node.to_owned(), addresses: all(addresses), macs: all(macs) }
+    Member { node: node.to_owned(), addresses: all(addresses), macs: all(macs), mtu: None }
 }
 
 /// Group `name` of directors `d` and `e`.

@@ -45,8 +45,12 @@ impl Recorder {
 fn several(members: &[&str]) -> DirectorGroup {
     let mut group = group("d");
     let status = group.status.as_mut().unwrap();
-    let member =
-        |node: &&str| Member { node: (*node).to_owned(), addresses: Vec::new(), macs: Vec::new() };
+    let member = |node: &&str| Member {
+        node: (*node).to_owned(),
+        addresses: Vec::new(),
+        macs: Vec::new(),
+        mtu: None,
+    };
     status.members = members.iter().map(member).collect();
     status.virtual_routers = (1..)
         .zip(spread::wanted(members))

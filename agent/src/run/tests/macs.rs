@@ -33,6 +33,9 @@ fn those_of_interfaces_by_which_others_are_reached_are_reported_and_no_pods() {
     facts.routes.push(route("ff00::/8", "veth1"));
     // A VLAN has its parent's.
     facts.interfaces.get_mut("vlan7").unwrap().mac = facts.interfaces["eth0"].mac;
-    let macs = engine(Fake::new(facts), &dir).status().macs;
-    assert_eq!(macs, ["02:00:00:00:00:02", "02:01:00:00:00:01", "02:01:00:00:00:02"]);
+    facts.interfaces.get_mut("bond0").unwrap().mtu = 1400;
+    facts.interfaces.get_mut("veth7").unwrap().mtu = 1280;
+    let status = engine(Fake::new(facts), &dir).status();
+    assert_eq!(status.mtu, Some(1400));
+    assert_eq!(status.macs, ["02:00:00:00:00:02", "02:01:00:00:00:01", "02:01:00:00:00:02"]);
 }

@@ -263,6 +263,7 @@ fn members() -> impl Strategy<Value = Vec<Member>> {
         node,
         addresses: Vec::from([format!("10.0.{last}.1"), format!("2001:db8::{last:x}")]),
         macs: vec![mac.map(|byte| format!("{byte:02x}")).join(":")],
+        mtu: Some(1400),
     };
     btree_map(label(), any::<[u8; 6]>(), 0..9).prop_map(move |members| {
         let numbered = members.into_iter().zip(1..);
