@@ -39,7 +39,7 @@ test-kind: ## the script of these stories for docker and kind, to its end, with 
 lint: ## formatting, clippy, licences
 	@tests/lint.sh
 
-bench: ## cold programming beside ipvsadm, API change to kernel, audit cost, a million connections
+bench: ## cold programming beside ipvsadm, API change to kernel, audit cost, a million connections, what tracking costs
 	@tests/prepare.sh bench
 	@cargo bench -q -p lvs-ipvs
 	@"$${CARGO_TARGET_DIR:-target}"/release/lvs-bench

@@ -9,6 +9,7 @@ mod connections;
 mod crowd;
 mod failover;
 mod survival;
+mod tracking;
 mod wide;
 
 pub use audit::{Audit, audit};
@@ -18,4 +19,5 @@ pub use connections::{Filled, Filling, Flows};
 pub use crowd::{Talk, crowd, move_all};
 pub use failover::{Crash, HandOvers, Outages, Pair, Rival};
 pub use survival::{Mode, Survivors, survivors};
+pub use tracking::{Stand, Tracked, tracking};
 pub use wide::{Latency, Wide};

@@ -64,9 +64,15 @@ impl Filling {
     /// # Errors
     /// Without the right to raw sockets.
     pub fn new() -> anyhow::Result<Filling> {
-        let lan = Link::new("lan");
-        let client = Node::new("client").on(&lan, "eth0", "192.168.0.50/24");
-        let director = Node::new("director").on(&lan, "eth0", "192.168.0.1/24");
+        Self::beside("")
+    }
+
+    /// One of several in one guest, by what follows its names.
+    pub(super) fn beside(which: &str) -> anyhow::Result<Filling> {
+        let lan = Link::new(&format!("lan{which}"));
+        let node = |name: &str| Node::new(&format!("{name}{which}"));
+        let client = node("client").on(&lan, "eth0", "192.168.0.50/24");
+        let director = node("director").on(&lan, "eth0", "192.168.0.1/24");
         // A dummy link asks for no neighbour, and drops.
         director.ip("link add sink type dummy\nlink set sink up\naddr add 10.2.0.1/24 dev sink");
         let client = client.route("192.168.0.10 via 192.168.0.1");
@@ -130,7 +136,7 @@ impl Filling {
     }
 
     /// The time of a packet of a known connection, all connections in a scattered order.
-    fn lookup(&self) -> anyhow::Result<Duration> {
+    pub(super) fn lookup(&self) -> anyhow::Result<Duration> {
         let connections = u64::from(self.connections.max(1));
         // Knuth's multiplicative hashing: each time another part of the table.
         let scattered = |n: u64| u32::try_from(n.wrapping_mul(2_654_435_761) % connections);
@@ -146,7 +152,7 @@ impl Filling {
 }
 
 /// The kernel's slab memory, in bytes: proc_meminfo(5).
-fn slab() -> anyhow::Result<u64> {
+pub(super) fn slab() -> anyhow::Result<u64> {
     let text = fs::read_to_string("/proc/meminfo")?;
     let kib = text.lines().find_map(|line| line.strip_prefix("Slab:")?.trim().strip_suffix(" kB"));
     Ok(kib.context("no Slab in /proc/meminfo")?.trim().parse::<u64>()? * 1024)

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use anyhow::bail;
 use lvs_tests::bed::{Guest, inside, show_command};
-use lvs_tests::bench::{self, Filling, Wide, cold_programming};
+use lvs_tests::bench::{self, Filling, Stand, Wide, cold_programming};
 
 /// Each in a guest of its own.
-const PARTS: [&str; 4] = ["cold", "change", "audit", "connections"];
+const PARTS: [&str; 5] = ["cold", "change", "audit", "connections", "tracking"];
 /// How often the small table is programmed; the one in the middle is printed.
 const ROUNDS: usize = 5;
 /// How many changes are made through the API server.
@@ -17,6 +17,8 @@ const CHANGES: u16 = 1_000;
 const TABLE_BITS: [u8; 2] = [12, 20];
 /// How many connections are in it. The first is what the others are compared with.
 const CONNECTIONS: [u32; 5] = [1_000, 10_000, 32_768, 100_000, 1_000_000];
+/// Connections of the table of connection tracking: below its default limit in a small guest.
+const TRACKED: u32 = 10_000;
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
@@ -25,6 +27,7 @@ fn main() -> anyhow::Result<()> {
         (true, ["change"]) => change(),
         (true, ["audit"]) => audit(),
         (true, ["connections"]) => connections(),
+        (true, ["tracking"]) => tracking(),
         (false, []) => PARTS.iter().try_for_each(|part| outside(part)),
         (false, [part]) if PARTS.contains(part) => outside(part),
         _ => bail!(
@@ -113,6 +116,34 @@ fn connections() -> anyhow::Result<()> {
         let ratio = filled.packet.as_secs_f64() / first.packet.as_secs_f64();
         let count = filled.connections;
         println!("{count:>11} {load:>9.2} {each:>11} {opening:>9} {packet:>9} {ratio:>7.2}");
+    }
+    Ok(())
+}
+
+fn tracking() -> anyhow::Result<()> {
+    let measured = bench::tracking(TRACKED)?;
+    let Some((_, bare)) = measured.first().copied() else { return Ok(()) };
+    println!(
+        "\n{TRACKED} TCP connections by DR; times without sending and receiving, beside a director with nothing but IPVS"
+    );
+    println!("director               packet   ratio   opening   ratio  bytes each  tracked");
+    for (stand, found) in measured {
+        let name = match stand {
+            Stand::Bare => "IPVS alone",
+            Stand::Ours => "our table",
+            Stand::Firewall => "a firewall",
+            Stand::Both => "both",
+        };
+        let ratio = |time: Duration, of: Duration| time.as_secs_f64() / of.as_secs_f64();
+        println!(
+            "{name:<18} {:>10} {:>7.2} {:>9} {:>7.2} {:>11} {:>8}",
+            microseconds(found.packet),
+            ratio(found.packet, bare.packet),
+            microseconds(found.opening),
+            ratio(found.opening, bare.opening),
+            found.bytes,
+            found.tracked
+        );
     }
     Ok(())
 }
