@@ -163,6 +163,7 @@ pub fn plan_group(
     let name = group.metadata.name.as_deref().unwrap_or_default();
     for (index, gateway) in group.spec.nat_gateways.iter().enumerate() {
         let field = format!("spec.natGateways[{index}] of DirectorGroup {name}");
+        director::outgoing(gateway, &mut fragment);
         match placement::gateway(gateway, &field, facts) {
             Ok(address) => {
                 floating::place(address, part, name, Floating::NatGateway, &mut fragment)

@@ -107,7 +107,11 @@ pub(crate) fn network(cidr: &str, interface: Option<&str>) -> Network {
 }
 
 pub(crate) fn gateway(address: &str, interface: Option<&str>) -> NatGateway {
-    NatGateway { address: address.to_owned(), interface: interface.map(str::to_owned) }
+    NatGateway {
+        address: address.to_owned(),
+        interface: interface.map(str::to_owned),
+        masquerade: false,
+    }
 }
 
 /// A node with the given interfaces (name, address) and a default route over the last one, if there is a gateway.

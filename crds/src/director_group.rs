@@ -322,6 +322,11 @@ pub struct NatGateway {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub interface: Option<String>,
+    /// What machines of its network send elsewhere by themselves (updates, DNS, mail) leaves with the address of the director that has the
+    /// gateway, as by `iptables -t nat -A POSTROUTING -s NETWORK ! -d NETWORK -j MASQUERADE`. Directors do not tell each other of such connections:
+    /// at a take-over they end. Default: false.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub masquerade: bool,
 }
 
 /// What the operator found out about a DirectorGroup. The operator alone writes it; agents read it.

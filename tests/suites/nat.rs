@@ -1,5 +1,7 @@
 //! The guide's second example, NAT, with its own addresses: a director between a public and a private net.
 
+mod outgoing;
+
 use std::time::Duration;
 
 use lvs_tests::bed::{Guest, in_guest};

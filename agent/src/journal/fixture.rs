@@ -14,6 +14,7 @@ pub(super) enum Thing {
     Gue { port: u16, ipv6: bool },
     Mark { packets: To, mark: NonZeroU32 },
     Masquerade { packets: To },
+    Outgoing { network: IpNet },
     UnknownReplies { packets: To },
     LocalDelivery { packets: To },
     SegmentSize { packets: To, bytes: u16 },
@@ -109,6 +110,7 @@ impl From<&Fixture> for Thing {
             Fixture::Gue { family, port } => Self::Gue { port, ipv6: family == Family::V6 },
             Fixture::Mark { packets, mark } => Self::Mark { packets: packets.into(), mark },
             Fixture::Masquerade { packets } => Self::Masquerade { packets: packets.into() },
+            Fixture::Outgoing { network } => Self::Outgoing { network },
             Fixture::UnknownReplies { packets } => Self::UnknownReplies { packets: packets.into() },
             Fixture::LocalDelivery { packets } => Self::LocalDelivery { packets: packets.into() },
             Fixture::SegmentSize { packets, bytes } => {
@@ -150,6 +152,7 @@ impl From<Thing> for Fixture {
             }
             Thing::Mark { packets, mark } => Self::Mark { packets: packets.into(), mark },
             Thing::Masquerade { packets } => Self::Masquerade { packets: packets.into() },
+            Thing::Outgoing { network } => Self::Outgoing { network },
             Thing::UnknownReplies { packets } => Self::UnknownReplies { packets: packets.into() },
             Thing::LocalDelivery { packets } => Self::LocalDelivery { packets: packets.into() },
             Thing::SegmentSize { packets, bytes } => {

@@ -272,6 +272,7 @@ fn fixtures() -> Vec<Fixture> {
             Fixture::Untracked { packets },
             Fixture::UnknownReplies { packets },
             Fixture::Arrivals { packets },
+            Fixture::Outgoing { network: "10.0.0.0/24".parse().unwrap() },
         ])
         .collect()
 }
@@ -294,7 +295,7 @@ fn every_fixture_is_there_after_a_restart_and_can_be_forgotten() {
 fn the_lines_of_fixtures_stay_as_they_are() {
     let dir = TempDir::new().unwrap();
     let all = fixtures();
-    let picked = all.iter().skip(5).step_by(2).chain(all.last());
+    let picked = all.iter().skip(5).step_by(2).chain(all.iter().rev().nth(1));
     let picked: Vec<Entry> = picked.copied().map(Entry::Fixture).collect();
     open(&dir).record(&picked).unwrap();
     let text = fs::read_to_string(dir.path().join("journal")).unwrap();
@@ -317,6 +318,7 @@ fn the_lines_of_fixtures_stay_as_they_are() {
             )
             .to_owned(),
             format!(r#"{{"add":{{"fixture":{{"unknownReplies":{{{to}}}}}}}}}"#),
+            r#"{"add":{"fixture":{"outgoing":{"network":"10.0.0.0/24"}}}}"#.to_owned(),
             format!(r#"{{"add":{{"fixture":{{"arrivals":{{{to}}}}}}}}}"#),
         ]
     );

@@ -66,6 +66,7 @@ impl FixtureError {
             Fixture::SyncDaemon(_) => DAEMONS_SHOW.to_owned(),
             Fixture::Mark { .. }
             | Fixture::Masquerade { .. }
+            | Fixture::Outgoing { .. }
             | Fixture::UnknownReplies { .. }
             | Fixture::SegmentSize { .. }
             | Fixture::Balanced { .. }

@@ -4,7 +4,9 @@ use super::settings::{CONN_REUSE_MODE, CONNTRACK};
 use super::{ACCEPT_LOCAL, Fragment, IP_FORWARD, IPV6_FORWARDING, Problem, Program, packets};
 use crate::state::{Facts, Fixture, Packets};
 use ipnet::IpNet;
-use lvs_crds::{DirectorGroup, FailedRole, Forwarding, MarkRules, SliceMark, SliceService};
+use lvs_crds::{
+    DirectorGroup, FailedRole, Forwarding, MarkRules, NatGateway, SliceMark, SliceService,
+};
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 
@@ -110,6 +112,17 @@ fn nat(
             fragment.sysctls.insert(CONN_REUSE_MODE.to_owned(), "0".to_owned());
         }
     }
+}
+
+/// What machines behind a gateway send by themselves has to come back to it. It stands on every director: who has the gateway
+/// gets their packets.
+pub(super) fn outgoing(gateway: &NatGateway, fragment: &mut Fragment) {
+    let Some(network) = gateway.address.parse::<IpNet>().ok().filter(|_| gateway.masquerade) else {
+        return;
+    };
+    fragment.fixtures.insert(Fixture::Outgoing { network: network.trunc() });
+    let forwarding = if network.addr().is_ipv4() { IP_FORWARD } else { IPV6_FORWARDING };
+    fragment.sysctls.insert(forwarding.to_owned(), "1".to_owned());
 }
 
 /// What netfilter has to do with a service besides: what arrives is counted, and what goes by direct routing and tunnels is

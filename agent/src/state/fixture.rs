@@ -36,6 +36,11 @@ pub enum Fixture {
         /// The packets as the client sent them.
         packets: Packets,
     },
+    /// What leaves a network for elsewhere, by itself, leaves with the director's address.
+    Outgoing {
+        /// The network.
+        network: IpNet,
+    },
     /// What real servers answer is dropped while IPVS does not know the connection.
     UnknownReplies {
         /// The packets as IPVS sends them to the real server.
@@ -92,7 +97,7 @@ pub enum FixtureKind {
     Tunnel,
     /// [`Fixture::Gue`]: the family `fou`.
     Gue,
-    /// [`Fixture::Mark`], [`Fixture::Masquerade`], [`Fixture::UnknownReplies`], [`Fixture::SegmentSize`],
+    /// [`Fixture::Mark`], [`Fixture::Masquerade`], [`Fixture::Outgoing`], [`Fixture::UnknownReplies`], [`Fixture::SegmentSize`],
     /// [`Fixture::Balanced`] and what goes with it, [`Fixture::Untracked`], [`Fixture::Arrivals`]: our table in nftables.
     Nftables,
     /// [`Fixture::LocalDelivery`]: policy rules.
@@ -142,6 +147,7 @@ impl Fixture {
             Self::Gue { .. } => FixtureKind::Gue,
             Self::Mark { .. }
             | Self::Masquerade { .. }
+            | Self::Outgoing { .. }
             | Self::UnknownReplies { .. }
             | Self::SegmentSize { .. }
             | Self::Balanced { .. }
@@ -211,6 +217,7 @@ impl fmt::Display for Fixture {
             Self::Gue { family: Family::V6, port } => write!(f, "GUE at UDP port {port} (IPv6)"),
             Self::Mark { packets, mark } => write!(f, "mark {mark} on packets to {packets}"),
             Self::Masquerade { packets } => write!(f, "masquerading of packets to {packets}"),
+            Self::Outgoing { network } => write!(f, "masquerading of what leaves {network}"),
             Self::UnknownReplies { packets } => {
                 write!(f, "rule for replies of unknown connections to {packets}")
             }

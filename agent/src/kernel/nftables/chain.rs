@@ -148,6 +148,23 @@ impl Part {
                 let (kind, hook) = ("nat", Hook::PostRouting);
                 vec![Chain { name, kind, hook, priority: NAT_SOURCE, rules }]
             }
+            Part::Outgoing => {
+                // What IPVS has translated has its VIP's address by now, and is no more from within.
+                let rule = |family| {
+                    let from = Expressions::of(family).key(family, Side::Source);
+                    let from = from.within(self.set(family));
+                    from.key(family, Side::Destination)
+                        .not_within(self.set(family))
+                        .masquerade()
+                        .done()
+                };
+                let rules = vec![
+                    ("masquerade what leaves, IPv4", rule(Family::V4)),
+                    ("masquerade what leaves, IPv6", rule(Family::V6)),
+                ];
+                let (name, kind, hook) = ("outgoing", "nat", Hook::PostRouting);
+                vec![Chain { name, kind, hook, priority: NAT_SOURCE, rules }]
+            }
             Part::UnknownReplies => {
                 // What IPVS has known has its VIP's address by now. Of the rest a reply to somebody who has asked the real
                 // server itself passes: connection tracking has seen him ask. It takes what comes in the midst of a connection

@@ -23,6 +23,7 @@ pub(super) fn request(kind: Kind, fixture: &Fixture) -> Option<Message> {
             name.resize(INTERFACE_NAME, 0);
             return Some(plain(kind, part, Key::Interface, &name));
         }
+        Fixture::Outgoing { network } => return Some(whole(kind, part, *network)),
         Fixture::SegmentSize { packets, bytes } => (packets, bytes.to_be_bytes().to_vec()),
         Fixture::Masquerade { packets }
         | Fixture::UnknownReplies { packets }
@@ -66,6 +67,27 @@ fn plain(kind: Kind, part: Part, key: Key, value: &[u8]) -> Message {
     message(kind, of_set(part.set_of(key)).nest(3, &Attributes::new().nest(1, &element)))
 }
 
+/// The message about the element that has all packets of a network, whatever their protocol and port.
+fn whole(kind: Kind, part: Part, network: IpNet) -> Message {
+    let end = |address: IpAddr, fill: u8| {
+        let mut key = octets(address);
+        key.extend([fill, 0, 0, 0, fill, fill, 0, 0]);
+        Attributes::new().bytes(1, &key)
+    };
+    let element = Attributes::new()
+        .nest(1, &end(network.network(), 0))
+        .nest(10, &end(network.broadcast(), u8::MAX));
+    let set = of_set(part.set(Family::of(&network.addr())));
+    message(kind, set.nest(3, &Attributes::new().nest(1, &element)))
+}
+
+fn octets(address: IpAddr) -> Vec<u8> {
+    match address {
+        IpAddr::V4(address) => address.octets().to_vec(),
+        IpAddr::V6(address) => address.octets().to_vec(),
+    }
+}
+
 /// The set that a fixture of this table is in.
 pub(super) fn set(fixture: &Fixture) -> Option<&'static str> {
     let key = ruleset::key(fixture)?;
@@ -78,10 +100,7 @@ pub(super) fn of_set(set: &str) -> Attributes {
 }
 
 fn key(address: IpAddr, protocol: Protocol, port: u16) -> Option<Vec<u8>> {
-    let mut key = match address {
-        IpAddr::V4(address) => address.octets().to_vec(),
-        IpAddr::V6(address) => address.octets().to_vec(),
-    };
+    let mut key = octets(address);
     let protocol = u8::try_from(protocol.number()).ok()?;
     key.extend([protocol, 0, 0, 0]);
     key.extend(port.to_be_bytes());
@@ -121,6 +140,11 @@ pub(super) fn fixture(part: Part, key: Key, element: View<'_>) -> Option<Fixture
     let (first, protocol, first_port) = split(family, from)?;
     // Without an end, an element is its beginning alone.
     let (last, last_protocol, last_port) = split(family, data(10).unwrap_or(from))?;
+    if part == Part::Outgoing {
+        let all = (protocol, first_port, last_protocol, last_port) == (0, 0, u8::MAX, u16::MAX);
+        let network = network(first, last).filter(|_| all)?;
+        return Some(Fixture::Outgoing { network });
+    }
     if protocol != last_protocol {
         return None;
     }
@@ -139,6 +163,8 @@ pub(super) fn fixture(part: Part, key: Key, element: View<'_>) -> Option<Fixture
             }
         }
         Part::Masquerade | Part::AllPortsMasquerade => Fixture::Masquerade { packets },
+        // Handled above.
+        Part::Outgoing => return None,
         Part::UnknownReplies => Fixture::UnknownReplies { packets },
         Part::Untracked => Fixture::Untracked { packets },
         Part::Arrivals => Fixture::Arrivals { packets },

@@ -40,6 +40,8 @@ pub(super) enum Part {
     NetworkMarks,
     Masquerade,
     AllPortsMasquerade,
+    /// What leaves networks by itself.
+    Outgoing,
     UnknownReplies,
     SegmentSizes,
     AllPortsSegmentSizes,
@@ -105,11 +107,12 @@ const ARRIVALS: [Key; 6] = [
 ];
 
 impl Part {
-    pub(super) const ALL: [Part; 11] = [
+    pub(super) const ALL: [Part; 12] = [
         Part::Marks,
         Part::NetworkMarks,
         Part::Masquerade,
         Part::AllPortsMasquerade,
+        Part::Outgoing,
         Part::UnknownReplies,
         Part::SegmentSizes,
         Part::AllPortsSegmentSizes,
@@ -126,6 +129,7 @@ impl Part {
             Fixture::Mark { .. } => Some(Part::NetworkMarks),
             Fixture::Masquerade { packets } if all_ports(packets) => Some(Part::AllPortsMasquerade),
             Fixture::Masquerade { .. } => Some(Part::Masquerade),
+            Fixture::Outgoing { .. } => Some(Part::Outgoing),
             Fixture::UnknownReplies { .. } => Some(Part::UnknownReplies),
             Fixture::SegmentSize { packets, .. } if !is_host(packets) => {
                 Some(Part::NetworkSegmentSizes)
@@ -156,6 +160,7 @@ impl Part {
             Part::Marks | Part::NetworkMarks | Part::Balanced => Value::Mark,
             Part::Masquerade
             | Part::AllPortsMasquerade
+            | Part::Outgoing
             | Part::UnknownReplies
             | Part::Untracked => Value::Nothing,
             Part::Arrivals => Value::Counter,
@@ -176,6 +181,8 @@ impl Part {
             (Part::Masquerade, Family::V6) => "masquerade6",
             (Part::AllPortsMasquerade, Family::V4) => "all-ports-masquerade4",
             (Part::AllPortsMasquerade, Family::V6) => "all-ports-masquerade6",
+            (Part::Outgoing, Family::V4) => "outgoing4",
+            (Part::Outgoing, Family::V6) => "outgoing6",
             (Part::UnknownReplies, Family::V4) => "unknown-replies4",
             (Part::UnknownReplies, Family::V6) => "unknown-replies6",
             (Part::SegmentSizes, Family::V4) => "segment-sizes4",
@@ -297,6 +304,7 @@ pub(super) fn key(fixture: &Fixture) -> Option<Key> {
     Some(match fixture {
         Fixture::OtherDirector { .. } => Key::Mac,
         Fixture::OwnTunnel { .. } => Key::Interface,
+        Fixture::Outgoing { network } => Key::Packets(Family::of(&network.addr())),
         Fixture::Balanced { packets, .. } => {
             let family = Family::of(&packets.destination.addr());
             match packets {

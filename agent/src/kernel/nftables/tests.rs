@@ -48,6 +48,7 @@ fn fixture() -> impl Strategy<Value = Fixture> {
             mark: NonZeroU32::new(mark).expect("not 0"),
         }),
         packets().prop_map(|packets| Fixture::Masquerade { packets }),
+        packets().prop_map(|packets| Fixture::Outgoing { network: packets.destination }),
         packets().prop_map(|packets| Fixture::UnknownReplies { packets }),
         (packets(), any::<u16>())
             .prop_map(|(packets, bytes)| Fixture::SegmentSize { packets, bytes }),

@@ -286,7 +286,8 @@ fn director_group() -> impl Strategy<Value = DirectorGroup> {
         |(name, nodes, namespaces, (networks, gateways, cidrs), (settings, together), members)| {
             let ((timeouts, sysctls), (failover, connection_sync)) = (settings, together);
             let network = |(cidr, interface)| Network { cidr, interface };
-            let gateway = |(address, interface)| NatGateway { address, interface };
+            let gateway =
+                |(address, interface)| NatGateway { address, interface, masquerade: true };
             let spec = DirectorGroupSpec {
                 node_selector: if members.is_empty() { nodes } else { LabelSelector::default() },
                 allowed_namespaces: namespaces,
