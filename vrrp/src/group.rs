@@ -291,6 +291,7 @@ impl Group {
                 Timer::Renew => self.renew(actions),
                 Timer::Ask => self.ask(actions),
                 Timer::Peers => self.peers_due(actions),
+                Timer::Met => self.announce_here(actions),
             }
             if self.stopped {
                 return;

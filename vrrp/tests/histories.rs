@@ -78,7 +78,11 @@ fn each_address_is_on_one_director_under_any_faults() {
 /// Found by long runs and mended since, for as long as chance is drawn as it was then.
 #[test]
 fn what_was_wrong_once_is_right() {
-    for seed in [4_958, 8_744, 12_823, 15_110, 18_173, 33_423, 35_639, 70_364] {
+    let seeds = [
+        4_958, 8_744, 12_823, 15_110, 18_173, 33_423, 35_639, 47_496, 57_669, 68_648, 70_364,
+        88_974, 94_954, 110_486, 138_079,
+    ];
+    for seed in seeds {
         if let Err(error) = history(seed, None, false) {
             panic!("KUBE_LVS_SEED={seed}: {error}");
         }

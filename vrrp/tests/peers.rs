@@ -116,3 +116,39 @@ fn what_is_learned_of_a_member_is_forgotten_for_what_is_learned_later() {
     assert!(learned(23, 20) && learned(23, 23));
     assert!(learned(24, 24) && !learned(24, 20), "whoever forges must not fill our memory");
 }
+
+/// How often VIPs were announced since the last look.
+fn announcements(scene: &mut Scene) -> usize {
+    scene.short().iter().filter(|it| it.starts_with("announce")).count()
+}
+
+/// Who comes may have hosts behind it that believe somebody else, and who goes may have left some to us.
+#[test]
+fn what_is_carried_is_announced_once_a_second_after_a_peer_comes_and_when_one_is_missed() {
+    let mut scene = Scene::active();
+    scene.hear_for(s(1), 3, 2, 254);
+    scene.take();
+    scene.hear_for(s(10), 3, 2, 254);
+    assert_eq!(announcements(&mut scene), 0, "nothing has happened");
+    scene.hear(1, PRESENCE, 255);
+    scene.hear_for(ms(990), 3, 2, 254);
+    assert_eq!(announcements(&mut scene), 0, "an election may be under way");
+    scene.hear_for(ms(20), 3, 2, 254);
+    assert_eq!(scene.short().iter().filter(|it| *it == "announce 1 2").count(), 1);
+    scene.hear_for(ms(1980), 3, 2, 254);
+    assert_eq!(announcements(&mut scene), 0, "its lifetime is not over");
+    scene.hear_for(ms(20), 3, 2, 254);
+    assert_eq!(scene.short().iter().filter(|it| *it == "announce 1 2").count(), 1);
+    scene.hear_for(s(10), 3, 2, 254);
+    assert_eq!(announcements(&mut scene), 0, "once is enough");
+}
+
+#[test]
+fn what_was_just_taken_over_is_not_announced_more_often_because_a_peer_comes() {
+    let mut scene = Scene::new(config(), Vec::new());
+    scene.until(ms(300));
+    scene.hear(3, PRESENCE, 255);
+    scene.until(s(2));
+    // Of both virtual routers: at once, and after 0.1, 0.5 and 1 s.
+    assert_eq!(announcements(&mut scene), 8);
+}

@@ -91,6 +91,31 @@ fn a_frozen_members_kernel_takes_nothing_from_one_that_holds_it_too() {
     }
 }
 
+/// By configurations that differ it was the other's; when that one is dead its kernel answers for a lifetime.
+#[test]
+fn what_was_left_to_a_member_is_taken_when_that_one_falls_silent() {
+    for lives in [true, false] {
+        let mut scene = active();
+        let says = |scene: &mut Scene| {
+            scene.neighbor(1, mac(3));
+            scene.hear_of(3, 77, 250, vec![vip(1).address.addr()]);
+        };
+        for _ in 0..9 {
+            says(&mut scene);
+            scene.hear_for(ms(540), 3, 2, 254);
+        }
+        assert!(!scene.holds(1), "of two members the lower lets go");
+        for _ in 0..15 {
+            match lives {
+                true => says(&mut scene),
+                false => scene.neighbor(1, mac(3)),
+            }
+            scene.wait(ms(100));
+        }
+        assert_eq!(scene.holds(1), !lives, "lives: {lives}");
+    }
+}
+
 /// Its agent lives, carries other addresses, and says nothing of this one: another balancer has it there, or an admin. Or
 /// its agent is dead, and left it there for ever.
 #[test]

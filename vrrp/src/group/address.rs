@@ -34,7 +34,7 @@ pub(super) struct Claim {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Pending {
-    /// Not held: an answer may come. After one of ours was found to have it, an answer of theirs counts too.
+    /// Not held: an answer may come. After one of ours was found to have it, an answer of theirs counts too while it is heard.
     Probing { lost: bool, tries: u8 },
     /// Not held: somebody else has it.
     Blocked { lost: bool, tries: u8 },
@@ -247,7 +247,8 @@ impl Group {
     }
 
     fn seen(&mut self, held: Held, mac: Mac, actions: &mut Vec<Action>) {
-        let member = self.peers.values().any(|peer| peer.has(mac));
+        let peer = self.peers.values().find(|peer| peer.has(mac));
+        let (member, lives) = (peer.is_some(), peer.is_some_and(|peer| self.lives(peer)));
         let here = self.held.contains(&held);
         let Some(claim) = self.claims.get_mut(&held) else { return };
         match claim.pending {
@@ -257,7 +258,7 @@ impl Group {
                 self.timers.set(timer, at.map_or(soon, |at| at.min(soon)));
             }
             Some(Pending::Parting) => {}
-            Some(Pending::Probing { lost, tries }) if lost || !member => {
+            Some(Pending::Probing { lost, tries }) if !member || lost && lives => {
                 self.block(held, mac, lost, tries);
             }
             Some(Pending::Probing { .. }) => {}
@@ -295,7 +296,8 @@ impl Group {
     /// one that takes it over and has not said so yet. Whoever is still there after that is in conflict with us.
     fn rivalled(&mut self, held: Held, mac: Mac, actions: &mut Vec<Action>) {
         let (now, grace) = (self.now, self.config.lifetime + Duration::from_secs(1));
-        let silent = self.patience();
+        let peer = self.peers.iter().find(|(_, peer)| peer.has(mac));
+        let peer = peer.map(|(address, peer)| (*address, self.lives(peer)));
         let ours = self.is_ours(&held, mac);
         let Some(claim) = self.claims.get_mut(&held) else { return };
         let active = self.routers.get(&claim.vrid).is_some_and(super::Entry::is_active);
@@ -308,10 +310,6 @@ impl Group {
         };
         rival.last = now;
         let lasting = now >= rival.first + grace;
-        let peer = self.peers.iter().find(|(_, peer)| peer.has(mac));
-        // Whoever holds something says so each interval; the kernel of one that was frozen meanwhile still answers.
-        let lives = |peer: &PeerState| peer.heard.is_some_and(|heard| now < heard + silent);
-        let peer = peer.map(|(address, peer)| (*address, lives(peer)));
         if lasting {
             self.report_conflict(&held, mac);
         }
@@ -327,6 +325,11 @@ impl Group {
             _ if lasting && !ours => self.timers.set(Timer::Address(held), now + LONGEST),
             _ => self.timers.set(Timer::Address(held), now + DEFENCE),
         }
+    }
+
+    /// Whoever holds something says so each interval; the kernel of one that was frozen meanwhile still answers.
+    fn lives(&self, peer: &PeerState) -> bool {
+        peer.heard.is_some_and(|heard| self.now < heard + self.patience())
     }
 
     /// Whether the answer is that of a member which says that it carries the address, or said so until a moment ago. Somebody

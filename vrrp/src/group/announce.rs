@@ -10,7 +10,7 @@ const AGAIN: Duration = Duration::from_millis(100);
 #[derive(Clone, Debug)]
 pub(super) struct Batch {
     pub(super) vrid: Vrid,
-    addresses: Vec<Held>,
+    pub(super) addresses: Vec<Held>,
     start: Duration,
     step: u32,
 }

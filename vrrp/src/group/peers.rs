@@ -1,6 +1,6 @@
 //! Who else is there: presence, liveness, and what follows for the lifetimes of what is held.
 
-use super::{Action, Group, LAST_WORD, Stranger, Timer};
+use super::{Action, Entry, Group, Held, LAST_WORD, Stranger, Timer};
 use crate::neighbor::Mac;
 use crate::packet::{Advertisement, Vrid, advertised};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -15,6 +15,8 @@ const PRESENCE_PRIORITY: u8 = 255;
 const STRANGER: Duration = Duration::from_secs(60);
 /// How long it may take that one who is no member any more hears of it itself: an API server that is away may make it longer.
 const LEFT: Duration = Duration::from_secs(60);
+/// How long after a peer is heard anew what is carried here is announced: when elections are over in which it has a part.
+const MET: Duration = Duration::from_secs(1);
 /// How many MAC addresses are learned of a peer.
 const LEARNED: usize = 4;
 
@@ -35,8 +37,6 @@ struct Said {
     addresses: Vec<IpAddr>,
     /// When it last said so.
     at: Duration,
-    /// It said so while we held one of them: hosts may send to it what is for us.
-    contested: bool,
 }
 
 impl PeerState {
@@ -59,11 +59,10 @@ impl PeerState {
     }
 
     /// It carries a virtual router.
-    fn says(&mut self, heard: &Advertisement, contested: bool, now: Duration) {
-        let new = || Said { addresses: heard.addresses.clone(), at: now, contested };
+    fn says(&mut self, heard: &Advertisement, now: Duration) {
+        let new = || Said { addresses: heard.addresses.clone(), at: now };
         let said = self.said.entry(heard.vrid).or_insert_with(new);
         said.at = now;
-        said.contested = contested;
         if said.addresses != heard.addresses {
             said.addresses.clone_from(&heard.addresses);
         }
@@ -129,10 +128,8 @@ impl Group {
         self.hears();
         if heard.vrid != self.config.presence {
             let now = self.now;
-            let named = heard.addresses.iter().filter_map(|address| self.by_address.get(address));
-            let contested = named.flatten().any(|held| self.held.contains(held));
             if let Some(peer) = self.peers.get_mut(&from).filter(|_| heard.priority > LAST_WORD) {
-                peer.says(&heard, contested, now);
+                peer.says(&heard, now);
             }
             self.hear(from, &heard, actions);
         }
@@ -156,6 +153,8 @@ impl Group {
             self.recount(actions);
             // It may not know of us yet.
             self.tell_presence(actions);
+            let due = self.timers.at(&Timer::Met).unwrap_or(self.now + MET);
+            self.timers.set(Timer::Met, due);
         }
     }
 
@@ -190,30 +189,33 @@ impl Group {
     pub(super) fn peers_due(&mut self, actions: &mut Vec<Action>) {
         let (now, lifetime) = (self.now, self.config.lifetime);
         let since = self.said_since();
-        let mut left: BTreeSet<IpAddr> = BTreeSet::new();
+        let mut lost = false;
         for peer in self.peers.values_mut() {
             let was = peer.heard.is_some();
             peer.heard = peer.heard.filter(|heard| *heard + lifetime > now);
-            if was && peer.heard.is_none() {
-                let claims = peer.said.values().filter(|said| said.contested && said.at >= since);
-                left.extend(claims.flat_map(|said| said.addresses.iter().copied()));
-            }
-        }
-        for peer in self.peers.values_mut() {
+            lost |= was && peer.heard.is_none();
             peer.said.retain(|_, said| said.at >= since);
         }
         self.recount(actions);
-        self.announce_left(&left, actions);
+        if lost {
+            self.announce_here(actions);
+        }
     }
 
-    /// Who claimed these beside us is gone, and its kernel has let go of them: hosts that believed it learn where they are. Members
-    /// that are told of new routers at different times contend for an address in two of them, and no election ends that.
-    fn announce_left(&mut self, left: &BTreeSet<IpAddr>, actions: &mut Vec<Action>) {
-        let ours = self.held.iter().filter(|held| left.contains(&held.address.addr()));
-        let routers: BTreeSet<Vrid> =
-            ours.filter_map(|held| Some(self.claims.get(held)?.vrid)).collect();
-        for vrid in routers {
-            self.announce_all(vrid, actions);
+    /// Whom we hear is not whom we heard, and nobody told us why: the link may have been put together in another way, with hosts
+    /// on our side of it that believe somebody on another; or one that claimed something beside us is dead. No election finds
+    /// that. What is carried here is announced once, unless that goes on anyway.
+    pub(super) fn announce_here(&mut self, actions: &mut Vec<Action>) {
+        let batches = self.batches.values().flat_map(|batch| &batch.addresses);
+        let announced: BTreeSet<&Held> = batches.collect();
+        let carried = |held: &Held| {
+            let claim = self.claims.get(held);
+            claim.and_then(|claim| self.routers.get(&claim.vrid)).is_some_and(Entry::is_active)
+        };
+        let here = |held: &&Held| carried(held) && !announced.contains(held);
+        let here: Vec<_> = self.held.iter().filter(here).cloned().collect();
+        if !here.is_empty() {
+            actions.push(Action::Announce(here));
         }
     }
 

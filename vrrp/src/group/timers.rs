@@ -22,6 +22,8 @@ pub(super) enum Timer {
     Presence,
     /// The peer that was silent for longest may be gone.
     Peers,
+    /// A peer was heard anew.
+    Met,
     /// To renew lifetimes.
     Renew,
     /// To ask whether anybody is heard.

@@ -22,6 +22,8 @@ pub struct Planned {
 #[derive(Default)]
 pub struct Check {
     overlaps: BTreeMap<(usize, u8), Duration>,
+    /// By director and address: when somebody last answered for the address who is none of the group's as far as it knows.
+    strange: BTreeMap<(usize, u8), Duration>,
     pub planned: Option<Planned>,
 }
 
@@ -70,7 +72,27 @@ impl Check {
         self.overlap(link)?;
         Self::leftover(link)?;
         self.planned(link)?;
-        Self::quiet_link(link)
+        self.strangers(link);
+        self.quiet_link(link)
+    }
+
+    /// Whose kernel answers for an address and whose machine is no member's, as far as one of those that serve can know: it was
+    /// removed, or its MAC address was never heard of.
+    fn strangers(&mut self, link: &Link) {
+        for one in link.directors.iter().filter(|one| serves(link, one)) {
+            let stranger = |other: &&Director| {
+                let pair = (one.number, other.number);
+                let known = link.rules.macs_known || link.acquainted.contains(&pair);
+                let member = known && link.truth.members.contains(&other.number);
+                !member && link.reach(pair.0, pair.1) && pair.0 != pair.1
+            };
+            for stranger in link.directors.iter().filter(stranger) {
+                for number in link.truth.vips.iter().filter(|number| stranger.holds(&vip(**number)))
+                {
+                    self.strange.insert((one.number, *number), link.now);
+                }
+            }
+        }
     }
 
     fn overlap(&mut self, link: &Link) -> Result<(), String> {
@@ -148,7 +170,7 @@ impl Check {
         Ok(())
     }
 
-    fn quiet_link(link: &mut Link) -> Result<(), String> {
+    fn quiet_link(&self, link: &mut Link) -> Result<(), String> {
         let quiet = Self::quiet(link);
         if quiet < Duration::from_millis(2500) {
             return Ok(());
@@ -164,8 +186,12 @@ impl Check {
                 let holds = |one: &usize| link.directors[*one].holds(&held);
                 let holders: BTreeSet<_> = serving.iter().copied().filter(holds).collect();
                 let Some(holder) = holders.first().copied() else {
-                    // One that left with it for ever is a stranger.
-                    if link.directors.iter().any(|one| one.holds(&held)) {
+                    // What a stranger answers for is left alone, and asked for again each 10 s at most.
+                    let strange = |one: &usize| {
+                        let last = self.strange.get(&(*one, number));
+                        last.is_some_and(|last| link.now < *last + Duration::from_millis(10_500))
+                    };
+                    if serving.iter().any(strange) {
                         continue;
                     }
                     return Err(format!("{held:?} is on none of {serving:?}"));
@@ -187,8 +213,10 @@ impl Check {
                 // agent died when it was alone holds what it held for ever: probes find it.
                 let leftover = link.directors.iter().any(|one| !one.works() && one.holds(&held));
                 let waits = Duration::from_secs(if leftover { 17 } else { 0 });
+                // Who is gone is missed after a lifetime.
+                let swapped = link.now < link.swapped + LIFETIME + Duration::from_millis(500);
                 let told = link.now.saturating_sub(link.told) > Duration::from_secs(17);
-                if part == 0 && told && quiet > waits {
+                if part == 0 && told && quiet > waits && !swapped {
                     link.resolve(&held, &holders);
                     if link.cache.get(&held.address.addr()) != Some(&mac(holder)) {
                         return Err(format!("the client does not know that {held:?} has moved"));

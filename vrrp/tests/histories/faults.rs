@@ -52,12 +52,10 @@ pub fn one(link: &mut Link, check: &mut Check) {
         6..=8 => {
             // Never from one partition to another: the client would change its friends unnoticed.
             let two = link.parts.iter().all(|part| *part == 0);
-            for part in 0..link.parts.len() {
-                link.parts[part] = if two { link.chance.below(2) } else { 0 };
-            }
-            link.say(|| format!("parts: {:?}", link.parts));
-            link.doubt();
-            link.meet();
+            let mut draw = |_| if two { link.chance.below(2) } else { 0 };
+            let parts: Vec<_> = (0..link.parts.len()).map(&mut draw).collect();
+            link.say(|| format!("parts: {parts:?}"));
+            link.rearrange(parts);
         }
         9 | 10 => {
             director.up = !director.up;

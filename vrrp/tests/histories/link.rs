@@ -4,7 +4,7 @@
 mod act;
 
 use crate::chance::Chance;
-use crate::director::{Director, Item, Rules, Truth, mac, own};
+use crate::director::{Director, Item, LIFETIME, Rules, Truth, mac, own};
 use lvs_vrrp::{Action, Event, Found, Group, Held, Mac, State, Vrid};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -56,6 +56,16 @@ pub struct Link {
     pub kept: Duration,
     /// When parts of the link last met, or left each other.
     doubted: Duration,
+    /// The parts before they last met.
+    apart: Vec<usize>,
+    /// When they had left each other, and when they met.
+    parted: Duration,
+    met: Duration,
+    /// When parts last left each other before anybody had to notice that they had met, so that it is noticed when somebody is
+    /// missed.
+    pub swapped: Duration,
+    /// Who has heard of whose MAC address.
+    pub acquainted: BTreeSet<(usize, usize)>,
     pub bug: Option<Bug>,
     pub trace: bool,
     /// What must never happen.
@@ -110,6 +120,11 @@ impl Link {
             told: Duration::from_secs(1000),
             kept: Duration::ZERO,
             doubted: Duration::ZERO,
+            apart: Vec::new(),
+            parted: Duration::ZERO,
+            met: Duration::ZERO,
+            swapped: Duration::ZERO,
+            acquainted: BTreeSet::new(),
             bug,
             trace,
             wrong: None,
@@ -161,6 +176,7 @@ impl Link {
         // An agent that starts behind a port that lets nothing pass yet cannot know.
         director.blocked = Duration::ZERO;
         director.group = Some(Group::new(config, found, self.now, &mut actions));
+        self.acquainted.retain(|(who, _)| *who != number);
         self.disturbed = self.now;
         self.say(|| format!("node{number} starts"));
         self.meet();
@@ -357,6 +373,8 @@ impl Link {
                 self.handle(to, Event::Packet { from, to: to_address, ttl: 255, bytes });
             }
             Item::Neighbor { address, mac } => {
+                let of = (0..self.directors.len()).find(|number| own(*number) == *address);
+                self.acquainted.extend(of.map(|of| (to, of)));
                 self.handle(to, Event::Neighbor { address: *address, mac: *mac });
             }
         }
@@ -385,6 +403,46 @@ impl Link {
         }
         self.act(number, &mut actions);
         self.actions = actions;
+    }
+
+    /// The link is put together in another way.
+    pub fn rearrange(&mut self, parts: Vec<usize>) {
+        let before = std::mem::replace(&mut self.parts, parts);
+        self.doubt();
+        if before.iter().any(|part| *part != 0) {
+            (self.apart, self.met) = (before, self.now);
+        } else {
+            let exchange = self.rules.interval + 3 * self.slowest + Duration::from_millis(20);
+            if self.now < self.met + exchange {
+                self.swap();
+            }
+            self.parted = self.now;
+        }
+        self.meet();
+    }
+
+    /// Parts met for so short a time that it may be that nobody has noticed. Of those among whom the client is now each hears
+    /// somebody new; or misses somebody after a lifetime; or hears the same others as before, so that nobody can know, and the
+    /// client is on its own: it asks again, as whoever gets no answer.
+    fn swap(&mut self) {
+        let works = |one: &&Director| one.works() && self.forwards(one.number);
+        let was = |one: &Director| self.apart.get(one.number).copied().unwrap_or_default();
+        let here = |one: &&Director| self.parts[one.number] == 0;
+        let working = || self.directors.iter().filter(works);
+        let came_from: BTreeSet<_> = working().filter(here).map(was).collect();
+        let stayed = |one: &Director| here(&one) || !came_from.contains(&was(one));
+        let unknown = came_from.len() == 1 && !came_from.contains(&0) && working().all(stayed);
+        // Who was not missed yet is nobody new.
+        let missed = LIFETIME + Duration::from_millis(500);
+        if came_from.len() == 1 || self.met < self.parted + missed {
+            self.swapped = self.now;
+        }
+        if unknown {
+            let (directors, parts) = (&self.directors, &self.parts);
+            self.cache.retain(|_, at| {
+                directors.iter().any(|one| mac(one.number) == *at && parts[one.number] == 0)
+            });
+        }
     }
 
     /// A client whose packets get no answer asks again after some seconds, whoever it last heard of. It is spared that
