@@ -60,6 +60,7 @@ pub(crate) fn server(
         weight,
         upper_threshold: 0,
         lower_threshold: 0,
+        health_check: None,
         ports: vec![SlicePort { protocol: Protocol::TCP, port, target_port: port }],
     }
 }
@@ -84,6 +85,7 @@ pub(crate) fn slice(
             director_group: "default".to_owned(),
             services: services.to_vec(),
             masquerade: false,
+            health_check: None,
             real_servers: real_servers.to_vec(),
         },
     }

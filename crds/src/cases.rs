@@ -2,6 +2,7 @@
 //! (unit test) and from a real API server (suite `api`), with the same text at the same field.
 
 mod director_group;
+mod health_check;
 mod real_server;
 mod selector;
 #[cfg(test)]
@@ -64,8 +65,12 @@ const fn reject(
 pub fn all() -> Vec<Case> {
     let tables: [(_, _, &[&[Row]]); 4] = [
         ("VirtualService", virtual_service::BASE, virtual_service::ROWS),
-        ("VirtualService", virtual_service::BASE, &[selector::ROWS, tunnel::ROWS]),
-        ("RealServer", real_server::BASE, &[real_server::ROWS, tunnel::ROWS]),
+        (
+            "VirtualService",
+            virtual_service::BASE,
+            &[selector::ROWS, tunnel::ROWS, health_check::ROWS],
+        ),
+        ("RealServer", real_server::BASE, &[real_server::ROWS, tunnel::ROWS, health_check::ROWS]),
         (
             "DirectorGroup",
             director_group::BASE,

@@ -7,6 +7,7 @@
 pub mod cases;
 mod condition;
 mod director_group;
+mod health_check;
 pub mod installed;
 mod lvs_node;
 pub mod manifest;
@@ -23,6 +24,7 @@ mod virtual_service;
 
 pub use condition::*;
 pub use director_group::*;
+pub use health_check::*;
 pub use lvs_node::*;
 pub use real_server::*;
 pub use rules::Violation;

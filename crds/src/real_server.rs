@@ -1,6 +1,6 @@
 //! RealServer: a machine that serves what a VirtualService balances.
 
-use crate::{Forwarding, Tunnel};
+use crate::{Forwarding, HealthCheck, Tunnel};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -86,6 +86,13 @@ pub struct RealServerSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 2147483647))]
     pub lower_threshold: Option<i32>,
+
+    /// Overrides, for this server, how directors find out whether it works, as a whole: what is left out here has its default, not
+    /// the VirtualService's value. Default: as the VirtualService says.
+    ///
+    /// Example: `{http: {path: /healthz, port: 8080}}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_check: Option<HealthCheck>,
 
     /// Enabled, or Disabled: taken out of the kernel's table, as if the object were not there; its connections end. To let
     /// them finish, set `weight: 0` first. Default: Enabled.

@@ -5,6 +5,7 @@
 //! the very schema that the API server gets.
 
 mod director_group;
+mod health_check;
 mod names;
 mod net;
 mod object_meta;
@@ -18,7 +19,7 @@ mod virtual_service;
 pub(crate) use object_meta::check as check_metadata;
 
 use crate::node::node_mut;
-use crate::{DirectorGroup, RealServer, Tunnel, VirtualService};
+use crate::{DirectorGroup, HealthCheck, RealServer, Tunnel, VirtualService};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     JSONSchemaProps, ValidationRule,
 };
@@ -87,11 +88,13 @@ pub(crate) fn attach(kind: &str, root: &mut JSONSchemaProps) {
                 attach_all(rules, "spec", root);
             }
             attach_all(tunnel::RULES, "spec.tunnel", root);
+            attach_all(health_check::RULES, "spec.healthCheck", root);
             selector::attach("spec.realServers.selector", root);
         }
         "RealServer" => {
             attach_all(real_server::RULES, "spec", root);
             attach_all(tunnel::RULES, "spec.tunnel", root);
+            attach_all(health_check::RULES, "spec.healthCheck", root);
         }
         "DirectorGroup" => {
             for rules in director_group::RULES {
@@ -127,6 +130,7 @@ impl CheckRules for VirtualService {
             check(rules, "spec", &self.spec, found);
         }
         check_tunnel(self.spec.tunnel.as_ref(), found);
+        check_health(self.spec.health_check.as_ref(), found);
         selector::check(&self.spec.real_servers.selector, "spec.realServers.selector", found);
     }
 }
@@ -135,6 +139,13 @@ impl CheckRules for RealServer {
     fn check_rules(&self, found: &mut Vec<Violation>) {
         check(real_server::RULES, "spec", &self.spec, found);
         check_tunnel(self.spec.tunnel.as_ref(), found);
+        check_health(self.spec.health_check.as_ref(), found);
+    }
+}
+
+fn check_health(health: Option<&HealthCheck>, found: &mut Vec<Violation>) {
+    if let Some(health) = health {
+        check(health_check::RULES, "spec.healthCheck", health, found);
     }
 }
 

@@ -3,7 +3,8 @@
 
 use crate::virtual_service::is_false;
 use crate::{
-    Forwarding, IpFamily, MarkRules, PersistenceEngine, Protocol, Scheduler, SchedulerFlag, Tunnel,
+    Forwarding, HealthCheck, IpFamily, MarkRules, PersistenceEngine, Protocol, Scheduler,
+    SchedulerFlag, Tunnel,
 };
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -44,6 +45,9 @@ pub struct VirtualServiceSliceSpec {
     /// NAT real servers see the director's address instead of the client's.
     #[serde(default, skip_serializing_if = "is_false")]
     pub masquerade: bool,
+    /// How directors check the real servers that have no check of their own; the same in every slice of a VirtualService.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_check: Option<HealthCheck>,
     /// This slice's share of the real servers.
     #[serde(default)]
     #[schemars(length(max = 100))]
@@ -147,6 +151,9 @@ pub struct SliceRealServer {
     /// IPVS lower threshold; 0: none.
     #[serde(default)]
     pub lower_threshold: i32,
+    /// How directors check it, where that is another way than the service's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_check: Option<HealthCheck>,
     /// Which ports of the services it serves, and with which of its own; none with a firewall mark, which it serves on the
     /// ports that clients ask for.
     pub ports: Vec<SlicePort>,

@@ -1,6 +1,9 @@
 //! VirtualService: what a user wants balanced, in an LVS admin's words.
 
-use crate::{Forwarding, MarkRules, PersistenceEngine, Protocol, Scheduler, SchedulerFlag, Tunnel};
+use crate::{
+    Forwarding, HealthCheck, MarkRules, PersistenceEngine, Protocol, Scheduler, SchedulerFlag,
+    Tunnel,
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -154,6 +157,14 @@ pub struct VirtualServiceSpec {
     ///
     /// Example: `{selector: {matchLabels: {app: web}}}`.
     pub real_servers: RealServers,
+
+    /// How directors find out whether real servers work, and what becomes of those that do not; a RealServer may override it for
+    /// itself. Every director that may carry the VIPs checks, by itself and without the API server. With port 0 or `firewallMark`
+    /// each kind but icmp needs its `port`. Default: none, real servers get connections whether they work or not.
+    ///
+    /// Example: `{http: {path: /healthz}}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_check: Option<HealthCheck>,
 
     /// The DirectorGroup whose active director holds the VIPs and balances. It must admit this namespace
     /// (`allowedNamespaces`). Default: default.

@@ -211,6 +211,7 @@ fn fresh(
             director_group: vs.spec.director_group.clone(),
             services: services.clone(),
             masquerade: vs.spec.nat.as_ref().is_some_and(|nat| nat.masquerade),
+            health_check: vs.spec.health_check.clone(),
             real_servers,
         },
     });

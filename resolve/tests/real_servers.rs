@@ -61,6 +61,12 @@ fn each_real_server_is_placed_or_left_out_with_a_reason() {
             Err(("NoPort", "spec.ports")),
         ),
         (
+            "a check of no port for a mark",
+            json!({"firewallMark": {}}),
+            json!({"address": "10.0.0.9", "healthCheck": {"tcp": {}}}),
+            Err(("NoPort", "spec.healthCheck")),
+        ),
+        (
             "another port with DR",
             json!({}),
             json!({"address": "10.0.0.9", "ports": [{"port": 8080}]}),
@@ -261,4 +267,19 @@ fn services_carry_every_default() {
         })
         .collect();
     assert_eq!(told, ["192.0.2.10 TCP 80 wlc 60/24", "2001:db8::10 TCP 80 wlc 60/128"]);
+}
+
+#[test]
+fn slices_say_how_each_real_server_is_checked() {
+    let mut cluster = cluster();
+    cluster.service("web", json!({"healthCheck": {"tcp": {}}}));
+    cluster.server("b", json!({"address": "10.0.0.2", "healthCheck": {"http": {}, "fall": 5}}));
+    let slices = cluster.resolve("web").slices;
+    let slice = &slices[0].spec;
+    let of_service = slice.health_check.as_ref().unwrap();
+    assert!(of_service.tcp.is_some() && of_service.http.is_none());
+    assert_eq!((of_service.interval_milliseconds, of_service.fall), (250, 3));
+    assert_eq!(slice.real_servers[0].health_check, None);
+    let own = slice.real_servers[1].health_check.as_ref().unwrap();
+    assert!(own.tcp.is_none() && own.http.is_some() && own.fall == 5);
 }

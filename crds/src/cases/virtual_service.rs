@@ -3,6 +3,7 @@
 mod addresses;
 mod firewall_mark;
 mod forwarding;
+mod health;
 mod object;
 mod persistence;
 mod ports;
@@ -28,4 +29,5 @@ pub(super) const ROWS: &[&[Row]] = &[
     forwarding::ROWS,
     scheduling::ROWS,
     persistence::ROWS,
+    health::ROWS,
 ];

@@ -2,6 +2,7 @@
 
 mod addresses;
 mod firewall_mark;
+mod health;
 mod persistence;
 mod ports;
 mod scheduling;
@@ -19,6 +20,7 @@ pub(super) const RULES: &[&[Rule<VirtualServiceSpec>]] = &[
     firewall_mark::RULES,
     scheduling::RULES,
     persistence::RULES,
+    health::RULES,
     &[DIRECTOR_GROUP],
 ];
 

@@ -36,6 +36,9 @@ impl Context<'_> {
             Ok(ports) => ports,
             Err(found) => return (Vec::new(), vec![problem(found)]),
         };
+        if let Some(found) = self.unasked(server) {
+            return (Vec::new(), vec![problem(found)]);
+        }
         let addresses = match self.addresses(server, forwarding) {
             Ok(addresses) => addresses,
             Err(found) => return (Vec::new(), vec![problem(found)]),
@@ -53,6 +56,7 @@ impl Context<'_> {
                     weight: server.spec.weight,
                     upper_threshold: server.spec.upper_threshold.unwrap_or(0),
                     lower_threshold: server.spec.lower_threshold.unwrap_or(0),
+                    health_check: server.spec.health_check.clone(),
                     ports: ports.clone(),
                 }),
                 Err(found) => left_out.push(problem(found)),
@@ -121,6 +125,16 @@ impl Context<'_> {
             vips.chain(marks.flat_map(|m| m.destinations.iter().cloned())).collect();
         let what = if self.vips.is_empty() { "the destinations" } else { "the VIP" };
         format!("{what} {}", listing(&all, 4))
+    }
+
+    /// A check of the server's own that cannot know which port to ask.
+    fn unasked(&self, server: &RealServer) -> Option<Problem> {
+        let asks = server.spec.health_check.as_ref().is_some_and(|check| !check.names_its_ports());
+        let portless =
+            self.vs.spec.firewall_mark.is_some() || self.vs.spec.ports.iter().any(|p| p.port == 0);
+        let message = "spec.healthCheck: the service has no port of its own to ask, since it has firewallMark or port 0; give \
+                       each kind of check its port, such as tcp: {port: 80}";
+        (asks && portless).then(|| (reason::NO_PORT, message.to_owned()))
     }
 
     fn admit(&self, address: IpAddr) -> Result<(), Problem> {

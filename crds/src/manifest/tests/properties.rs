@@ -156,6 +156,7 @@ fn virtual_service() -> impl Strategy<Value = VirtualService> {
                     && forwarding != Forwarding::NAT,
                 persistence,
                 real_servers: RealServers { selector },
+                health_check: None,
                 director_group: "edge".to_owned(),
             };
             let mut service = VirtualService::new(&name, spec);
@@ -190,6 +191,7 @@ fn real_server() -> impl Strategy<Value = RealServer> {
                 tunnel,
                 upper_threshold: thresholds.map(|(upper, _)| upper),
                 lower_threshold: thresholds.and_then(|(upper, both)| both.then_some(upper)),
+                health_check: None,
                 state,
             };
             let mut server = RealServer::new(&name, spec);
