@@ -11,6 +11,7 @@ pub mod director;
 pub mod facts;
 pub mod failover;
 pub mod handback;
+pub mod health;
 pub mod input;
 pub mod journal;
 pub mod kernel;

@@ -19,6 +19,8 @@ pub(crate) enum Message {
     Carried,
     /// VIPs of others were asked, and something else was met than before.
     Probed,
+    /// Checks of real servers came out otherwise than before.
+    Checked,
     /// Leave, and leave the kernel as it is.
     Stop,
 }

@@ -1,5 +1,7 @@
 //! Figures for `/metrics`.
 
+mod health;
+
 use crate::failover::Figures;
 use crate::kernel::Requests;
 use crate::probe;
@@ -53,6 +55,7 @@ pub struct Metrics {
     probe_packets: Counter,
     probed: Gauge,
     unanswered: Gauge,
+    health: health::Health,
 }
 
 impl Default for Metrics {
@@ -80,6 +83,7 @@ impl Default for Metrics {
             probe_packets: Counter::default(),
             probed: Gauge::default(),
             unanswered: Gauge::default(),
+            health: health::Health::default(),
         };
         metrics.register();
         metrics
@@ -202,6 +206,7 @@ impl Metrics {
             "Services of these that are not answered",
             self.unanswered.clone(),
         );
+        self.health.register(registry);
     }
 
     /// What the thread that asks VIPs has counted so far.
@@ -284,6 +289,7 @@ impl Metrics {
         self.failures.set(i64::from(status.failure_count));
         let unanswered = status.probes.iter().map(|probes| i64::from(probes.unanswered_count));
         self.unanswered.set(unanswered.sum());
+        self.health.state(status);
         let table = status.table.clone().unwrap_or_default();
         self.connections.set(table.connections);
         let buckets = status.kernel.as_ref().and_then(|kernel| kernel.connection_table_size);

@@ -9,6 +9,7 @@ mod colocated;
 mod director;
 mod floating;
 mod fragments;
+mod health;
 mod obstacles;
 mod packets;
 mod placement;
@@ -22,13 +23,16 @@ mod tunnel;
 
 pub use crate::owner::Owner;
 pub use fragments::{Fragments, Touched};
+pub use health::{Checked, Down};
 pub use real_server::LOOPBACK;
 
 use crate::director::Part;
 use crate::probe::Asks;
 use crate::state::{Facts, Fixture, Floats, HeldAddress, ServiceState};
-use lvs_crds::{DirectorGroup, FailedRole, SliceRealServer, SliceService, VirtualServiceSlice};
-use lvs_ipvs::ServiceKey;
+use lvs_crds::{
+    DirectorGroup, FailedRole, HealthCheck, SliceRealServer, SliceService, VirtualServiceSlice,
+};
+use lvs_ipvs::{DestinationKey, ServiceKey};
 use lvs_resolve::spread::Floating;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -65,6 +69,10 @@ pub struct Fragment {
     pub fixtures: BTreeSet<Fixture>,
     /// What this node asks of it, while another director carries it.
     pub asks: Asks,
+    /// The destinations whose real servers this node checks.
+    pub checked: BTreeMap<(ServiceKey, DestinationKey), Checked>,
+    /// The real servers that are down, by name.
+    pub down: BTreeMap<String, Down>,
     /// What is wrong before anything was tried.
     pub problems: Vec<Problem>,
     /// What works, but not as well as it should.
@@ -94,6 +102,8 @@ pub(crate) struct Program<'a> {
     pub(crate) services: &'a [SliceService],
     /// NAT real servers see the director's address.
     pub(crate) masquerade: bool,
+    /// How real servers are checked that have no check of their own.
+    pub(crate) health_check: Option<&'a HealthCheck>,
     pub(crate) real_servers: Vec<&'a SliceRealServer>,
 }
 
@@ -108,6 +118,7 @@ impl<'a> Program<'a> {
             group: &newest.spec.director_group,
             services: &newest.spec.services,
             masquerade: newest.spec.masquerade,
+            health_check: newest.spec.health_check.as_ref(),
             real_servers: sorted.iter().flat_map(|slice| &slice.spec.real_servers).collect(),
         })
     }

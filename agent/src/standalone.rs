@@ -21,7 +21,7 @@ use lvs_crds::{
 };
 use lvs_resolve::{
     Key, NodeFacts, RealServerReport, Resolution, Snapshot, director_group_status,
-    real_server_status, resolve, resolve_group, virtual_service_status,
+    real_server_status, resolve, resolve_group, server_health, virtual_service_status,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -331,11 +331,14 @@ impl Standalone {
         }
         let mut reports: BTreeMap<Key, Vec<RealServerReport>> = BTreeMap::new();
         for (key, resolution) in &self.resolutions {
+            let mut health = server_health(key, resolution, &self.snapshot);
             for name in &resolution.selected {
                 let server = Key::new(&key.namespace, name);
                 let left_out =
                     resolution.left_out.iter().find(|left| left.real_server == *name).cloned();
-                let report = RealServerReport { virtual_service: key.name.clone(), left_out };
+                let health = health.remove(name);
+                let report =
+                    RealServerReport { virtual_service: key.name.clone(), left_out, health };
                 reports.entry(server).or_default().push(report);
             }
         }

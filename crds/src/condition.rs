@@ -12,6 +12,8 @@ pub const PROGRAMMED: &str = "Programmed";
 pub const AVAILABLE: &str = "Available";
 /// Somebody asked the VIPs as a client does, and was answered.
 pub const SERVED: &str = "Served";
+/// A real server's checks pass.
+pub const HEALTHY: &str = "Healthy";
 /// It works, but something needs an admin's eye.
 pub const DEGRADED: &str = "Degraded";
 /// A DirectorGroup has a director; of others, the one word for all that says whether it does what it is to do.

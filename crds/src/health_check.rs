@@ -5,7 +5,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How a real server is checked, and what its failure means. Of several kinds on one server all have to pass.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "camelCase")]
 pub struct HealthCheck {
     /// A TCP connection is made, and closed at once (keepalived's TCP_CHECK). Example: `{}`.
@@ -74,7 +76,20 @@ pub struct HealthCheck {
 }
 
 /// What a server is before it was checked.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+)]
 #[allow(missing_docs)]
 pub enum InitialHealth {
     #[default]
@@ -83,7 +98,20 @@ pub enum InitialHealth {
 }
 
 /// What becomes of a server that is down.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+)]
 #[allow(missing_docs)]
 pub enum OnFailure {
     #[default]
@@ -92,7 +120,9 @@ pub enum OnFailure {
 }
 
 /// A TCP connection.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "camelCase")]
 pub struct TcpCheck {
     /// The real server's port that is asked, 1 to 65535, for all ports of the service (keepalived's `connect_port`). Default: each
@@ -103,7 +133,9 @@ pub struct TcpCheck {
 }
 
 /// An HTTP request and the answer to it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "camelCase")]
 pub struct HttpCheck {
     /// As `tcp.port`. Example: 8080.
@@ -157,7 +189,20 @@ pub struct HttpCheck {
 }
 
 /// Plain or over TLS.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+)]
 #[allow(clippy::upper_case_acronyms, missing_docs)]
 pub enum HttpScheme {
     #[default]
@@ -166,7 +211,20 @@ pub enum HttpScheme {
 }
 
 /// HTTP's version.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+)]
 #[allow(clippy::upper_case_acronyms, missing_docs)]
 pub enum HttpVersion {
     #[default]
@@ -175,7 +233,20 @@ pub enum HttpVersion {
 }
 
 /// HTTP's method.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+)]
 #[allow(clippy::upper_case_acronyms, missing_docs)]
 pub enum HttpMethod {
     #[default]
@@ -186,7 +257,9 @@ pub enum HttpMethod {
 }
 
 /// A header of a request.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "camelCase")]
 pub struct HttpHeader {
     /// The name: letters, digits and `-`; not Host, for which there is `host`. Example: X-Check.
@@ -198,7 +271,9 @@ pub struct HttpHeader {
 }
 
 /// Status codes from one to another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "camelCase")]
 pub struct StatusCodes {
     /// The first one, 100 to 599. Example: 200.
@@ -212,7 +287,9 @@ pub struct StatusCodes {
 
 /// Whom a check over TLS trusts. By default the server's certificate is not looked at: it is made for the name that clients
 /// use, and the question is whether the server works.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "camelCase")]
 pub struct CheckTls {
     /// The name that is sent as SNI and, with `ca`, has to be in the certificate. Default: the check's `host` if it is a name, else
@@ -228,7 +305,9 @@ pub struct CheckTls {
 }
 
 /// A call of grpc.health.v1.Health/Check.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "camelCase")]
 pub struct GrpcCheck {
     /// As `tcp.port`. Example: 9090.
@@ -245,7 +324,9 @@ pub struct GrpcCheck {
 }
 
 /// A question to a DNS server.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "camelCase")]
 pub struct DnsCheck {
     /// As `tcp.port`, by UDP. Example: 53.
@@ -270,7 +351,20 @@ pub struct DnsCheck {
 }
 
 /// A type of DNS records.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+)]
 #[allow(clippy::upper_case_acronyms, missing_docs)]
 pub enum DnsType {
     A,
@@ -286,7 +380,20 @@ pub enum DnsType {
 }
 
 /// A DNS response code.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+)]
 #[allow(clippy::upper_case_acronyms, missing_docs)]
 pub enum DnsRcode {
     #[default]
@@ -297,7 +404,9 @@ pub enum DnsRcode {
 }
 
 /// A datagram and what may come back.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "camelCase")]
 pub struct UdpCheck {
     /// As `tcp.port`, by UDP. Example: 5060.
@@ -320,12 +429,16 @@ pub struct UdpCheck {
 }
 
 /// An ICMP echo request.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "camelCase")]
 pub struct IcmpCheck {}
 
 /// A mail server's greeting.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "camelCase")]
 pub struct SmtpCheck {
     /// As `tcp.port`. Example: 25.
@@ -384,6 +497,40 @@ impl HealthCheck {
             self.smtp.as_ref().map(|c| c.port),
         ];
         ports.into_iter().flatten().all(|port| port.is_some())
+    }
+
+    /// Each kind for itself, with the port that it names; such a check names none, and has no more to say of what failure means.
+    pub fn apart(&self) -> Vec<(Option<i32>, Self)> {
+        let none = Self {
+            tcp: None,
+            http: None,
+            grpc: None,
+            dns: None,
+            udp: None,
+            icmp: None,
+            smtp: None,
+            on_failure: OnFailure::default(),
+            ..self.clone()
+        };
+        let mut all = Vec::new();
+        macro_rules! take {
+            ($kind:ident) => {
+                if let Some(mut alone) = self.$kind.clone() {
+                    let port = alone.port.take();
+                    all.push((port, Self { $kind: Some(alone), ..none.clone() }));
+                }
+            };
+        }
+        take!(tcp);
+        take!(http);
+        take!(grpc);
+        take!(dns);
+        take!(udp);
+        take!(smtp);
+        if let Some(icmp) = &self.icmp {
+            all.push((None, Self { icmp: Some(icmp.clone()), ..none.clone() }));
+        }
+        all
     }
 
     /// Whether anything at all is asked.

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 
 /// The most entries of any list in an LVSNode's status; the counts beside them are exact.
 pub const MAX_REPORTED: usize = 100;
+/// The most real servers that an LVSNode says are down; the count beside them is exact.
+pub const MAX_DOWN: usize = 500;
 
 /// An LVSNode tells what the agent of the node of the same name has made of its kernel. That agent alone writes it.
 #[derive(CustomResource, KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -97,6 +99,9 @@ pub struct LVSNodeStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100))]
     pub probes: Vec<Probes>,
+    /// What its checks of real servers found; absent where it checks none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<HealthReport>,
     /// Drift that was repaired.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drift: Option<DriftReport>,
@@ -235,6 +240,39 @@ pub struct Probes {
     /// How long an answer took, in microseconds: the middle one of those that had come when this was first told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub microseconds: Option<i64>,
+}
+
+/// What a director's checks of real servers found, as of the last change: not samples, transitions.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HealthReport {
+    /// How many real servers of VirtualServices the node checks, one that several select as often as these.
+    pub checked: i32,
+    /// How many of them are down.
+    #[serde(default)]
+    pub down_count: i32,
+    /// Those that are down, the first 500.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 500))]
+    pub down: Vec<DownServer>,
+}
+
+/// A real server that is down, seen from one VirtualService.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DownServer {
+    /// The namespace of both.
+    pub namespace: String,
+    /// The VirtualService.
+    pub virtual_service: String,
+    /// The RealServer.
+    pub real_server: String,
+    /// The VirtualService's ports that it gets no connections of, as `TCP/80`; absent: all of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub ports: Vec<String>,
+    /// By what it was found, such as `HTTP 503 in 4 ms, 3 of 3`.
+    pub reason: String,
 }
 
 /// A service that was not answered.

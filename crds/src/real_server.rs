@@ -142,7 +142,8 @@ pub struct RealServerStatus {
     /// The generation of the spec that this status speaks of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Resolved: an address is known and may be balanced to. Ready: the same, for tools that know no other condition.
+    /// Resolved: an address is known and may be balanced to. Healthy: its checks pass. Ready: as Resolved, for tools that know no
+    /// other condition.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
     /// The addresses that directors send to.

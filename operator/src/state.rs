@@ -2,6 +2,7 @@
 
 mod decide;
 mod event;
+mod health;
 mod liveness;
 mod mark;
 mod queue;
@@ -15,6 +16,7 @@ pub use decide::Decision;
 pub use liveness::Liveness;
 pub use queue::{Queue, Target};
 
+use health::Views;
 use report::Router;
 
 use crate::api::{Doomed, Written};
@@ -23,7 +25,7 @@ use k8s_openapi::api::core::v1::{Namespace, Node};
 use k8s_openapi::api::events::v1::Event;
 use kube::{Resource, ResourceExt};
 use lvs_crds::{DirectorGroup, LVSNode, RealServer, VirtualService, VirtualServiceSlice};
-use lvs_resolve::{Key, LeftOut, NodeFacts, Snapshot};
+use lvs_resolve::{Key, LeftOut, NodeFacts, ServerHealth, Snapshot};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
@@ -47,7 +49,7 @@ const KINDS: usize = 7;
 const MAX_ENDED: usize = 1024;
 
 /// What one VirtualService makes of the real servers that it selects.
-type Judgement = BTreeMap<String, Option<LeftOut>>;
+type Judgement = BTreeMap<String, (Option<LeftOut>, Option<ServerHealth>)>;
 
 /// What the operator knows, and what it has to look at.
 #[derive(Debug, Default)]
@@ -69,6 +71,8 @@ pub struct State {
     ended: HashMap<Key, Option<String>>,
     /// Who was last seen to carry each virtual router.
     carriers: HashMap<Router, Vec<String>>,
+    /// What directors say of real servers.
+    views: Views,
     events: Vec<Event>,
 }
 

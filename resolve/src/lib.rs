@@ -7,6 +7,7 @@
 mod carriers;
 mod claim;
 mod group;
+mod health;
 mod key;
 mod listing;
 mod lookup;
@@ -31,6 +32,7 @@ pub use claim::{Claim, Place, held, wanted};
 pub use group::{
     GroupResolution, NodeSettings, directors, gateways, node_settings, resolve_group, seniority,
 };
+pub use health::{Finding, ServerHealth, server_health};
 pub use key::Key;
 pub use mark::{balanced_mark, is_kept_mark};
 pub use node::NodeFacts;

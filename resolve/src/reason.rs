@@ -54,6 +54,18 @@ pub const ADDRESS_IS_VIP: &str = "AddressIsVIP";
 pub const NO_PORT: &str = "NoPort";
 /// The server's port differs, and nothing can translate it.
 pub const PORT_MISMATCH: &str = "PortMismatch";
+/// Every real server that new connections could go to is down.
+pub const NO_HEALTHY_REAL_SERVERS: &str = "NoHealthyRealServers";
+/// Checks find a real server down.
+pub const REAL_SERVER_DOWN: &str = "RealServerDown";
+/// A director finds a real server down and another one up.
+pub const VIEWS_DIFFER: &str = "ViewsDiffer";
+/// Checks of the server fail.
+pub const PROBE_FAILED: &str = "ProbeFailed";
+/// Checks of the server pass.
+pub const HEALTHY: &str = "Healthy";
+/// Nobody has the server checked.
+pub const NOT_CHECKED: &str = "NotChecked";
 /// Another RealServer stands for the same address and port.
 pub const DUPLICATE_ADDRESS: &str = "DuplicateAddress";
 

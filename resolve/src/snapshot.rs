@@ -27,6 +27,7 @@ pub struct Snapshot {
     namespaces: BTreeMap<String, BTreeMap<String, String>>,
     lvs_nodes: BTreeMap<String, Arc<LVSNode>>,
     silent: BTreeSet<String>,
+    disputed: BTreeSet<Key>,
     testimony: Testimony,
     only: Option<String>,
     slices: BTreeMap<Key, Arc<VirtualServiceSlice>>,
@@ -158,6 +159,20 @@ impl Snapshot {
     /// news.
     pub fn set_silent(&mut self, node: &str, silent: bool) -> bool {
         if silent { self.silent.insert(node.to_owned()) } else { self.silent.remove(node) }
+    }
+
+    /// Notes whether directors differ about a real server of a VirtualService for longer than their reports take; the caller has
+    /// the clock.
+    pub fn set_disputed(&mut self, service: &Key, disputed: bool) {
+        if disputed {
+            self.disputed.insert(service.clone());
+        } else {
+            self.disputed.remove(service);
+        }
+    }
+
+    pub(crate) fn is_disputed(&self, service: &Key) -> bool {
+        self.disputed.contains(service)
     }
 
     /// Puts a slice in.

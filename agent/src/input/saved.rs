@@ -33,6 +33,13 @@ pub struct SaveError {
     source: io::Error,
 }
 
+impl SaveError {
+    /// A file that could not be written.
+    pub(crate) fn of(path: &Path, source: io::Error) -> Self {
+        failed("write", path)(source)
+    }
+}
+
 impl Saved {
     /// In `state_dir`; the folders are made where they are missing.
     ///

@@ -1,6 +1,6 @@
 //! The union of all fragments, with reference counts: a thing is needed while any fragment needs it.
 
-use super::{Fragment, Owner, Problem};
+use super::{Down, Fragment, Owner, Problem};
 use crate::probe::Asks;
 use crate::state::{Fixture, Floats, HeldAddress, Made, NodeState, ServiceState};
 use lvs_ipvs::{Family, ServiceKey};
@@ -21,6 +21,9 @@ pub struct Fragments {
     /// Services with a destination of the other family: beside these the kernel lets no sync daemon run.
     mixed: BTreeSet<ServiceKey>,
     troubled: BTreeSet<Owner>,
+    /// Those with a real server that is down.
+    ill: BTreeSet<Owner>,
+    checked: usize,
 }
 
 /// The things that a change may have touched.
@@ -75,6 +78,13 @@ impl Fragments {
         } else {
             self.troubled.insert(owner.clone());
         }
+        if new.down.is_empty() {
+            self.ill.remove(owner);
+        } else {
+            self.ill.insert(owner.clone());
+        }
+        self.checked += new.checked_servers();
+        self.checked -= old.checked_servers();
         if new != Fragment::default() {
             self.by_owner.insert(owner.clone(), new);
         }
@@ -85,6 +95,24 @@ impl Fragments {
     /// What an owner has this node ask.
     pub fn asks_of(&self, owner: &Owner) -> Option<&Asks> {
         self.by_owner.get(owner).map(|fragment| &fragment.asks)
+    }
+
+    /// What an owner has this node check, and what is down of it.
+    pub fn health_of(&self, owner: &Owner) -> Option<&Fragment> {
+        self.by_owner.get(owner)
+    }
+
+    /// How many real servers are checked, counted once for each owner.
+    pub fn checked(&self) -> usize {
+        self.checked
+    }
+
+    /// The real servers that are down, by owner.
+    pub fn down(&self) -> impl Iterator<Item = (&Owner, &String, &Down)> {
+        self.ill.iter().flat_map(|owner| {
+            let down = self.by_owner.get(owner).map(|fragment| &fragment.down);
+            down.into_iter().flatten().map(move |(server, down)| (owner, server, down))
+        })
     }
 
     /// Whether an owner's new fragment has other addresses than the one it has, or other things that keep the node from

@@ -1,5 +1,6 @@
 //! The IPVS services of an active director.
 
+use super::health::Checks;
 use super::packets::protocol;
 use super::{Fragment, Problem, Program};
 use crate::state::ServiceState;
@@ -20,6 +21,7 @@ const SOURCE_HASH: &str = "sh";
 const SOURCE_HASH_PLACES: u64 = 256;
 
 pub(super) fn plan(program: &Program<'_>, fragment: &mut Fragment) {
+    let checks = Checks::new(program);
     for wanted in program.services {
         let Some(service) = service(wanted) else {
             let name = match &wanted.firewall_mark {
@@ -39,6 +41,9 @@ pub(super) fn plan(program: &Program<'_>, fragment: &mut Fragment) {
         for server in &program.real_servers {
             match destination(program, server, wanted) {
                 Ok(Some(destination)) => {
+                    if let Some(checked) = checks.of(server, wanted, &destination.key) {
+                        fragment.checked.insert((service.key, destination.key), checked);
+                    }
                     destinations.insert(destination.key, destination);
                 }
                 Ok(None) => {}

@@ -1,5 +1,6 @@
 mod colocated;
 mod fixtures;
+mod health;
 mod netfilter;
 mod obstacles;
 mod service;

@@ -1,5 +1,6 @@
 //! The heart of the loop: what is dirty is planned, compared with the mirror, carried out, read back and judged.
 
+mod checking;
 mod floating;
 mod probing;
 
@@ -26,6 +27,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use checking::Checking;
 use floating::Floating;
 use probing::Probing;
 
@@ -47,6 +49,7 @@ pub(super) struct Engine<K> {
     pub(super) reverse_path: ReversePath,
     pub(super) floating: Floating,
     pub(super) probing: Probing,
+    pub(super) checking: Checking,
     pub(super) metrics: Arc<Metrics>,
     pub(super) dirty: BTreeSet<Owner>,
     pub(super) touched: Touched,
@@ -90,6 +93,7 @@ impl<K: Kernel> Engine<K> {
             reverse_path: ReversePath::default(),
             floating: Floating::new(carrier),
             probing: Probing::default(),
+            checking: Checking::default(),
             metrics,
             dirty: BTreeSet::new(),
             touched: Touched::default(),
@@ -149,7 +153,8 @@ impl<K: Kernel> Engine<K> {
     pub(super) fn step(&mut self, now: Duration) {
         self.note_leaving();
         for owner in std::mem::take(&mut self.dirty) {
-            let fragment = self.world.plan(&owner, &self.facts);
+            let mut fragment = self.world.plan(&owner, &self.facts);
+            self.heed(&owner, &mut fragment);
             if matches!(owner, Owner::Group(_)) || self.fragments.moves(&owner, &fragment) {
                 self.floating.is_due();
             }

@@ -79,6 +79,7 @@ impl<K: Kernel> Engine<K> {
         };
         LVSNodeStatus {
             probes: self.probing.status(),
+            health: self.health(),
             warnings: self.warnings(),
             macs: own_macs(&outward),
             mtu: own_mtu(&outward),

@@ -4,6 +4,7 @@ mod addresses;
 mod fill;
 mod fixtures;
 mod floating;
+mod health;
 mod macs;
 
 use super::engine::Engine;

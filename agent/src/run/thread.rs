@@ -41,6 +41,7 @@ pub(super) fn run<K: Kernel>(
                 Message::LookAtFilter => filter = true,
                 Message::Carried => carried = true,
                 Message::Probed => engine.probed(),
+                Message::Checked => had_news |= engine.checked(),
                 Message::Stop => return,
             }
             news = messages.try_recv().ok();

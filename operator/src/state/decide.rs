@@ -7,10 +7,10 @@ use jiff::Timestamp;
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, OwnerReference};
 use kube::{Resource, ResourceExt};
-use lvs_crds::{PROGRAMMED, SERVED, VirtualService, VirtualServiceSlice};
+use lvs_crds::{HEALTHY, PROGRAMMED, SERVED, VirtualService, VirtualServiceSlice};
 use lvs_resolve::{
     DesiredSlice, Key, RealServerReport, Resolution, director_group_status, held,
-    real_server_status, resolve, resolve_group, virtual_service_status,
+    real_server_status, resolve, resolve_group, server_health, virtual_service_status,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -90,9 +90,10 @@ impl State {
     fn judge(&mut self, key: &Key, resolution: Option<&Resolution>) {
         let mut judgement = Judgement::new();
         if let Some(resolution) = resolution {
+            let mut health = server_health(key, resolution, &self.snapshot);
             for name in &resolution.selected {
                 let left_out = resolution.left_out.iter().find(|l| l.real_server == *name);
-                judgement.insert(name.clone(), left_out.cloned());
+                judgement.insert(name.clone(), (left_out.cloned(), health.remove(name)));
             }
         }
         let old = self.judgements.get(key);
@@ -163,17 +164,25 @@ impl State {
         let Some(server) = self.snapshot.real_server(key) else { return Decision::default() };
         let services: BTreeSet<&Key> =
             self.snapshot.selecting(&key.namespace, server.labels()).collect();
-        let report = |service: &&Key| RealServerReport {
-            virtual_service: service.name.clone(),
-            left_out: self.judgements.get(*service).and_then(|j| j.get(&key.name)?.clone()),
+        let report = |service: &&Key| {
+            let judgement = self.judgements.get(*service).and_then(|it| it.get(&key.name).cloned());
+            let (left_out, health) = judgement.unwrap_or_default();
+            RealServerReport { virtual_service: service.name.clone(), left_out, health }
         };
         let reports: Vec<_> = services.iter().map(report).collect();
         let status = real_server_status(key, &reports, &self.snapshot, &seconds(now));
         if server.status.as_ref() == Some(&status) {
             return Decision::default();
         }
+        // What else there is to say of it its VirtualServices tell.
+        let healthy: Vec<Condition> =
+            status.conditions.iter().filter(|c| c.type_ == HEALTHY).cloned().collect();
+        let old = before(server.status.as_ref().map(|s| &s.conditions));
+        let first = old.iter().all(|c| c.type_ != HEALTHY);
+        let mut events = transitions(&**server, old, &healthy, now);
+        events.retain(|event| !first || event.type_.as_deref() == Some("Warning"));
         let object = lvs_crds::RealServer { status: Some(status), ..(**server).clone() };
-        Decision { writes: vec![Write::RealServerStatus(Box::new(object))], events: Vec::new() }
+        Decision { writes: vec![Write::RealServerStatus(Box::new(object))], events }
     }
 
     /// The report of a node that is gone goes too, once its agent is silent: while it reports, it would only come

@@ -195,6 +195,7 @@ impl State {
             self.mark_services_of_node(&node);
             self.mark_groups_with([node]);
         }
+        self.look_at_views(now);
     }
 
     pub(super) fn mark_service(&mut self, key: &Key) {
@@ -303,6 +304,7 @@ impl State {
         self.mark_warnings(node, before, after);
         self.mark_routers(node, before, after, now);
         self.mark_probes(before, after);
+        self.mark_health(before, after, now);
         if before.link != after.link || before.whole_node != after.whole_node {
             self.mark_groups_with([node.to_owned()]);
         }

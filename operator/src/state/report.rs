@@ -1,6 +1,6 @@
 //! What of an agent's report concerns others.
 
-use lvs_crds::{CarriedRouter, DirectorRole, LVSNode, Probes, Unanswered};
+use lvs_crds::{CarriedRouter, DirectorRole, DownServer, LVSNode, Probes, Unanswered};
 use lvs_resolve::Key;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -20,6 +20,10 @@ pub(super) struct Report {
     pub(super) link: Link,
     /// What it met at VIPs, by DirectorGroup.
     pub(super) probes: BTreeMap<String, Met>,
+    /// The real servers that it finds down, by VirtualService.
+    pub(super) down: BTreeMap<Key, BTreeSet<DownServer>>,
+    /// Whether it checks any.
+    pub(super) checks: bool,
     /// The virtual routers of its DirectorGroups.
     pub(super) routers: BTreeMap<Router, Carried>,
 }
@@ -61,6 +65,13 @@ pub(super) struct WholeNode {
     unlisted: bool,
 }
 
+impl WholeNode {
+    /// The DirectorGroups that it is a director of.
+    pub(super) fn groups(&self) -> impl Iterator<Item = &str> {
+        self.director_of.iter().map(String::as_str)
+    }
+}
+
 impl Report {
     pub(super) fn of(node: Option<&LVSNode>) -> Self {
         let Some((node, status)) = node.and_then(|n| Some((n, n.status.as_ref()?))) else {
@@ -90,6 +101,11 @@ impl Report {
         }
         report.probes = status.probes.iter().map(|it| (it.group.clone(), met(it))).collect();
         report.routers = status.virtual_routers.iter().map(carried).collect();
+        report.checks = status.health.is_some();
+        for it in status.health.iter().flat_map(|health| &health.down) {
+            let service = Key::new(&it.namespace, &it.virtual_service);
+            report.down.entry(service).or_default().insert(it.clone());
+        }
         report.link.macs.clone_from(&status.macs);
         report.link.mtu = status.mtu;
         report.link.strangers =

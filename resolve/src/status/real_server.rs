@@ -1,10 +1,12 @@
 //! The status of a RealServer.
 
+use super::virtual_service::health::{differs, said};
 use super::{ready, set};
+use crate::health::ServerHealth;
 use crate::listing::listing;
 use crate::{Key, LeftOut, Snapshot, Verdict, reason};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use lvs_crds::{READY, RESOLVED, RealServer, RealServerDisplay, RealServerStatus};
+use lvs_crds::{HEALTHY, READY, RESOLVED, RealServer, RealServerDisplay, RealServerStatus};
 
 /// What one VirtualService makes of a RealServer that it selects.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +15,8 @@ pub struct RealServerReport {
     pub virtual_service: String,
     /// Why it does not balance to the server, if it does not.
     pub left_out: Option<LeftOut>,
+    /// How the server is, where it has it checked.
+    pub health: Option<ServerHealth>,
 }
 
 /// The status of a RealServer, from the reports of the VirtualServices that select it, in the order of their names.
@@ -29,6 +33,7 @@ pub fn real_server_status(
     let mut conditions = old.map(|s| s.conditions.clone()).unwrap_or_default();
     let resolved = verdict(reports, missing);
     set(&mut conditions, RESOLVED, &resolved, generation, now);
+    set(&mut conditions, HEALTHY, &healthy(reports), generation, now);
     set(&mut conditions, READY, &ready::of_server(&resolved), generation, now);
     let services: Vec<String> = reports.iter().map(|r| r.virtual_service.clone()).collect();
     RealServerStatus {
@@ -50,6 +55,39 @@ fn addresses(server: &RealServer, snapshot: &Snapshot) -> (Vec<String>, Option<S
             None => (Vec::new(), Some(node.clone())),
         },
         (None, address) => (address.iter().cloned().collect(), None),
+    }
+}
+
+/// What one has it checked for and finds down counts, whatever others find.
+fn healthy(reports: &[RealServerReport]) -> Verdict {
+    let all = || reports.iter().filter_map(|it| Some((&it.virtual_service, it.health.as_ref()?)));
+    let down = all().find_map(|(service, health)| match health {
+        ServerHealth::Down(finding) => Some((service, finding)),
+        _ => None,
+    });
+    if let Some((service, finding)) = down {
+        let text = format!(
+            "{} (VirtualService {service}, by {})",
+            said(finding),
+            listing(&finding.directors, 4)
+        );
+        return Verdict::no(reason::PROBE_FAILED, text);
+    }
+    for (service, health) in all() {
+        if let ServerHealth::Differs(finding, up) = health {
+            let text = format!("VirtualService {service}: it is {}", differs(finding, up));
+            return Verdict::unknown(reason::VIEWS_DIFFER, text);
+        }
+    }
+    if all().any(|(_, health)| *health == ServerHealth::Awaited) {
+        return Verdict::unknown(reason::PENDING, "No director has reported of its checks yet.");
+    }
+    match all().next() {
+        Some(_) => Verdict::yes(reason::HEALTHY, "Its checks pass."),
+        None => Verdict::unknown(
+            reason::NOT_CHECKED,
+            "No VirtualService that selects it has a healthCheck, nor has it one itself.",
+        ),
     }
 }
 

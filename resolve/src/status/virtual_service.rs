@@ -2,12 +2,14 @@
 
 mod active;
 mod degraded;
+pub(super) mod health;
 mod served;
 mod survives;
 
 use self::active::Active;
 use super::director::{Progress, progress};
 use super::{reach, ready, set};
+use crate::health::{ServerHealth, server_health};
 use crate::listing::listing;
 use crate::place::version;
 use crate::{Key, Resolution, Snapshot, Verdict, reason};
@@ -38,9 +40,11 @@ pub fn virtual_service_status(
         snapshot,
         progress: progresses(key, resolution, &slices, snapshot),
         active: Active::of(resolution, &addresses, snapshot),
+        health: server_health(key, resolution, snapshot),
         slices,
         addresses: &addresses,
     };
+    let counts = view.counts();
     let generation = vs.metadata.generation;
     let mut conditions = vs.status.as_ref().map(|s| s.conditions.clone()).unwrap_or_default();
     let mut put = |type_, verdict: &Verdict| set(&mut conditions, type_, verdict, generation, now);
@@ -62,15 +66,12 @@ pub fn virtual_service_status(
             addresses: view.display_addresses(),
             ports: ports(vs),
             active: view.active.nodes.join(","),
-            real_servers: format!(
-                "{}/{}",
-                resolution.real_servers.healthy, resolution.real_servers.total
-            ),
+            real_servers: format!("{}/{}", counts.healthy, counts.total),
         }),
         addresses: addresses.clone(),
         firewall_mark: view.firewall_mark(),
         directors: view.directors(),
-        real_servers: Some(resolution.real_servers.clone()),
+        real_servers: Some(counts),
     })
 }
 
@@ -81,6 +82,8 @@ struct View<'a> {
     snapshot: &'a Snapshot,
     progress: Vec<(&'a str, Progress)>,
     active: Active<'a>,
+    /// How the real servers are that are checked.
+    health: BTreeMap<String, ServerHealth>,
     slices: Vec<&'a Arc<VirtualServiceSlice>>,
     /// The VIPs in use.
     addresses: &'a [String],
@@ -150,7 +153,7 @@ impl View<'_> {
     }
 
     fn available(&self, served: &Verdict) -> Verdict {
-        let healthy =
+        let weighted =
             |s: &&Arc<VirtualServiceSlice>| s.spec.real_servers.iter().any(|r| r.weight > 0);
         if self.slices.is_empty() && !self.resolution.accepted.is_true() {
             let accepted = &self.resolution.accepted;
@@ -159,8 +162,11 @@ impl View<'_> {
         if self.progress.is_empty() {
             return self.no_director();
         }
-        if !self.slices.iter().any(healthy) {
+        if !self.slices.iter().any(weighted) {
             return Verdict::no(reason::NO_REAL_SERVERS, self.no_real_servers());
+        }
+        if self.healthy().is_empty() {
+            return self.all_down();
         }
         let verdict = self.by_reports();
         match served.status {

@@ -21,6 +21,7 @@ impl View<'_> {
         problems.extend(self.resolution.left_out.iter().map(|l| {
             (l.reason, format!("RealServer {} is left out: {}", l.real_server, l.message))
         }));
+        problems.extend(self.ill());
         for (node, progress) in &self.progress {
             // Of several directors the group tells it, once for all services that others carry.
             let matters = self.progress.len() < 2 || self.active.nodes.contains(node);

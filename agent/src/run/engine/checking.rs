@@ -1,0 +1,136 @@
+//! What this node checks of real servers, and what it found.
+
+use super::Engine;
+use crate::health::{Checker, Nobody, Target, Verdict, Verdicts, saved};
+use crate::kernel::Kernel;
+use crate::plan::{Checked, Down, Fragment, Owner};
+use lvs_crds::{DownServer, HealthReport, MAX_DOWN};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+/// What has been told to whoever checks, and what was heard of it.
+pub(in crate::run) struct Checking {
+    checker: Box<dyn Checker>,
+    verdicts: Verdicts,
+    /// Who wants a target checked.
+    owners: BTreeMap<Target, BTreeSet<Owner>>,
+    /// Where verdicts outlive this run.
+    file: Option<PathBuf>,
+}
+
+impl Default for Checking {
+    fn default() -> Self {
+        let (verdicts, owners) = (Verdicts::default(), BTreeMap::new());
+        Self { checker: Box::new(Nobody), verdicts, owners, file: None }
+    }
+}
+
+impl Checking {
+    /// Has somebody check, who goes on from what an earlier run found.
+    pub(in crate::run) fn set(&mut self, checker: Box<dyn Checker>, file: PathBuf) {
+        self.checker = checker;
+        self.verdicts = saved::load(&file);
+        self.file = Some(file);
+    }
+
+    fn targets<'a>(checked: impl Iterator<Item = &'a Checked>) -> BTreeSet<Target> {
+        checked.flat_map(|checked| &checked.targets).cloned().collect()
+    }
+
+    fn tell(&mut self, owner: &Owner, old: BTreeSet<Target>, new: BTreeSet<Target>) {
+        for target in old.difference(&new) {
+            if let Some(owners) = self.owners.get_mut(target) {
+                owners.remove(owner);
+                if owners.is_empty() {
+                    self.owners.remove(target);
+                    self.verdicts.remove(target);
+                }
+            }
+        }
+        for target in new.difference(&old) {
+            self.owners.entry(target.clone()).or_default().insert(owner.clone());
+        }
+        let known = |target: Target| {
+            let verdict = self.verdicts.get(&target).cloned();
+            (target, verdict)
+        };
+        let targets: BTreeMap<Target, Option<Verdict>> = new.into_iter().map(known).collect();
+        self.checker.check(owner.clone(), targets);
+    }
+
+    fn save(&self) {
+        if let Some(file) = &self.file
+            && let Err(error) = saved::save(file, &self.verdicts)
+        {
+            tracing::warn!(%error, "what checks found would not survive a restart");
+        }
+    }
+}
+
+impl<K: Kernel> Engine<K> {
+    /// A fragment is about to take the place of another one: whom it has checked is told, and what is down is not in it.
+    pub(super) fn heed(&mut self, owner: &Owner, fragment: &mut Fragment) {
+        let none = Fragment::default();
+        let old = self.fragments.health_of(owner).unwrap_or(&none);
+        if old.checked != fragment.checked {
+            let before = Checking::targets(old.checked.values());
+            self.checking.tell(owner, before, Checking::targets(fragment.checked.values()));
+        }
+        fragment.heed(&self.checking.verdicts);
+        if old.down != fragment.down {
+            log(owner, &old.down, fragment);
+        }
+    }
+
+    /// Takes in what has turned; returns whether anything has.
+    pub(in crate::run) fn checked(&mut self) -> bool {
+        let turned = self.checking.checker.turned();
+        let mut news = false;
+        for (target, verdict) in turned {
+            // One that nobody wants checked any more was under way.
+            let Some(owners) = self.checking.owners.get(&target) else { continue };
+            self.dirty.extend(owners.iter().cloned());
+            self.metrics.turned(verdict.up);
+            self.checking.verdicts.set(target, verdict);
+            news = true;
+        }
+        if news {
+            self.checking.save();
+        }
+        news
+    }
+
+    pub(in crate::run) fn health(&self) -> Option<HealthReport> {
+        let checked = self.fragments.checked();
+        let mut all = self.fragments.down().filter_map(|(owner, server, down)| match owner {
+            Owner::VirtualService { namespace, name } => Some(DownServer {
+                namespace: namespace.clone(),
+                virtual_service: name.clone(),
+                real_server: server.clone(),
+                ports: down.ports.iter().cloned().collect(),
+                reason: down.reason.clone(),
+            }),
+            Owner::Group(_) => None,
+        });
+        let down: Vec<DownServer> = all.by_ref().take(MAX_DOWN).collect();
+        let number = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
+        let down_count = number(down.len() + all.count());
+        (checked > 0).then(|| HealthReport { checked: number(checked), down_count, down })
+    }
+}
+
+/// One line a real server that has turned.
+fn log(owner: &Owner, before: &BTreeMap<String, Down>, fragment: &Fragment) {
+    for (server, down) in &fragment.down {
+        if before.get(server).map(|old| &old.ports) != Some(&down.ports) {
+            let ports = down.ports.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+            tracing::warn!(object = %owner, server, ports, "real server is down: {}", down.reason);
+        }
+    }
+    let checked: BTreeSet<&str> = fragment.checked.values().map(|it| it.server.as_str()).collect();
+    for server in before.keys().filter(|server| !fragment.down.contains_key(*server)) {
+        if checked.contains(server.as_str()) {
+            tracing::info!(object = %owner, server, "real server is up again");
+        }
+    }
+}
