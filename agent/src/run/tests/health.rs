@@ -135,11 +135,15 @@ fn what_nobody_wants_checked_any_more_is_forgotten() {
     checker.turn("192.168.0.102", false);
     engine.checked();
     engine.step(T0);
+    // Under way, while the check is taken away.
+    checker.turn("192.168.0.102", true);
     engine.take(news(&[web(2, 5)]));
     engine.step(T0);
     assert_eq!(weights(&engine), [5, 1]);
     assert_eq!(checker.told(), []);
     assert!(engine.status().health.is_none());
-    checker.turn("192.168.0.102", false);
     assert!(!engine.checked());
+    engine.take(news(&[checked(3)]));
+    engine.step(T0);
+    assert_eq!(weights(&engine), [5, 1], "it begins anew");
 }
