@@ -3,7 +3,11 @@
 //! Every director that may carry a VIP checks, so that each knows at a take-over. What is asked when, and when a server turns, is
 //! `lvs-health`'s; what a verdict means for the kernel is [`crate::plan`]'s.
 
+mod handle;
 pub mod saved;
+mod thread;
+
+pub use handle::Handle;
 
 use crate::owner::Owner;
 use lvs_crds::{HealthCheck, InitialHealth};
@@ -30,6 +34,18 @@ pub struct Verdict {
     pub up: bool,
     /// By what it was found, such as `HTTP 503 in 4 ms, 3 of 3`.
     pub reason: String,
+    /// Its check cannot be made, and counts for nothing; `reason` names the field.
+    #[serde(default)]
+    pub unfit: bool,
+}
+
+/// What is known of a target that somebody is to check.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Known {
+    /// Of several times that a target came and went, which: what was found in an earlier one says nothing.
+    pub serial: u64,
+    /// What was found before.
+    pub verdict: Option<Verdict>,
 }
 
 /// What was found so far. Of what is not among it nothing is known, and its check's `initial` counts.
@@ -40,9 +56,16 @@ impl Verdicts {
     /// Why a target counts as down, if it does.
     pub fn down(&self, target: &Target) -> Option<&str> {
         match self.0.get(target) {
+            Some(verdict) if verdict.unfit => None,
             Some(verdict) => (!verdict.up).then_some(verdict.reason.as_str()),
             None => (target.check.initial == InitialHealth::Down).then_some("not checked yet"),
         }
+    }
+
+    /// Why a target cannot be checked, if it cannot.
+    pub fn unfit(&self, target: &Target) -> Option<&str> {
+        let verdict = self.0.get(target).filter(|verdict| verdict.unfit);
+        verdict.map(|verdict| verdict.reason.as_str())
     }
 
     /// What is known of a target.
@@ -75,9 +98,9 @@ impl FromIterator<(Target, Verdict)> for Verdicts {
 /// Whoever checks.
 pub trait Checker: Send {
     /// What an owner wants checked from now on, nothing if it is gone; and what is known of it from before.
-    fn check(&mut self, owner: Owner, targets: BTreeMap<Target, Option<Verdict>>);
-    /// What has turned since this was asked last.
-    fn turned(&mut self) -> Vec<(Target, Verdict)>;
+    fn check(&mut self, owner: Owner, targets: BTreeMap<Target, Known>);
+    /// What has turned since this was asked last, each with its serial.
+    fn turned(&mut self) -> Vec<(Target, u64, Verdict)>;
 }
 
 /// Checks nothing.
@@ -85,8 +108,8 @@ pub trait Checker: Send {
 pub struct Nobody;
 
 impl Checker for Nobody {
-    fn check(&mut self, _: Owner, _: BTreeMap<Target, Option<Verdict>>) {}
-    fn turned(&mut self) -> Vec<(Target, Verdict)> {
+    fn check(&mut self, _: Owner, _: BTreeMap<Target, Known>) {}
+    fn turned(&mut self) -> Vec<(Target, u64, Verdict)> {
         Vec::new()
     }
 }

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 /// At most one report within this time.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -26,6 +26,8 @@ const SIGN_OF_LIFE: Duration = Duration::from_secs(30);
 /// So soon after news of virtual routers, or of who is heard, it is said again: that a claim outlives every move shows only by
 /// a second report ([`lvs_resolve::carriers_of`]).
 const CONFIRM: Duration = Duration::from_secs(5);
+/// So long it is not said again that real servers have turned, if nothing else is to be said.
+const TURNS: Duration = Duration::from_secs(1);
 /// How long one write may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// So long the first report waits for all slices to be known, so that a restart is not seen as a failure.
@@ -73,6 +75,7 @@ impl Reporter {
         let _ = timeout(SETTLE, settled).await;
         let mut retry = Retry::default();
         let mut confirmation = Confirmation::default();
+        let mut turns = Turns::default();
         loop {
             let start = Instant::now();
             let status = published.borrow_and_update().status.clone();
@@ -106,12 +109,18 @@ impl Reporter {
             }
             retry = Retry::default();
             confirmation.said(&status, start);
+            turns.said(&status, start);
             let wait = confirmation.due(start).map_or(SIGN_OF_LIFE, |due| due.min(SIGN_OF_LIFE));
             let news = timeout(wait, published.changed()).await;
             if matches!(news, Ok(Err(_))) {
                 return;
             }
             sleep(PAUSE.saturating_sub(start.elapsed())).await;
+            if let Some(until) = turns.until() {
+                let more = published.wait_for(|it| turns.is_more(&it.status));
+                // Whether there is more, or time is up: it is said now.
+                let _ = timeout_at(until, more).await;
+            }
         }
     }
 
@@ -137,6 +146,36 @@ impl Reporter {
                 return written.map(|node| (left_out, version(&node.metadata)));
             }
         }
+    }
+}
+
+/// What was said of real servers, and when: what flaps makes one report a second, not one a transition.
+#[derive(Debug, Default)]
+struct Turns {
+    last: LVSNodeStatus,
+    at: Option<Instant>,
+}
+
+impl Turns {
+    /// This has been said, as of `now`.
+    fn said(&mut self, status: &LVSNodeStatus, now: Instant) {
+        if self.last.health != status.health {
+            self.at = Some(now);
+        }
+        self.last.clone_from(status);
+    }
+
+    /// Until when that real servers have turned is not said again.
+    fn until(&self) -> Option<Instant> {
+        self.at.map(|at| at + TURNS)
+    }
+
+    /// Whether there is something to be said besides; that a real server that is down is no destination is not.
+    fn is_more(&self, status: &LVSNodeStatus) -> bool {
+        let mut other = status.clone();
+        other.health.clone_from(&self.last.health);
+        other.table.clone_from(&self.last.table);
+        other != self.last
     }
 }
 
@@ -239,6 +278,24 @@ mod tests {
         assert_eq!(confirmation.due(start + second), Some(4 * second));
         confirmation.said(&status, start + 5 * second);
         assert_eq!(confirmation.due(start + 5 * second), None);
+    }
+
+    #[test]
+    fn turns_of_real_servers_wait_for_their_second_and_other_news_does_not() {
+        let start = Instant::now();
+        let mut turns = Turns::default();
+        let mut status = LVSNodeStatus::default();
+        turns.said(&status, start);
+        assert_eq!(turns.until(), None, "nothing has turned");
+        status.health = Some(lvs_crds::HealthReport { checked: 2, ..Default::default() });
+        turns.said(&status, start);
+        assert_eq!(turns.until(), Some(start + TURNS));
+        let mut news = status.clone();
+        news.health = None;
+        news.table = Some(lvs_crds::TableReport { destinations: 7, ..Default::default() });
+        assert!(!turns.is_more(&news));
+        news.failure_count = 1;
+        assert!(turns.is_more(&news));
     }
 
     #[test]

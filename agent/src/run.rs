@@ -20,6 +20,7 @@ mod world;
 
 use crate::admin;
 use crate::failover::{Carrier, Counts, Handle, Nobody};
+use crate::health;
 use crate::input::saved::{SaveError, Saved};
 use crate::input::{Update, kube as kube_input};
 use crate::journal::{Journal, JournalError};
@@ -98,6 +99,9 @@ pub enum RunError {
     /// Nothing to ask VIPs with.
     #[error("start to ask VIPs: {0}")]
     Probe(#[source] io::Error),
+    /// Nothing to check real servers with.
+    #[error("start to check real servers: {0}")]
+    Health(#[source] io::Error),
     /// No thread for the kernel.
     #[error("start the kernel's thread: {0}")]
     Thread(#[source] io::Error),
@@ -116,6 +120,7 @@ impl RunError {
             Self::Kernel(_)
             | Self::Failover(_)
             | Self::Probe(_)
+            | Self::Health(_)
             | Self::Thread(_)
             | Self::Ended => 1,
         }
@@ -188,6 +193,7 @@ pub async fn start<K: Kernel + 'static>(settings: Settings, kernel: K) -> Result
     let metrics = Arc::new(Metrics::default());
     let mut engine = Engine::new(&settings.node, kernel, journal, Arc::clone(&metrics), carrier)?;
     let asked = prober(&settings, &mut engine, &sender)?;
+    checker(&settings, &mut engine, &sender)?;
     let listener = tokio::net::TcpListener::bind(settings.listen).await;
     let listener =
         listener.map_err(|source| RunError::Listen { address: settings.listen, source })?;
@@ -288,6 +294,26 @@ fn prober<K: Kernel>(
     let counts = handle.counts();
     engine.probing.set(Box::new(handle));
     Ok(counts)
+}
+
+/// Whoever checks real servers; nobody with a kernel in memory.
+fn checker<K: Kernel>(
+    settings: &Settings,
+    engine: &mut Engine<K>,
+    sender: &mpsc::Sender<Message>,
+) -> Result<(), RunError> {
+    if !settings.carries {
+        return Ok(());
+    }
+    let sender = sender.clone();
+    let notify = move || {
+        // It fails only when the engine has ended.
+        let _ = sender.send(Message::Checked);
+    };
+    let metrics = Arc::clone(&engine.metrics);
+    let handle = health::Handle::start(metrics, notify).map_err(RunError::Health)?;
+    engine.checking.set(Box::new(handle), settings.state_dir.join("health.json"));
+    Ok(())
 }
 
 /// At most one look within this time: routes can change often, and the agent's own changes are told too.

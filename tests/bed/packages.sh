@@ -23,6 +23,7 @@ packages=(
   systemd                    # its systemd-networkd beside a director
   dnsmasq-base bind9-dnsutils  # a DNS server and client
   vsftpd                     # a real FTP server; curl is the client
+  nginx-light                # a real web server behind health checks
   kmod user-mode-linux       # Debian's own modular kernel: what a node without IPVS, or without a scheduler, looks like
   shellcheck                 # the linter of the scripts
   openssl curl ca-certificates

@@ -22,6 +22,7 @@ mod firewalls;
 mod fixtures;
 mod forwarding;
 mod ftp;
+mod health;
 mod histories;
 mod house;
 mod installed;

@@ -46,7 +46,7 @@ pub fn load(file: &Path) -> Verdicts {
 /// When the file cannot be written.
 pub fn save(file: &Path, verdicts: &Verdicts) -> Result<(), SaveError> {
     let unexpected = |(target, verdict): &(&Target, &Verdict)| {
-        verdict.up != (target.check.initial == InitialHealth::Up)
+        !verdict.unfit && verdict.up != (target.check.initial == InitialHealth::Up)
     };
     let entry = |(target, verdict): (&Target, &Verdict)| Entry {
         address: target.address,

@@ -1,8 +1,8 @@
 //! Which real servers are checked and how, and what their being down means for the kernel.
 
-use super::{Fragment, Program};
+use super::{Fragment, Problem, Program};
 use crate::health::{Target, Verdicts};
-use lvs_crds::{HealthCheck, OnFailure, SliceRealServer, SliceService};
+use lvs_crds::{FailedRole, HealthCheck, OnFailure, SliceRealServer, SliceService};
 use lvs_ipvs::{DestinationKey, ServiceKey};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -88,6 +88,13 @@ impl Fragment {
     /// Leaves out, or gives weight 0, what is down. The rest is as it was: a scheduler's shares are settled before.
     pub fn heed(&mut self, verdicts: &Verdicts) {
         for ((service, destination), checked) in &self.checked {
+            for reason in checked.targets.iter().filter_map(|target| verdicts.unfit(target)) {
+                let message = format!("real server {}: not checked: {reason}", checked.server);
+                let problem = Problem::new(FailedRole::Director, "InvalidHealthCheck", message);
+                if !self.warnings.contains(&problem) {
+                    self.warnings.push(problem);
+                }
+            }
             let mut down = checked.targets.iter();
             let Some(reason) = down.find_map(|target| verdicts.down(target)) else { continue };
             let Some(state) = self.services.get_mut(service) else { continue };

@@ -14,6 +14,7 @@ const IN_BETWEEN: Duration = Duration::from_secs(5);
 /// When what was marked, and since when directors differ.
 #[derive(Debug, Default)]
 pub(super) struct Views {
+    /// When it was looked at last, or is to be.
     marked: BTreeMap<Key, Duration>,
     differing: BTreeMap<Key, Duration>,
 }
@@ -41,12 +42,7 @@ impl State {
     }
 
     fn note_differing(&mut self, service: &Key, now: Duration) {
-        let resolution = resolve(service, &self.snapshot);
-        let differ = resolution.is_some_and(|resolution| {
-            let health = server_health(service, &resolution, &self.snapshot);
-            health.values().any(|health| matches!(health, ServerHealth::Differs(..)))
-        });
-        if differ {
+        if self.differ(service) {
             self.views.differing.entry(service.clone()).or_insert(now);
         } else {
             self.views.differing.remove(service);
@@ -54,11 +50,21 @@ impl State {
         }
     }
 
+    fn differ(&self, service: &Key) -> bool {
+        resolve(service, &self.snapshot).is_some_and(|resolution| {
+            let health = server_health(service, &resolution, &self.snapshot);
+            health.values().any(|health| matches!(health, ServerHealth::Differs(..)))
+        })
+    }
+
     fn mark_seldom(&mut self, service: Key, now: Duration) {
-        match self.views.marked.get(&service) {
-            Some(last) if now < *last + PAUSE => {
-                let due = *last + PAUSE;
-                self.queue.mark_later(Target::VirtualService(service), due);
+        let next = self.views.marked.get(&service).map_or(now, |last| *last + PAUSE);
+        match next {
+            // It is to be looked at already, and sees this then.
+            _ if next > now + PAUSE => {}
+            _ if next > now => {
+                self.views.marked.insert(service.clone(), next);
+                self.queue.mark_later(Target::VirtualService(service), next);
             }
             _ => {
                 self.views.marked.insert(service.clone(), now);
@@ -76,8 +82,11 @@ impl State {
         let due: Vec<Key> = self.views.differing.iter().filter_map(due).collect();
         for service in due {
             self.views.differing.remove(&service);
-            self.snapshot.set_disputed(&service, true);
-            self.mark_service(&service);
+            // One of them may have fallen silent meanwhile.
+            if self.differ(&service) {
+                self.snapshot.set_disputed(&service, true);
+                self.mark_service(&service);
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Which change marks what, and that what is so already is not written.
 
 mod concern;
+mod health;
 mod takeover;
 
 use super::*;

@@ -38,7 +38,7 @@ fn asked(fragment: &Fragment) -> Vec<String> {
 }
 
 fn verdict(up: bool) -> Verdict {
-    Verdict { up, reason: "no answer within 200 ms, 3 of 3".to_owned() }
+    Verdict { up, reason: "no answer within 200 ms, 3 of 3".to_owned(), unfit: false }
 }
 
 fn down(fragment: &Fragment, address: &str) -> Verdicts {

@@ -1,7 +1,7 @@
 //! What this node checks of real servers, and what it found.
 
 use super::Engine;
-use crate::health::{Checker, Nobody, Target, Verdict, Verdicts, saved};
+use crate::health::{Checker, Known, Nobody, Target, Verdicts, saved};
 use crate::kernel::Kernel;
 use crate::plan::{Checked, Down, Fragment, Owner};
 use lvs_crds::{DownServer, HealthReport, MAX_DOWN};
@@ -12,8 +12,9 @@ use std::path::PathBuf;
 pub(in crate::run) struct Checking {
     checker: Box<dyn Checker>,
     verdicts: Verdicts,
-    /// Who wants a target checked.
-    owners: BTreeMap<Target, BTreeSet<Owner>>,
+    /// Who wants a target checked, and its serial.
+    owners: BTreeMap<Target, (u64, BTreeSet<Owner>)>,
+    serial: u64,
     /// Where verdicts outlive this run.
     file: Option<PathBuf>,
 }
@@ -21,7 +22,7 @@ pub(in crate::run) struct Checking {
 impl Default for Checking {
     fn default() -> Self {
         let (verdicts, owners) = (Verdicts::default(), BTreeMap::new());
-        Self { checker: Box::new(Nobody), verdicts, owners, file: None }
+        Self { checker: Box::new(Nobody), verdicts, owners, serial: 0, file: None }
     }
 }
 
@@ -39,7 +40,7 @@ impl Checking {
 
     fn tell(&mut self, owner: &Owner, old: BTreeSet<Target>, new: BTreeSet<Target>) {
         for target in old.difference(&new) {
-            if let Some(owners) = self.owners.get_mut(target) {
+            if let Some((_, owners)) = self.owners.get_mut(target) {
                 owners.remove(owner);
                 if owners.is_empty() {
                     self.owners.remove(target);
@@ -47,14 +48,18 @@ impl Checking {
                 }
             }
         }
+        self.serial += 1;
+        let serial = self.serial;
         for target in new.difference(&old) {
-            self.owners.entry(target.clone()).or_default().insert(owner.clone());
+            let none = || (serial, BTreeSet::new());
+            self.owners.entry(target.clone()).or_insert_with(none).1.insert(owner.clone());
         }
         let known = |target: Target| {
             let verdict = self.verdicts.get(&target).cloned();
-            (target, verdict)
+            let serial = self.owners.get(&target).map_or(serial, |(serial, _)| *serial);
+            (target, Known { serial, verdict })
         };
-        let targets: BTreeMap<Target, Option<Verdict>> = new.into_iter().map(known).collect();
+        let targets: BTreeMap<Target, Known> = new.into_iter().map(known).collect();
         self.checker.check(owner.clone(), targets);
     }
 
@@ -86,11 +91,14 @@ impl<K: Kernel> Engine<K> {
     pub(in crate::run) fn checked(&mut self) -> bool {
         let turned = self.checking.checker.turned();
         let mut news = false;
-        for (target, verdict) in turned {
-            // One that nobody wants checked any more was under way.
-            let Some(owners) = self.checking.owners.get(&target) else { continue };
+        for (target, serial, verdict) in turned {
+            // One that nobody wants checked any more, or anew since, was under way.
+            let wanted = self.checking.owners.get(&target).filter(|(since, _)| *since == serial);
+            let Some((_, owners)) = wanted else { continue };
             self.dirty.extend(owners.iter().cloned());
-            self.metrics.turned(verdict.up);
+            if !verdict.unfit {
+                self.metrics.turned(verdict.up);
+            }
             self.checking.verdicts.set(target, verdict);
             news = true;
         }

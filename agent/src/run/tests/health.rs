@@ -1,7 +1,7 @@
 //! Checks of real servers through the whole loop: what a death costs, and what outlives a restart.
 
 use super::*;
-use crate::health::{Checker, Target, Verdict};
+use crate::health::{Checker, Known, Target, Verdict};
 use crate::kernel::Requests;
 use crate::owner::Owner;
 use std::sync::Mutex;
@@ -12,16 +12,16 @@ struct Scripted(Arc<Mutex<Script>>);
 
 #[derive(Default)]
 struct Script {
-    told: BTreeMap<Owner, BTreeMap<Target, Option<Verdict>>>,
-    turned: Vec<(Target, Verdict)>,
+    told: BTreeMap<Owner, BTreeMap<Target, Known>>,
+    turned: Vec<(Target, u64, Verdict)>,
 }
 
 impl Checker for Scripted {
-    fn check(&mut self, owner: Owner, targets: BTreeMap<Target, Option<Verdict>>) {
+    fn check(&mut self, owner: Owner, targets: BTreeMap<Target, Known>) {
         self.0.lock().unwrap().told.insert(owner, targets);
     }
 
-    fn turned(&mut self) -> Vec<(Target, Verdict)> {
+    fn turned(&mut self) -> Vec<(Target, u64, Verdict)> {
         std::mem::take(&mut self.0.lock().unwrap().turned)
     }
 }
@@ -30,17 +30,20 @@ impl Scripted {
     /// All that is asked of an address turns.
     fn turn(&self, address: &str, up: bool) {
         let mut script = self.0.lock().unwrap();
-        let all = script.told.values().flat_map(BTreeMap::keys);
-        let mine = all.filter(|it| it.address.to_string() == address).cloned();
+        let all = script.told.values().flatten();
+        let mine = all.filter(|(it, _)| it.address.to_string() == address);
         let reason = "connection refused, 3 of 3".to_owned();
-        let turned: Vec<_> = mine.map(|it| (it, Verdict { up, reason: reason.clone() })).collect();
+        let verdict = Verdict { up, reason, unfit: false };
+        let turned = mine.map(|(it, known)| (it.clone(), known.serial, verdict.clone()));
+        let turned: Vec<_> = turned.collect();
         script.turned.extend(turned);
     }
 
     fn told(&self) -> Vec<(String, Option<bool>)> {
         let script = self.0.lock().unwrap();
         let all = script.told.values().flatten();
-        all.map(|(it, known)| (it.address.to_string(), known.as_ref().map(|it| it.up))).collect()
+        all.map(|(it, known)| (it.address.to_string(), known.verdict.as_ref().map(|it| it.up)))
+            .collect()
     }
 }
 
@@ -136,14 +139,34 @@ fn what_nobody_wants_checked_any_more_is_forgotten() {
     engine.checked();
     engine.step(T0);
     // Under way, while the check is taken away.
-    checker.turn("192.168.0.102", true);
+    checker.turn("192.168.0.102", false);
     engine.take(news(&[web(2, 5)]));
     engine.step(T0);
     assert_eq!(weights(&engine), [5, 1]);
     assert_eq!(checker.told(), []);
     assert!(engine.status().health.is_none());
-    assert!(!engine.checked());
     engine.take(news(&[checked(3)]));
     engine.step(T0);
+    assert!(!engine.checked(), "it was found before it came again");
+    engine.step(T0);
     assert_eq!(weights(&engine), [5, 1], "it begins anew");
+}
+
+#[test]
+fn a_check_that_cannot_be_made_is_a_warning_that_names_the_field_and_takes_nothing_out() {
+    let (mut engine, checker, _dir) = started_checking();
+    let (target, known) = {
+        let script = checker.0.lock().unwrap();
+        let (target, known) = script.told.values().flatten().next().unwrap();
+        (target.clone(), known.clone())
+    };
+    let reason = "healthCheck.http.bodyRegex: unclosed group".to_owned();
+    let verdict = Verdict { up: true, reason, unfit: true };
+    checker.0.lock().unwrap().turned.push((target, known.serial, verdict));
+    assert!(engine.checked());
+    engine.step(T0);
+    assert_eq!(weights(&engine), [5, 1]);
+    let warnings = engine.status().warnings;
+    assert_eq!(warnings[0].reason, "InvalidHealthCheck");
+    assert!(warnings[0].message.contains("http.bodyRegex"), "{}", warnings[0].message);
 }
