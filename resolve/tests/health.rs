@@ -117,6 +117,7 @@ fn directors_that_differ_are_told_when_it_lasts_and_who_carries_the_vip_counts()
     assert_eq!(cluster.says("web", "Degraded"), "False/AsExpected", "reports take their time");
     cluster.snapshot.set_disputed(&Key::new(NS, "web"), true);
     assert_eq!(cluster.says("web", "Degraded"), "True/ViewsDiffer");
+    assert!(healthy(&cluster, "a").starts_with("Unknown/ViewsDiffer"));
     cluster.snapshot.set_silent("d2", true);
     assert!(
         healthy(&cluster, "a").starts_with("False/ProbeFailed"),

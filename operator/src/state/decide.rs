@@ -10,7 +10,7 @@ use kube::{Resource, ResourceExt};
 use lvs_crds::{HEALTHY, PROGRAMMED, SERVED, VirtualService, VirtualServiceSlice};
 use lvs_resolve::{
     DesiredSlice, Key, RealServerReport, Resolution, director_group_status, held,
-    real_server_status, resolve, resolve_group, server_health, virtual_service_status,
+    real_server_status, reason, resolve, resolve_group, server_health, virtual_service_status,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -178,7 +178,9 @@ impl State {
         let healthy: Vec<Condition> =
             status.conditions.iter().filter(|c| c.type_ == HEALTHY).cloned().collect();
         let old = before(server.status.as_ref().map(|s| &s.conditions));
-        let first = old.iter().all(|c| c.type_ != HEALTHY);
+        let known =
+            |c: &&Condition| ![reason::NOT_CHECKED, reason::PENDING].contains(&c.reason.as_str());
+        let first = !old.iter().filter(known).any(|c| c.type_ == HEALTHY);
         let mut events = transitions(&**server, old, &healthy, now);
         events.retain(|event| !first || event.type_.as_deref() == Some("Warning"));
         let object = lvs_crds::RealServer { status: Some(status), ..(**server).clone() };

@@ -42,7 +42,7 @@ impl State {
     }
 
     fn note_differing(&mut self, service: &Key, now: Duration) {
-        if self.differ(service) {
+        if !self.differing(service).is_empty() {
             self.views.differing.entry(service.clone()).or_insert(now);
         } else {
             self.views.differing.remove(service);
@@ -50,26 +50,26 @@ impl State {
         }
     }
 
-    fn differ(&self, service: &Key) -> bool {
-        resolve(service, &self.snapshot).is_some_and(|resolution| {
-            let health = server_health(service, &resolution, &self.snapshot);
-            health.values().any(|health| matches!(health, ServerHealth::Differs(..)))
-        })
+    /// The real servers of a VirtualService in which directors differ.
+    fn differing(&self, service: &Key) -> Vec<Key> {
+        let Some(resolution) = resolve(service, &self.snapshot) else { return Vec::new() };
+        let health = server_health(service, &resolution, &self.snapshot).into_iter();
+        let differ = health.filter(|(_, health)| matches!(health, ServerHealth::Differs(..)));
+        differ.map(|(server, _)| Key::new(&service.namespace, &server)).collect()
     }
 
     fn mark_seldom(&mut self, service: Key, now: Duration) {
+        let target = Target::VirtualService(service.clone());
+        if self.queue.is_waiting(&target) {
+            // It is to be looked at, and sees this then.
+            return;
+        }
         let next = self.views.marked.get(&service).map_or(now, |last| *last + PAUSE);
-        match next {
-            // It is to be looked at already, and sees this then.
-            _ if next > now + PAUSE => {}
-            _ if next > now => {
-                self.views.marked.insert(service.clone(), next);
-                self.queue.mark_later(Target::VirtualService(service), next);
-            }
-            _ => {
-                self.views.marked.insert(service.clone(), now);
-                self.queue.mark(Target::VirtualService(service));
-            }
+        self.views.marked.insert(service, next.max(now));
+        if next > now {
+            self.queue.mark_later(target, next);
+        } else {
+            self.queue.mark(target);
         }
     }
 
@@ -83,10 +83,13 @@ impl State {
         for service in due {
             self.views.differing.remove(&service);
             // One of them may have fallen silent meanwhile.
-            if self.differ(&service) {
-                self.snapshot.set_disputed(&service, true);
-                self.mark_service(&service);
+            let servers = self.differing(&service);
+            if servers.is_empty() {
+                continue;
             }
+            self.snapshot.set_disputed(&service, true);
+            self.mark_service(&service);
+            servers.into_iter().for_each(|server| self.queue.mark(Target::RealServer(server)));
         }
     }
 }

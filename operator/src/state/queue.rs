@@ -72,6 +72,11 @@ impl Queue {
         }
     }
 
+    /// Whether a target is to be looked at later.
+    pub fn is_waiting(&self, target: &Target) -> bool {
+        self.waiting.contains_key(target)
+    }
+
     /// The next target, which from now on is being worked on.
     pub fn next(&mut self, now: Duration) -> Option<Target> {
         while let Some((due, _)) = self.later.first()

@@ -5,8 +5,8 @@ use super::{ready, set};
 use crate::health::ServerHealth;
 use crate::listing::listing;
 use crate::{Key, LeftOut, Snapshot, Verdict, reason};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use lvs_crds::{HEALTHY, READY, RESOLVED, RealServer, RealServerDisplay, RealServerStatus};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use lvs_crds::{HEALTHY, READY, RESOLVED, RealServer, RealServerDisplay, RealServerStatus, Truth};
 
 /// What one VirtualService makes of a RealServer that it selects.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +33,9 @@ pub fn real_server_status(
     let mut conditions = old.map(|s| s.conditions.clone()).unwrap_or_default();
     let resolved = verdict(reports, missing);
     set(&mut conditions, RESOLVED, &resolved, generation, now);
-    set(&mut conditions, HEALTHY, &healthy(reports), generation, now);
+    let before = conditions.iter().find(|it| it.type_ == HEALTHY).cloned();
+    let healthy = healthy(&key.namespace, reports, before.as_ref(), snapshot);
+    set(&mut conditions, HEALTHY, &healthy, generation, now);
     set(&mut conditions, READY, &ready::of_server(&resolved), generation, now);
     let services: Vec<String> = reports.iter().map(|r| r.virtual_service.clone()).collect();
     RealServerStatus {
@@ -58,8 +60,14 @@ fn addresses(server: &RealServer, snapshot: &Snapshot) -> (Vec<String>, Option<S
     }
 }
 
-/// What one has it checked for and finds down counts, whatever others find.
-fn healthy(reports: &[RealServerReport]) -> Verdict {
+/// What one has it checked for and finds down counts, whatever others find. While directors differ for no longer than their reports
+/// take, it is as it was before.
+fn healthy(
+    namespace: &str,
+    reports: &[RealServerReport],
+    before: Option<&Condition>,
+    snapshot: &Snapshot,
+) -> Verdict {
     let all = || reports.iter().filter_map(|it| Some((&it.virtual_service, it.health.as_ref()?)));
     let down = all().find_map(|(service, health)| match health {
         ServerHealth::Down(finding) => Some((service, finding)),
@@ -75,6 +83,16 @@ fn healthy(reports: &[RealServerReport]) -> Verdict {
     }
     for (service, health) in all() {
         if let ServerHealth::Differs(finding, up) = health {
+            let lasts = snapshot.is_disputed(&Key::new(namespace, service));
+            if let Some(before) = before.filter(|_| !lasts) {
+                let status = [Truth::True, Truth::False].into_iter();
+                let mut status = status.filter(|it| it.as_str() == before.status);
+                return Verdict {
+                    status: status.next().unwrap_or(Truth::Unknown),
+                    reason: before.reason.clone(),
+                    message: before.message.clone(),
+                };
+            }
             let text = format!("VirtualService {service}: it is {}", differs(finding, up));
             return Verdict::unknown(reason::VIEWS_DIFFER, text);
         }

@@ -28,7 +28,13 @@ impl Shop {
             Node::new(name).on(&lan, "eth0", &format!("192.168.0.{host}/24"))
         };
         let directors = [machine("lvs1", 1), machine("lvs2", 2)];
-        let servers = vec![machine("rs1", 101), machine("rs2", 102)];
+        let quiet = |node: Node| {
+            let node = node.sysctl("net.ipv4.conf.all.arp_ignore", "1");
+            let node = node.sysctl("net.ipv4.conf.all.arp_announce", "2");
+            node.ip("addr add 192.168.0.10/32 dev lo");
+            node
+        };
+        let servers = vec![quiet(machine("rs1", 101)), quiet(machine("rs2", 102))];
         let mut cluster = Cluster::start();
         for node in &directors {
             cluster.add_director(node);
@@ -36,7 +42,7 @@ impl Shop {
         let mut shop = Shop { cluster, servers, programs: vec![None, None] };
         shop.start(0);
         shop.start(1);
-        let check = "forwarding: NAT, nat: {masquerade: true}, healthCheck: {tcp: {}}";
+        let check = "healthCheck: {tcp: {}}";
         let mut objects = vec![
             director_group("default", ""),
             virtual_service("web", &format!("addresses: [192.168.0.10], {check}")),
@@ -173,7 +179,7 @@ fn directors_that_differ_are_named(shop: &mut Shop) -> anyhow::Result<()> {
     let since = Instant::now();
     shop.servers[0].sh(
         "nft 'add table ip half; add chain ip half c { type filter hook input priority 0; }; \
-         add rule ip half c ip saddr 192.168.0.1 tcp dport 80 drop'",
+         add rule ip half c ip saddr 192.168.0.1 ip daddr 192.168.0.101 tcp dport 80 drop'",
     )?;
     let told = shop.says(
         None,
@@ -192,7 +198,8 @@ fn directors_that_differ_are_named(shop: &mut Shop) -> anyhow::Result<()> {
 fn flapping_is_no_flood(shop: &mut Shop) -> anyhow::Result<()> {
     const TIME: Duration = Duration::from_secs(20);
     let fast = r#"{"tcp": {}, "intervalMilliseconds": 50, "timeoutMilliseconds": 50, "rise": 1, "fall": 1}"#;
-    shop.cluster.patch("lvsvs/web", &format!(r#"{{"spec": {{"healthCheck": {fast}}}}}"#));
+    let patch = format!(r#"[{{"op": "replace", "path": "/spec/healthCheck", "value": {fast}}}]"#);
+    shop.cluster.patch("lvsvs/web", &patch);
     sleep(Duration::from_secs(3));
     let start = Instant::now();
     let (mut services, mut servers, mut nodes) =

@@ -29,7 +29,7 @@ fn a_death_concerns_its_service_and_its_real_server_alone() {
     let mut world = checked(4);
     world.now = at(60);
     tell(&mut world, "d1", &[down("s2", "r2")]);
-    assert_eq!(world.settle(), ["status ns/s2", "status ns/r2"]);
+    assert_eq!(world.settle(), ["status s2", "status r2"]);
     tell(&mut world, "d1", &[down("s2", "r2")]);
     assert_eq!(world.marked(), Vec::<String>::new(), "no news");
 }
@@ -49,4 +49,25 @@ fn one_that_flaps_is_looked_at_once_a_second() {
         }
     }
     assert!((5..=6).contains(&looked_at), "{looked_at} times in five seconds");
+}
+
+#[test]
+fn directors_that_differ_are_told_after_five_seconds_of_service_and_server() {
+    let mut world = checked(2);
+    world.node("d2", "10.0.0.2");
+    world.settle();
+    world.now = at(60);
+    tell(&mut world, "d2", &[]);
+    world.settle();
+    tell(&mut world, "d1", &[down("s1", "r1")]);
+    world.settle();
+    for (second, told) in [(64, vec![]), (65, vec!["status s1", "status r1"]), (66, vec![])] {
+        world.now = at(second);
+        world.state.look_at_clock(world.now);
+        assert_eq!(world.settle(), told, "{second}");
+    }
+    // One after the other, as reports come.
+    world.now = at(70);
+    tell(&mut world, "d2", &[down("s1", "r1")]);
+    assert_eq!(world.settle(), ["status s1", "status r1"]);
 }
