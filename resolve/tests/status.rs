@@ -242,7 +242,7 @@ fn a_real_server_says_who_uses_it_and_why_not() {
     let resolution = resolve(&Key::new(NS, "web"), &cluster.snapshot).unwrap();
     let status = |name: &str, selected: bool| {
         let left_out = resolution.left_out.iter().find(|l| l.real_server == name).cloned();
-        let report = RealServerReport { virtual_service: "web".to_owned(), left_out };
+        let report = RealServerReport { virtual_service: "web".to_owned(), left_out, health: None };
         let reports: Vec<_> = selected.then_some(report).into_iter().collect();
         let status = real_server_status(&Key::new(NS, name), &reports, &cluster.snapshot, &now);
         let condition = status.conditions[0].clone();

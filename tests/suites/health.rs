@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use lvs_tests::bed::{Guest, in_guest};
 use lvs_tests::eventually;
 use lvs_tests::net::Node;
-use lvs_tests::scenario::{Directors, virtual_service};
+use lvs_tests::scenario::{Directors, Standalone, virtual_service};
 use lvs_tests::traffic::{Attempt, Probe, Server};
 
 use nginx::Nginx;
@@ -25,9 +25,10 @@ const PROMISE: Duration = Duration::from_secs(1);
 /// One that flaps has to pass for eight times as long.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Two directors and so many real servers behind their floating gateway, asked as `check` says.
-fn farm(servers: usize, check: &str) -> Directors {
+/// Two directors and so many real servers behind their floating gateway, asked as `check` says; `start` has them serve.
+fn farm(servers: usize, check: &str, start: impl FnOnce(&mut Directors)) -> Directors {
     let mut net = Directors::nat(2, servers);
+    start(&mut net);
     serve(&mut net, check);
     net.holder(VIP);
     net
@@ -64,6 +65,16 @@ fn all_have(net: &Directors, wanted: &[&str]) {
     }
 }
 
+/// Requests of IPVS to each director's kernel so far, and among them those that took a destination out.
+fn requests(net: &Directors) -> Vec<(f64, f64)> {
+    let of = |agent: &Standalone| {
+        let all = agent.metric("lvs_agent_kernel_requests_total", "kind=\"ipvs\"");
+        let out = agent.metric("lvs_agent_operations_total", "kind=\"delete_destination\"");
+        (all, out)
+    };
+    net.agents.iter().map(of).collect()
+}
+
 /// From `since` until the last attempt that failed was begun, of those begun before `until`.
 fn until_nothing_failed(attempts: &[Attempt], since: Instant, until: Instant) -> Duration {
     let within = attempts.iter().filter(|it| it.begun >= since && it.begun < until);
@@ -76,9 +87,11 @@ fn no_new_connection_goes_to_a_dead_server_after_a_second() {
     let guest = Guest::kernel().virtual_time().limit(Duration::from_secs(420));
     in_guest(guest, || -> anyhow::Result<()> {
         const DEATHS: usize = 60;
-        let net = farm(3, "tcp: {}");
-        let start = |index: usize| Server::tcp(&net.servers[index], "0.0.0.0:8080", "rs");
-        let mut programs: Vec<Option<Server>> = (0..3).map(|index| Some(start(index))).collect();
+        let start = |net: &Directors, index: usize| {
+            Some(Server::tcp(&net.servers[index], "0.0.0.0:8080", "rs"))
+        };
+        let mut programs: Vec<Option<Server>> = Vec::new();
+        let net = farm(3, "tcp: {}", |net| programs.extend((0..3).map(|it| start(net, it))));
         all_have(&net, &["101", "102", "103"]);
         let probe = Probe::start(&net.client, WEB, EVERY);
         let mut deaths = Vec::new();
@@ -96,7 +109,7 @@ fn no_new_connection_goes_to_a_dead_server_after_a_second() {
                 net.servers[index].plug("eth0");
                 net.servers[index].ip("route replace default via 10.0.0.254");
             } else {
-                programs[index] = Some(start(index));
+                programs[index] = start(&net, index);
             }
             all_have(&net, &["101", "102", "103"]);
         }
@@ -120,14 +133,24 @@ fn no_new_connection_goes_to_a_dead_server_after_a_second() {
 #[test]
 fn who_takes_over_knows_who_is_dead() {
     in_guest(Guest::kernel().virtual_time(), || -> anyhow::Result<()> {
-        let mut net = farm(2, "tcp: {}");
-        net.listen(Server::tcp, "0.0.0.0:8080");
+        let listen = |net: &mut Directors| net.listen(Server::tcp, "0.0.0.0:8080");
+        let mut net = farm(2, "tcp: {}", listen);
         all_have(&net, &["101", "102"]);
+        let before = requests(&net);
         net.servers[1].sh(
             "nft 'add table ip dead; add chain ip dead c { type filter hook input priority 0; }; \
                            add rule ip dead c tcp dport 8080 reject with tcp reset'",
         )?;
         all_have(&net, &["101"]);
+        sleep(Duration::from_secs(1));
+        let now = requests(&net);
+        let spent = now.iter().zip(&before).map(|(now, was)| (now.0 - was.0, now.1 - was.1));
+        let spent: Vec<(f64, f64)> = spent.collect();
+        println!(
+            "requests of IPVS for a death, and changes among them, on each director: {spent:?}"
+        );
+        // One change, and the service and its destinations read back.
+        assert_eq!(spent, [(3.0, 1.0); 2]);
         let first = net.holder(VIP);
         net.agents[first].kill();
         net.unplug(first);
@@ -143,8 +166,8 @@ fn who_takes_over_knows_who_is_dead() {
 #[test]
 fn a_restarted_agent_does_not_bring_a_dead_server_back() {
     in_guest(Guest::kernel().virtual_time(), || -> anyhow::Result<()> {
-        let mut net = farm(2, "tcp: {}");
-        net.listen(Server::tcp, "0.0.0.0:8080");
+        let listen = |net: &mut Directors| net.listen(Server::tcp, "0.0.0.0:8080");
+        let mut net = farm(2, "tcp: {}", listen);
         all_have(&net, &["101", "102"]);
         net.servers[1].unplug("eth0");
         all_have(&net, &["101"]);
@@ -168,8 +191,9 @@ fn a_restarted_agent_does_not_bring_a_dead_server_back() {
 #[test]
 fn a_web_server_is_judged_by_its_answer() {
     in_guest(Guest::kernel().virtual_time(), || -> anyhow::Result<()> {
-        let mut net = farm(2, "http: {path: /healthz, bodyRegex: ^ok}");
-        let mut web: Vec<Nginx> = net.servers.iter().map(Nginx::start).collect();
+        let mut web: Vec<Nginx> = Vec::new();
+        let check = "http: {path: /healthz, bodyRegex: ^ok}";
+        let mut net = farm(2, check, |net| web.extend(net.servers.iter().map(Nginx::start)));
         all_have(&net, &["101", "102"]);
         let told = |part: &str| net.agents[0].wait_for_told("web", "Degraded", "True", part);
         web[1].put("healthz", "starting");

@@ -73,7 +73,7 @@ fn changes(requests: Requests) -> u64 {
 }
 
 #[test]
-fn nobody_waits_for_checks_and_one_death_is_one_request() {
+fn nobody_waits_for_checks_and_one_death_is_one_change() {
     let (mut engine, checker, _dir) = started_checking();
     assert_eq!(weights(&engine), [5, 1]);
     assert_eq!(
