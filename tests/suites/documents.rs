@@ -72,7 +72,10 @@ fn every_metric_is_listed_and_every_listed_metric_exists() {
     let listed: BTreeSet<_> = said.filter(|w| w.starts_with("lvs_") && !w.contains('=')).collect();
     let mut known = BTreeSet::new();
     for program in ["agent", "operator"] {
-        let code = text(Path::new(program).join("src/metrics.rs"));
+        let metrics = root().join(program).join("src/metrics.rs");
+        let mut of_kinds = files(&metrics.with_extension(""), "rs");
+        of_kinds.push(metrics);
+        let code: String = of_kinds.iter().map(text).collect();
         for call in code.split("register").skip(1) {
             // register( NAME, or register_with_unit( NAME, .. Unit::Seconds
             let Some(arguments) = call.split(';').next() else { continue };
