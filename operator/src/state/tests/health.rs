@@ -29,6 +29,8 @@ fn a_death_concerns_its_service_and_its_real_server_alone() {
     let mut world = checked(4);
     world.now = at(60);
     tell(&mut world, "d1", &[down("s2", "r2")]);
+    assert_eq!(world.marked(), ["VirtualService ns/s2"]);
+    world.state.queue.mark(Target::VirtualService(Key::new("ns", "s2")));
     assert_eq!(world.settle(), ["status s2", "status r2"]);
     tell(&mut world, "d1", &[down("s2", "r2")]);
     assert_eq!(world.marked(), Vec::<String>::new(), "no news");
