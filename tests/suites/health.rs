@@ -82,50 +82,70 @@ fn until_nothing_failed(attempts: &[Attempt], since: Instant, until: Instant) ->
     failed.max().map_or(Duration::ZERO, |last| last - since)
 }
 
+/// Deaths of so many real servers, one after the other, every second of them silent. Prints and returns the longest time that new
+/// connections went to one that was refusing, and to one that was silent.
+fn longest(check: &str, deaths: usize, wait: Duration) -> (Duration, Duration) {
+    let start = |net: &Directors, index: usize| {
+        Some(Server::tcp(&net.servers[index], "0.0.0.0:8080", "rs"))
+    };
+    let mut programs: Vec<Option<Server>> = Vec::new();
+    let net = farm(3, check, |net| programs.extend((0..3).map(|it| start(net, it))));
+    all_have(&net, &["101", "102", "103"]);
+    let probe = Probe::start(&net.client, WEB, EVERY);
+    let mut died = Vec::new();
+    for number in 0..deaths {
+        let (index, silent) = (number % 3, number % 2 == 1);
+        let since = Instant::now();
+        if silent {
+            net.servers[index].unplug("eth0");
+        } else {
+            programs[index] = None;
+        }
+        sleep(wait);
+        died.push((since, Instant::now(), silent));
+        if silent {
+            net.servers[index].plug("eth0");
+            net.servers[index].ip("route replace default via 10.0.0.254");
+        } else {
+            programs[index] = start(&net, index);
+        }
+        all_have(&net, &["101", "102", "103"]);
+    }
+    let attempts = probe.end();
+    let [refusing, silent] = [false, true].map(|silent| {
+        let of = died.iter().filter(|death| death.2 == silent);
+        let mut took: Vec<Duration> =
+            of.map(|(since, until, _)| until_nothing_failed(&attempts, *since, *until)).collect();
+        took.sort();
+        let (last, middle) = (took[took.len() - 1], took[took.len() / 2]);
+        println!(
+            "{check}, silent {silent}: {} deaths, median {middle:?}, longest {last:?}",
+            took.len()
+        );
+        // It was alive, and it was dead.
+        assert!(took[0] > Duration::ZERO, "{took:?}");
+        last
+    });
+    (refusing, silent)
+}
+
 #[test]
 fn no_new_connection_goes_to_a_dead_server_after_a_second() {
     let guest = Guest::kernel().virtual_time().limit(Duration::from_secs(420));
     in_guest(guest, || -> anyhow::Result<()> {
-        const DEATHS: usize = 60;
-        let start = |net: &Directors, index: usize| {
-            Some(Server::tcp(&net.servers[index], "0.0.0.0:8080", "rs"))
-        };
-        let mut programs: Vec<Option<Server>> = Vec::new();
-        let net = farm(3, "tcp: {}", |net| programs.extend((0..3).map(|it| start(net, it))));
-        all_have(&net, &["101", "102", "103"]);
-        let probe = Probe::start(&net.client, WEB, EVERY);
-        let mut deaths = Vec::new();
-        for number in 0..DEATHS {
-            let (index, silent) = (number % 3, number % 2 == 1);
-            let since = Instant::now();
-            if silent {
-                net.servers[index].unplug("eth0");
-            } else {
-                programs[index] = None;
-            }
-            sleep(Duration::from_secs(2));
-            deaths.push((since, Instant::now(), silent));
-            if silent {
-                net.servers[index].plug("eth0");
-                net.servers[index].ip("route replace default via 10.0.0.254");
-            } else {
-                programs[index] = start(&net, index);
-            }
-            all_have(&net, &["101", "102", "103"]);
-        }
-        let attempts = probe.end();
-        for silent in [false, true] {
-            let of = deaths.iter().filter(|death| death.2 == silent);
-            let mut took: Vec<Duration> = of
-                .map(|(since, until, _)| until_nothing_failed(&attempts, *since, *until))
-                .collect();
-            took.sort();
-            let (last, middle) = (took[took.len() - 1], took[took.len() / 2]);
-            println!("silent {silent}: {} deaths, median {middle:?}, p99 {last:?}", took.len());
-            // It was alive, and it was dead.
-            assert!(took[0] > Duration::ZERO, "{took:?}");
-            assert!(last <= PROMISE, "{took:?}");
-        }
+        let (refusing, silent) = longest("tcp: {}", 60, Duration::from_secs(2));
+        assert!(refusing <= PROMISE && silent <= PROMISE, "{refusing:?}, {silent:?}");
+        Ok(())
+    });
+}
+
+#[test]
+fn with_the_shortest_interval_it_is_a_fifth_of_a_second() {
+    let guest = Guest::kernel().virtual_time().limit(Duration::from_secs(420));
+    in_guest(guest, || -> anyhow::Result<()> {
+        let check = "tcp: {}, intervalMilliseconds: 50, timeoutMilliseconds: 50, fall: 2";
+        let (refusing, silent) = longest(check, 40, Duration::from_secs(1));
+        assert!(refusing <= PROMISE / 5 && silent <= PROMISE / 5, "{refusing:?}, {silent:?}");
         Ok(())
     });
 }
