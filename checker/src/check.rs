@@ -1,14 +1,12 @@
 //! One check, ready to be run.
 
+use crate::answer::took;
 use crate::connection::Deadline;
 use crate::failure::{BadCheck, Failure};
 use crate::{dns, grpc, http, icmp, smtp, tcp, udp};
 use lvs_crds::HealthCheck;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
-
-/// So many bytes of an answer are read at most.
-pub const MOST: usize = 64 * 1024;
 
 /// A check of one kind.
 #[derive(Debug)]
@@ -73,15 +71,5 @@ impl Check {
             Kind::Smtp(smtp) => smtp.run(at, until).await,
         }?;
         Ok(format!("{met} in {}", took(start)))
-    }
-}
-
-/// How long it took, as people read it.
-pub(crate) fn took(start: Instant) -> String {
-    let took = start.elapsed();
-    if took < Duration::from_millis(10) {
-        format!("{:.1} ms", took.as_secs_f64() * 1e3)
-    } else {
-        format!("{} ms", took.as_millis())
     }
 }

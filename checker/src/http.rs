@@ -4,7 +4,7 @@ mod body;
 mod one;
 mod two;
 
-use crate::check::took;
+use crate::answer::took;
 use crate::connection::Deadline;
 use crate::failure::{BadCheck, Failure};
 use crate::tls::Tls;

@@ -10,6 +10,7 @@
 //!
 //! Begin reading at [`Check::run`].
 
+mod answer;
 mod check;
 mod connection;
 mod dns;
@@ -25,5 +26,6 @@ mod tests;
 mod tls;
 mod udp;
 
-pub use check::{Check, MOST};
+pub use answer::MOST;
+pub use check::Check;
 pub use failure::{BadCheck, Failure};

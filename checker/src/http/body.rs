@@ -1,7 +1,7 @@
 //! What is wanted of an answer's body.
 
 use super::Answer;
-use crate::check::MOST;
+use crate::answer::MOST;
 use crate::failure::{BadCheck, Failure};
 use crate::hex;
 use lvs_crds::HttpCheck;

@@ -1,7 +1,7 @@
 //! HTTP/1.1 (RFC 9112).
 
 use super::{Answer, Stream, head};
-use crate::check::MOST;
+use crate::answer::MOST;
 use crate::failure::Failure;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Empty};

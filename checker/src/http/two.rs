@@ -1,7 +1,7 @@
 //! HTTP/2 (RFC 9113).
 
 use super::{Answer, Stream, head};
-use crate::check::MOST;
+use crate::answer::MOST;
 use crate::failure::Failure;
 use bytes::Bytes;
 use h2::client::{Builder, SendRequest};
