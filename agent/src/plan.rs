@@ -152,7 +152,11 @@ pub fn plan(
         director::plan(&program, group, facts, &mut fragment);
         sync::warn(&program, group, &mut fragment);
     }
-    if let Some(group) = group.filter(|_| part == Some(Part::OneOfSeveral)) {
+    let asks = |group: &&DirectorGroup| match part {
+        Some(part) => part == Part::OneOfSeveral,
+        None => group.status.iter().any(|status| status.probers.contains(&facts.node)),
+    };
+    if let Some(group) = group.filter(asks) {
         asks::plan(&program, slices, group, facts, &mut fragment);
     }
     real_server::plan(&program, group, part, facts, &mut fragment);

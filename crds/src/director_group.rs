@@ -351,6 +351,11 @@ pub struct DirectorGroupStatus {
     /// The sync daemons' id. None with one director, or without connection sync.
     #[serde(default, rename = "syncID", skip_serializing_if = "Option::is_none")]
     pub sync_id: Option<i32>,
+    /// Nodes that are no directors and ask the VIPs as clients do, where directors cannot: one has nobody to ask it, and directors
+    /// that are real servers too deliver what another director sends to themselves. At most 4, those nearest to the directors by address.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 4), inner(length(max = 253)))]
+    pub probers: Vec<String>,
     /// The members' names, for `kubectl get`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub display: String,

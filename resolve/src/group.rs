@@ -2,6 +2,7 @@
 
 mod allocation;
 mod members;
+mod probers;
 mod settings;
 
 pub use settings::{NodeSettings, node_settings, seniority};
@@ -24,6 +25,8 @@ pub struct GroupResolution {
     pub presence_id: Option<i32>,
     /// The sync daemons' id; none with one director, or without connection sync.
     pub sync_id: Option<i32>,
+    /// Nodes that are no directors and ask the VIPs as clients do.
+    pub probers: Vec<String>,
     /// Whether it has the directors that it is to have.
     pub ready: Verdict,
     /// Whether another group has the say on settings that this one sets too.
@@ -54,12 +57,14 @@ pub fn resolve_group(name: &str, snapshot: &Snapshot) -> Option<GroupResolution>
             virtual_routers: status.virtual_routers,
             presence_id: status.presence_id,
             sync_id: status.sync_id,
+            probers: status.probers,
             problems: Vec::new(),
         });
     }
     let choice = members::choose(group, snapshot);
     let numbers = allocation::allocate(name, group, &choice.members, snapshot);
     Some(GroupResolution {
+        probers: probers::choose(name, group, &choice.members, snapshot),
         ready: ready(&choice, snapshot),
         conflicted: conflicted(name, group, &choice.members, snapshot),
         members: choice.members,

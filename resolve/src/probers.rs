@@ -9,9 +9,9 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
 
-/// How many of a group's directors ask one service. One of them may be who carries the VIP, and does not ask itself; of
-/// the two that are left, one confirms what the other met.
-const DIRECTORS: usize = 3;
+/// How many nodes ask one service. One of them may be who carries the VIP, and does not ask itself; of the two that are left,
+/// one confirms what the other met.
+const ASKING: usize = 3;
 
 /// A connection that a client could make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -70,59 +70,103 @@ pub fn questions(service: &SliceService) -> (Vec<Question>, Vec<String>) {
 /// The nodes that can ask one VirtualService.
 #[derive(Clone, Debug)]
 pub struct Probers<'a> {
-    directors: Vec<&'a str>,
-    /// Why no director asks.
+    nodes: Vec<&'a str>,
+    /// Why nobody asks.
     pub excuse: Option<&'static str>,
 }
 
 impl<'a> Probers<'a> {
-    /// Of a VirtualService with these real servers.
+    /// Of a VirtualService with these real servers: directors that stand by, where they can, else other nodes.
     pub fn of<'s>(
         group: &'a DirectorGroup,
         servers: impl Iterator<Item = &'s SliceRealServer>,
     ) -> Self {
         let members = group.status.as_ref().map(|status| status.members.as_slice());
         let members = members.unwrap_or_default();
+        let others = group.status.as_ref().map(|status| status.probers.as_slice());
+        let mut others: BTreeSet<&str> =
+            others.unwrap_or_default().iter().map(String::as_str).collect();
         let (mut serving, mut direct) = (BTreeSet::new(), false);
         for server in servers {
             for (index, _) in members.iter().enumerate().filter(|(_, it)| is(it, server)) {
                 serving.insert(index);
                 direct |= server.forwarding != Forwarding::NAT;
             }
+            // One that is known by its address alone finds out itself.
+            if let Some(node) = &server.node_name {
+                others.remove(node.as_str());
+            }
         }
-        let others = members.iter().enumerate().filter(|(index, _)| !serving.contains(index));
-        let directors: Vec<&str> = others.map(|(_, member)| member.node.as_str()).collect();
+        let idle = members.iter().enumerate().filter(|(index, _)| !serving.contains(index));
+        let directors: Vec<&str> = idle.map(|(_, member)| member.node.as_str()).collect();
         let excuse = if members.len() < 2 {
-            Some("there is one director, which cannot ask itself")
+            "there is one director, which cannot ask itself"
         } else if direct {
             // By the sender's MAC address they take it for balanced already, and deliver it to themselves.
-            Some(
-                "the directors are real servers too, and take what another director sends for balanced already",
-            )
+            "the directors are real servers too, and take what another director sends for balanced already"
         } else if directors.len() < 2 {
-            Some(
-                "all directors but one are real servers of it, which balancing leads back to themselves",
-            )
+            "all directors but one are real servers of it, which balancing leads back to themselves"
         } else {
-            None
+            return Self { nodes: directors, excuse: None };
         };
-        Self { directors, excuse }
+        let excuse = others.is_empty().then_some(excuse);
+        Self { nodes: others.into_iter().collect(), excuse }
     }
 
     /// Those that ask one question, whoever of them carries the VIP left in.
     pub fn asking(&self, question: &Question) -> Vec<&'a str> {
-        if self.excuse.is_some() {
-            return Vec::new();
-        }
         let text = question.to_string();
-        let mut directors = self.directors.clone();
-        directors.sort_by_cached_key(|node| (std::cmp::Reverse(hash(&[&text, node])), *node));
-        directors.truncate(DIRECTORS);
-        directors
+        let mut nodes = self.nodes.clone();
+        nodes.sort_by_cached_key(|node| (std::cmp::Reverse(hash(&[&text, node])), *node));
+        nodes.truncate(ASKING);
+        nodes
     }
 }
 
 /// Whether a director is this real server.
 fn is(member: &Member, server: &SliceRealServer) -> bool {
     server.node_name.as_ref() == Some(&member.node) || member.addresses.contains(&server.address)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn where_directors_cannot_ask_other_nodes_do_that_serve_nothing_of_it() {
+        let group = |members: &[&str], probers: &[&str]| -> DirectorGroup {
+            let members: Vec<_> = members.iter().map(|node| json!({ "node": node })).collect();
+            let spec = json!({ "nodeSelector": {} });
+            let status = json!({ "members": members, "probers": probers });
+            let metadata = json!({ "name": "default" });
+            serde_json::from_value(json!({ "metadata": metadata, "spec": spec, "status": status }))
+                .expect("a DirectorGroup")
+        };
+        let server = |node: &str, forwarding: &str| -> SliceRealServer {
+            let server = json!({
+                "name": node, "address": "10.0.0.9", "nodeName": node, "forwarding": forwarding,
+                "weight": 1, "upperThreshold": 0, "lowerThreshold": 0, "ports": [],
+            });
+            serde_json::from_value(server).expect("a real server")
+        };
+        let question = Question { address: IpAddr::from([10, 0, 0, 1]), port: 80 };
+        for (members, probers, servers, asking) in [
+            (&["d1", "d2"][..], &["w1"][..], vec![server("r1", "DR")], &["d1", "d2"][..]),
+            (&["d1"], &["w1"], vec![server("r1", "DR")], &["w1"]),
+            (&["d1"], &[], vec![server("r1", "DR")], &[]),
+            (&["d1"], &["r1", "w1"], vec![server("r1", "DR")], &["w1"]),
+            (&["d1"], &["r1"], vec![server("r1", "DR")], &[]),
+            (&["d1", "d2"], &["w1"], vec![server("d1", "DR")], &["w1"]),
+            (&["d1", "d2"], &["w1"], vec![server("d1", "NAT")], &["w1"]),
+            (&["d1", "d2", "d3"], &["w1"], vec![server("d1", "NAT")], &["d2", "d3"]),
+        ] {
+            let group = group(members, probers);
+            let found = Probers::of(&group, servers.iter());
+            let mut nodes = found.asking(&question);
+            nodes.sort_unstable();
+            assert_eq!(nodes, asking, "{members:?} {probers:?} {servers:?}");
+            assert_eq!(found.excuse.is_some(), asking.is_empty());
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! Served: what a client meets, by the word of a director that stands by and asks as clients do.
 
 mod counts;
+mod others;
 mod places;
 
 use std::thread::sleep;

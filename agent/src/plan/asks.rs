@@ -52,6 +52,12 @@ fn way(
     facts: &Facts,
 ) -> Result<Way, String> {
     let (vip, node) = (question.address, &facts.node);
+    // A director has to be on the VIP's link; of any other node only its network says that it is.
+    let is_director = group.status.iter().flat_map(|it| &it.members).any(|it| it.node == *node);
+    let mut own = facts.interfaces.values().flat_map(|interface| &interface.addresses);
+    if !is_director && !own.any(|own| own.contains(&vip)) {
+        return Err(format!("node {node} has no address in a network of {vip}"));
+    }
     let held = placement::vip(vip, &group.spec.networks, program.group, facts);
     let held = held.map_err(|problem| problem.message)?;
     let name = &held.interface;

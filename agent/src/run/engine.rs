@@ -114,7 +114,7 @@ impl<K: Kernel> Engine<K> {
             if update.slices_synced { update.version } else { self.version.max(update.version) };
         self.slices_synced |= update.slices_synced;
         self.groups_synced |= update.groups_synced;
-        self.world.take(update, &mut self.dirty);
+        self.world.take(update, &self.facts.node, &mut self.dirty);
         if self.synced() && !was_synced {
             // From here on, what was left from an earlier run and is not wanted goes.
             for made in self.journal.ours() {

@@ -21,8 +21,8 @@ pub(super) struct World {
 }
 
 impl World {
-    /// Takes news in and marks as dirty whom it concerns.
-    pub(super) fn take(&mut self, update: Update, dirty: &mut BTreeSet<Owner>) {
+    /// Takes news in and marks as dirty whom it concerns on this node.
+    pub(super) fn take(&mut self, update: Update, node: &str, dirty: &mut BTreeSet<Owner>) {
         for (name, slice) in update.slices {
             self.unreadable.remove(&(SLICE, name.clone()));
             self.set_slice(name, slice, dirty);
@@ -30,7 +30,9 @@ impl World {
         for (name, group) in update.groups {
             self.unreadable.remove(&(GROUP, (String::new(), name.clone())));
             let same = match (&group, self.groups.get(&name)) {
-                (Some(new), Some(old)) => new.spec == old.spec && told(new) == told(old),
+                (Some(new), Some(old)) => {
+                    new.spec == old.spec && told(new, node) == told(old, node)
+                }
                 (None, None) => true,
                 _ => false,
             };
@@ -145,19 +147,22 @@ impl World {
     }
 }
 
-/// What a director reads in a group's status.
+/// What a node reads in a group's status.
 #[derive(PartialEq)]
 struct Told<'a> {
     members: &'a [Member],
     virtual_routers: &'a [VirtualRouter],
     ids: [Option<i32>; 2],
+    /// Who asks its VIPs besides, where this node does.
+    probers: Option<&'a Vec<String>>,
 }
 
-fn told(group: &DirectorGroup) -> Option<Told<'_>> {
+fn told<'a>(group: &'a DirectorGroup, node: &str) -> Option<Told<'a>> {
     let status = group.status.as_ref()?;
     Some(Told {
         members: &status.members,
         virtual_routers: &status.virtual_routers,
         ids: [status.presence_id, status.sync_id],
+        probers: status.probers.iter().any(|it| it == node).then_some(&status.probers),
     })
 }

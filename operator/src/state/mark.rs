@@ -58,7 +58,9 @@ impl State {
         let spec = old.is_none_or(|old| old.spec != new.spec);
         let numbers = old.is_none_or(|old| numbers(old) != numbers(&new));
         let moved = old.is_none_or(|old| directors(old) != directors(&new));
-        if spec || numbers || moved {
+        let probers = |group: &DirectorGroup| group.status.as_ref().map(|it| it.probers.clone());
+        let asked = old.is_none_or(|old| probers(old) != probers(&new));
+        if spec || numbers || moved || asked {
             self.mark_group(&name);
             self.mark_groups();
         }
@@ -193,7 +195,8 @@ impl State {
             }
             self.queue.mark(Target::LvsNode(node.clone()));
             self.mark_services_of_node(&node);
-            self.mark_groups_with([node]);
+            // It may ask VIPs, or somebody else in its place.
+            self.mark_groups();
         }
         self.look_at_views(now);
     }
@@ -305,7 +308,10 @@ impl State {
         self.mark_routers(node, before, after, now);
         self.mark_probes(before, after);
         self.mark_health(before, after, now);
-        if before.link != after.link || before.whole_node != after.whole_node {
+        if before.whole_node.there != after.whole_node.there {
+            // It may ask VIPs from now on, or no more.
+            self.mark_groups();
+        } else if before.link != after.link || before.whole_node != after.whole_node {
             self.mark_groups_with([node.to_owned()]);
         }
         if before.whole_node != after.whole_node || after.programmed < before.programmed {
@@ -379,10 +385,13 @@ impl State {
         self.groups_of(node).iter().for_each(|group| self.mark_group(group));
     }
 
-    /// The groups that a node is a director of.
+    /// The groups that a node is a director of, or asks the VIPs of.
     fn groups_of(&self, node: &str) -> BTreeSet<String> {
         let groups = self.snapshot.director_groups();
-        let of_node = groups.filter(|(_, group)| directors(group).iter().any(|n| n == node));
+        let of_node = groups.filter(|(_, group)| {
+            let asks = group.status.iter().flat_map(|status| &status.probers).any(|it| it == node);
+            asks || directors(group).iter().any(|it| it == node)
+        });
         of_node.map(|(name, _)| name.clone()).collect()
     }
 

@@ -59,7 +59,7 @@ pub(super) struct Link {
 
 #[derive(Default, PartialEq)]
 pub(super) struct WholeNode {
-    there: bool,
+    pub(super) there: bool,
     director_of: Vec<String>,
     failures: Vec<(String, String)>,
     unlisted: bool,

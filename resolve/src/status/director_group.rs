@@ -33,6 +33,7 @@ pub fn director_group_status(
         virtual_routers: resolution.virtual_routers.clone(),
         presence_id: resolution.presence_id,
         sync_id: resolution.sync_id,
+        probers: resolution.probers.clone(),
     }
 }
 
