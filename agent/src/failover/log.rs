@@ -101,11 +101,16 @@ mod tests {
     fn a_log_that_nobody_reads_keeps_nobody_waiting_and_says_what_is_missing() {
         let (go, wait) = channel::<()>();
         let (told, read): (Sender<Entry>, _) = channel();
+        let (begun, begins) = channel::<()>();
         let mut log = Log::to(move |entry| {
+            let _ = begun.send(());
             let _ = wait.recv();
             let _ = told.send(entry);
         })
         .unwrap();
+        log.write("default", vec![line()]);
+        // While it stands still there is no room that somebody might find in between.
+        begins.recv().unwrap();
         let start = Instant::now();
         for _ in 0..10 * WAITING {
             log.write("default", vec![line()]);

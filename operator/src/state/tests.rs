@@ -258,7 +258,11 @@ fn a_report_concerns_those_that_wait_for_it_and_those_that_it_names() {
     world.report("d1", json!({"programmed": {"resourceVersion": "1"}, "failureCount": 101}));
     assert_eq!(world.marked().len(), 20, "a kernel that was not read back as far as before");
     world.report("d2", json!({"programmed": programmed, "directorOf": []}));
-    assert_eq!(world.marked(), ["LVSNode d2"], "no director of anything");
+    // A new one is no director of anything, and may be asked to ask.
+    assert_eq!(world.marked(), ["DirectorGroup default", "LVSNode d2"]);
+    world.settle();
+    world.report("d2", json!({"programmed": {"resourceVersion": "1"}, "directorOf": []}));
+    assert_eq!(world.marked(), Vec::<String>::new());
 }
 
 #[test]
