@@ -30,7 +30,10 @@ cd "${IMAGE_SOURCE:-.}"
 out=${IMAGE_OUT:-$builds/images$([ "$profile" = release ] || echo "-$profile")}
 # Nothing of this machine's paths may be in a program: a panic's message has the path of its source.
 # In what is built for tests it may: then what does not change is built once, wherever the checkout is.
+limit=()
 if [ "$profile" != quick ]; then
+  # Without optimisation they are several times as large.
+  limit=(--limit 15)
   flags+=("--remap-path-prefix=$PWD=/src" "--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo")
   flags+=("--remap-path-prefix=$(rustc --print sysroot)=/rust")
 fi
@@ -41,6 +44,6 @@ CARGO_ENCODED_RUSTFLAGS=$(IFS=$'\x1f'; echo "${flags[*]}") \
   cargo build --locked --profile "$profile" --config 'profile.quick.inherits="dev"' --config 'profile.quick.strip=true' \
   --target "$target" --target-dir "$builds" -p lvs-agent -p lvs-operator --bin lvs-agent --bin lvs-operator $IMAGE_WITH >&2
 cargo run --quiet --locked --manifest-path "$here/Cargo.toml" --target-dir "$builds" -p lvs-images -- \
-  --programs "$builds/$target/$profile" --target "$target" --registry "$registry" --tag "$tag" --out "$out" >&2
+  --programs "$builds/$target/$profile" --target "$target" --registry "$registry" --tag "$tag" --out "$out" "${limit[@]}" >&2
 ln -sfn "$(realpath "$builds/$target/$profile")" "$out/programs"
 echo "$out"

@@ -8,9 +8,6 @@ use anyhow::{Context as _, ensure};
 use clap::Parser;
 use lvs_images::{Error, Image, bill, lock, pack, program};
 
-/// More than this an archive may not take: what is pulled and stored.
-const LIMIT: usize = 15_000_000;
-
 /// Packs lvs-agent and lvs-operator as OCI archives, each with its bill of materials.
 #[derive(Parser)]
 #[command(version)]
@@ -30,6 +27,9 @@ struct Arguments {
     /// The time of everything in the images, in seconds since 1970.
     #[arg(long, env = "SOURCE_DATE_EPOCH")]
     created: u64,
+    /// So many megabytes an archive may take at most: what is pulled and stored. Without it, any.
+    #[arg(long, value_name = "MB")]
+    limit: Option<usize>,
     /// The folder to write to.
     #[arg(long)]
     out: PathBuf,
@@ -93,11 +93,10 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
             packages.len(),
             archive.digest
         );
-        ensure!(
-            archive.bytes.len() <= LIMIT,
-            "{name}'s archive is larger than {:.0} MB",
-            megabytes(LIMIT)
-        );
+        if let Some(limit) = arguments.limit {
+            let fits = archive.bytes.len() <= limit * 1_000_000;
+            ensure!(fits, "{name}'s archive is larger than {limit} MB");
+        }
         write(&arguments.out.join(format!("{package}.tar")), &archive.bytes)?;
         write(&arguments.out.join(format!("{package}.spdx.json")), &bill)?;
         write(
