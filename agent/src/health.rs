@@ -27,6 +27,17 @@ pub struct Target {
     pub check: Arc<HealthCheck>,
 }
 
+impl Target {
+    /// What is asked, whenever and however often: of two targets with the same question, what one met holds for the other.
+    pub fn question(&self) -> Self {
+        let mut check = (*self.check).clone();
+        (check.interval_milliseconds, check.timeout_milliseconds) = (0, 0);
+        (check.rise, check.fall, check.jitter_percent) = (0, 0, 0);
+        check.initial = InitialHealth::default();
+        Self { check: Arc::new(check), ..self.clone() }
+    }
+}
+
 /// What was found of a target.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verdict {
@@ -37,6 +48,13 @@ pub struct Verdict {
     /// Its check cannot be made, and counts for nothing; `reason` names the field.
     #[serde(default)]
     pub unfit: bool,
+}
+
+impl Verdict {
+    /// Of a target that counts as up from the beginning and has never turned.
+    pub fn unturned() -> Self {
+        Self { up: true, reason: String::new(), unfit: false }
+    }
 }
 
 /// What is known of a target that somebody is to check.

@@ -34,7 +34,13 @@ impl Deadline {
     pub(crate) async fn connect(self, at: SocketAddr) -> Result<TcpStream, Failure> {
         let connect = async {
             let socket = socket(at).map_err(Failure::Local)?;
-            socket.connect(at).await.map_err(Failure::Connection)
+            socket.connect(at).await.map_err(|error| match error.kind() {
+                // No route, no address, a filter of our own: this says nothing of the server.
+                io::ErrorKind::NetworkUnreachable
+                | io::ErrorKind::AddrNotAvailable
+                | io::ErrorKind::PermissionDenied => Failure::Local(error),
+                _ => Failure::Connection(error),
+            })
         };
         match timeout_at(self.at, connect).await {
             Ok(stream) => stream,

@@ -238,7 +238,7 @@ async fn smtp_is_greeting_and_ehlo() {
     assert_eq!(told(json!({"smtp": {}}), at).await, "failed: greeting: 421 busy");
 }
 
-/// The server is the crate that also asks, since no other is at hand; real gRPC servers are met in the guest.
+/// The server is the crate that also asks, since no other is at hand; a real one is still to be met.
 #[tokio::test]
 async fn grpc_and_http2_are_judged_by_status_and_message() {
     let at = server(|stream| async move {

@@ -1,10 +1,10 @@
 //! What this node checks of real servers, and what it found.
 
 use super::Engine;
-use crate::health::{Checker, Known, Nobody, Target, Verdicts, saved};
+use crate::health::{Checker, Known, Nobody, Target, Verdict, Verdicts, saved};
 use crate::kernel::Kernel;
 use crate::plan::{Checked, Down, Fragment, Owner};
-use lvs_crds::{DownServer, HealthReport, MAX_DOWN};
+use lvs_crds::{DownServer, HealthReport, InitialHealth, MAX_DOWN};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
@@ -39,6 +39,13 @@ impl Checking {
     }
 
     fn tell(&mut self, owner: &Owner, old: BTreeSet<Target>, new: BTreeSet<Target>) {
+        // A check that asks the same at other times goes on from what was found: an edit says nothing of the servers.
+        let found = |target: &Target| {
+            let up = || (target.check.initial == InitialHealth::Up).then(Verdict::unturned);
+            let verdict = self.verdicts.get(target).cloned().or_else(up)?;
+            Some((target.question(), verdict))
+        };
+        let before: BTreeMap<Target, Verdict> = old.difference(&new).filter_map(found).collect();
         for target in old.difference(&new) {
             if let Some((_, owners)) = self.owners.get_mut(target) {
                 owners.remove(owner);
@@ -53,6 +60,10 @@ impl Checking {
         for target in new.difference(&old) {
             let none = || (serial, BTreeSet::new());
             self.owners.entry(target.clone()).or_insert_with(none).1.insert(owner.clone());
+            let known = self.verdicts.get(target).is_some();
+            if let Some(verdict) = before.get(&target.question()).filter(|_| !known) {
+                self.verdicts.set(target.clone(), verdict.clone());
+            }
         }
         let known = |target: Target| {
             let verdict = self.verdicts.get(&target).cloned();

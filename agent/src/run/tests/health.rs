@@ -170,3 +170,30 @@ fn a_check_that_cannot_be_made_is_a_warning_that_names_the_field_and_takes_nothi
     assert_eq!(warnings[0].reason, "InvalidHealthCheck");
     assert!(warnings[0].message.contains("http.bodyRegex"), "{}", warnings[0].message);
 }
+
+#[test]
+fn an_edit_of_when_it_is_asked_forgets_nothing() {
+    let (mut engine, checker, _dir) = started_checking();
+    checker.turn("192.168.0.102", false);
+    assert!(engine.checked());
+    engine.step(T0);
+    let before = weights(&engine);
+    assert_eq!(before.len(), 1);
+    for (version, check) in [
+        (2, r#"{"tcp": {}, "fall": 7, "intervalMilliseconds": 1000}"#),
+        // Whoever works goes on, although it has not passed since.
+        (3, r#"{"tcp": {}, "initial": "Down"}"#),
+    ] {
+        let mut slice = web(version, 5);
+        slice.spec.health_check = serde_json::from_str(check).unwrap();
+        engine.take(news(&[slice]));
+        engine.step(T0);
+        assert_eq!(weights(&engine), before, "{check}");
+    }
+    // Another question is another matter.
+    let mut slice = web(4, 5);
+    slice.spec.health_check = serde_json::from_str(r#"{"icmp": {}, "initial": "Down"}"#).unwrap();
+    engine.take(news(&[slice]));
+    engine.step(T0);
+    assert_eq!(weights(&engine), [0_u32; 0]);
+}
