@@ -1,4 +1,4 @@
-//! How much is read of an answer, and how long one took.
+//! How much is read of an answer, how much of it is shown, and how long one took.
 
 use std::time::{Duration, Instant};
 
@@ -13,4 +13,9 @@ pub(crate) fn took(start: Instant) -> String {
     } else {
         format!("{} ms", took.as_millis())
     }
+}
+
+/// As much of a server's words as a status shows.
+pub(crate) fn short(text: &str) -> String {
+    text.chars().take(64).collect()
 }

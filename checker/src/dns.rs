@@ -1,5 +1,6 @@
 //! A DNS question by UDP (RFC 1035).
 
+use crate::answer::short;
 use crate::connection::Deadline;
 use crate::failure::{BadCheck, Failure};
 use crate::udp;
@@ -7,9 +8,6 @@ use hickory_proto::op::{Message, MessageType, Query, ResponseCode};
 use hickory_proto::rr::{Name, RecordType};
 use lvs_crds::{DnsCheck, DnsRcode, DnsType};
 use std::net::SocketAddr;
-
-/// The largest answer that is read.
-const MOST: usize = 65_535;
 
 #[derive(Debug)]
 pub(crate) struct Dns {
@@ -53,7 +51,7 @@ impl Dns {
         let socket = udp::connect(at).await?;
         let asked = async {
             socket.send(&bytes).await.map_err(Failure::Connection)?;
-            let mut buffer = vec![0; MOST];
+            let mut buffer = vec![0; udp::MOST];
             loop {
                 let length = socket.recv(&mut buffer).await.map_err(Failure::Connection)?;
                 let received = buffer.get(..length).unwrap_or_default();
@@ -79,7 +77,7 @@ impl Dns {
                 answer.answers.iter().map(|record| plain(&record.data.to_string())).collect();
             if !records.contains(wanted) {
                 let shown = records.first().map_or("no record", String::as_str);
-                let shown: String = shown.chars().take(64).collect();
+                let shown = short(shown);
                 return Err(Failure::Answer(format!("DNS: {shown}, not {wanted}")));
             }
         }

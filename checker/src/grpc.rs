@@ -1,6 +1,7 @@
 //! The health service of gRPC (grpc/grpc, doc/health-checking.md): one message of one field each way, so small that neither
 //! a code generator nor a stack is needed besides HTTP/2.
 
+use crate::answer::short;
 use crate::connection::Deadline;
 use crate::failure::{BadCheck, Failure};
 use crate::http::{Stream, drive, read};
@@ -81,7 +82,7 @@ impl Grpc {
 
 /// Length-prefixed, not compressed: a `HealthCheckRequest` with its field 1, or without where that is empty.
 fn framed(service: &str) -> Option<Bytes> {
-    let length = u8::try_from(service.len()).ok().filter(|it| *it < 0x80 || service.len() < 256)?;
+    let length = u8::try_from(service.len()).ok()?;
     let mut message = Vec::new();
     if length > 0 {
         message.push(0x0a);
@@ -105,8 +106,7 @@ fn told(headers: &HeaderMap) -> Result<(), Failure> {
     match text("grpc-status") {
         None | Some("0") => Ok(()),
         Some(status) => {
-            let message: String =
-                text("grpc-message").unwrap_or_default().chars().take(64).collect();
+            let message = short(text("grpc-message").unwrap_or_default());
             Err(Failure::Answer(format!("gRPC: status {status} {message}").trim_end().to_owned()))
         }
     }

@@ -4,7 +4,7 @@ mod body;
 mod one;
 mod two;
 
-use crate::answer::took;
+use crate::answer::{short, took};
 use crate::connection::Deadline;
 use crate::failure::{BadCheck, Failure};
 use crate::tls::Tls;
@@ -116,8 +116,8 @@ impl Http {
             return None;
         }
         let elsewhere = || {
-            let shown: String = location.chars().take(64).collect();
-            Err(Failure::Answer(format!("HTTP {}: to {shown}", answer.status.as_u16())))
+            let (status, shown) = (answer.status.as_u16(), short(location));
+            Err(Failure::Answer(format!("HTTP {status}: to {shown}")))
         };
         let Ok(uri) = location.parse::<Uri>() else { return Some(elsewhere()) };
         let host = self.host.as_ref().and_then(|host| host.to_str().ok());
@@ -198,4 +198,17 @@ impl Http {
 fn head(status: StatusCode, headers: &HeaderMap) -> Answer {
     let location = headers.get(LOCATION).and_then(|it| it.to_str().ok()).map(str::to_owned);
     Answer { status, location, body: Vec::new(), cut: false }
+}
+
+/// What is asked, while the connection is worked on. Its end is no failure where all that was needed has come.
+async fn beside<T>(connection: impl Future, asked: impl Future<Output = T>) -> T {
+    tokio::pin!(asked, connection);
+    let mut alive = true;
+    loop {
+        tokio::select! {
+            biased;
+            answer = &mut asked => return answer,
+            _ = &mut connection, if alive => alive = false,
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! A mail server's greeting and its answer to EHLO (RFC 5321), with STARTTLS (RFC 3207) if wanted.
 
+use crate::answer::short;
 use crate::connection::Deadline;
 use crate::failure::{BadCheck, Failure};
 use crate::tls::Tls;
@@ -83,7 +84,7 @@ async fn expect(stream: &mut TcpStream, code: &str, to: &str) -> Result<String, 
             if text.starts_with(code) {
                 return Ok(text.into_owned());
             }
-            let first: String = text.lines().next().unwrap_or_default().chars().take(64).collect();
+            let first = short(text.lines().next().unwrap_or_default());
             return Err(Failure::Answer(format!("{to}: {first}")));
         }
         if received.len() > MOST {

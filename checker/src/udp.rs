@@ -10,7 +10,7 @@ use tokio::net::UdpSocket;
 use tokio::time::timeout_at;
 
 /// The largest datagram.
-const MOST: usize = 65_535;
+pub(crate) const MOST: usize = 65_535;
 
 #[derive(Debug)]
 pub(crate) struct Udp {

@@ -1,6 +1,7 @@
 //! What this node asks of a service as a client does, and by which interface and address.
 
 use super::{Fragment, Program, placement};
+use crate::director::part;
 use crate::probe::{Asks, Way};
 use crate::state::{Facts, Interface, Mac};
 use ipnet::IpNet;
@@ -53,7 +54,7 @@ fn way(
 ) -> Result<Way, String> {
     let (vip, node) = (question.address, &facts.node);
     // A director has to be on the VIP's link; of any other node only its network says that it is.
-    let is_director = group.status.iter().flat_map(|it| &it.members).any(|it| it.node == *node);
+    let is_director = part(group, node).is_some();
     let mut own = facts.interfaces.values().flat_map(|interface| &interface.addresses);
     if !is_director && !own.any(|own| own.contains(&vip)) {
         return Err(format!("node {node} has no address in a network of {vip}"));

@@ -1,6 +1,6 @@
 //! HTTP/1.1 (RFC 9112).
 
-use super::{Answer, Stream, head};
+use super::{Answer, Stream, beside, head};
 use crate::answer::MOST;
 use crate::failure::Failure;
 use bytes::Bytes;
@@ -38,16 +38,7 @@ pub(super) async fn exchange(
         }
         Ok(answer)
     };
-    tokio::pin!(asked, connection);
-    let mut alive = true;
-    loop {
-        tokio::select! {
-            biased;
-            answer = &mut asked => return answer,
-            // Its end is no failure where all that was needed has come.
-            _ = &mut connection, if alive => alive = false,
-        }
-    }
+    beside(connection, asked).await
 }
 
 fn failed(error: hyper::Error) -> Failure {

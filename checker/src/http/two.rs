@@ -1,6 +1,6 @@
 //! HTTP/2 (RFC 9113).
 
-use super::{Answer, Stream, head};
+use super::{Answer, Stream, beside, head};
 use crate::answer::MOST;
 use crate::failure::Failure;
 use bytes::Bytes;
@@ -42,15 +42,7 @@ pub(crate) async fn drive<T>(
         let mut sender = sender.ready().await.map_err(failed)?;
         talk(&mut sender).await
     };
-    tokio::pin!(asked, connection);
-    let mut alive = true;
-    loop {
-        tokio::select! {
-            biased;
-            answer = &mut asked => return answer,
-            _ = &mut connection, if alive => alive = false,
-        }
-    }
+    beside(connection, asked).await
 }
 
 /// A body's first bytes, and whether there are more.

@@ -23,7 +23,7 @@ pub(super) fn request(kind: Kind, fixture: &Fixture) -> Option<Message> {
             name.resize(INTERFACE_NAME, 0);
             return Some(plain(kind, part, Key::Interface, &name));
         }
-        Fixture::Outgoing { network } => return Some(whole(kind, part, *network)),
+        Fixture::Outgoing { network } => return whole(kind, part, *network),
         Fixture::SegmentSize { packets, bytes } => (packets, bytes.to_be_bytes().to_vec()),
         Fixture::Masquerade { packets }
         | Fixture::UnknownReplies { packets }
@@ -68,24 +68,16 @@ fn plain(kind: Kind, part: Part, key: Key, value: &[u8]) -> Message {
 }
 
 /// The message about the element that has all packets of a network, whatever their protocol and port.
-fn whole(kind: Kind, part: Part, network: IpNet) -> Message {
-    let end = |address: IpAddr, fill: u8| {
-        let mut key = octets(address);
-        key.extend([fill, 0, 0, 0, fill, fill, 0, 0]);
-        Attributes::new().bytes(1, &key)
+fn whole(kind: Kind, part: Part, network: IpNet) -> Option<Message> {
+    let end = |address, protocol: u8, port| {
+        let key = key(address, Protocol::from_number(protocol.into()), port)?;
+        Some(Attributes::new().bytes(1, &key))
     };
     let element = Attributes::new()
-        .nest(1, &end(network.network(), 0))
-        .nest(10, &end(network.broadcast(), u8::MAX));
+        .nest(1, &end(network.network(), 0, 0)?)
+        .nest(10, &end(network.broadcast(), u8::MAX, u16::MAX)?);
     let set = of_set(part.set(Family::of(&network.addr())));
-    message(kind, set.nest(3, &Attributes::new().nest(1, &element)))
-}
-
-fn octets(address: IpAddr) -> Vec<u8> {
-    match address {
-        IpAddr::V4(address) => address.octets().to_vec(),
-        IpAddr::V6(address) => address.octets().to_vec(),
-    }
+    Some(message(kind, set.nest(3, &Attributes::new().nest(1, &element))))
 }
 
 /// The set that a fixture of this table is in.
@@ -100,7 +92,10 @@ pub(super) fn of_set(set: &str) -> Attributes {
 }
 
 fn key(address: IpAddr, protocol: Protocol, port: u16) -> Option<Vec<u8>> {
-    let mut key = octets(address);
+    let mut key = match address {
+        IpAddr::V4(address) => address.octets().to_vec(),
+        IpAddr::V6(address) => address.octets().to_vec(),
+    };
     let protocol = u8::try_from(protocol.number()).ok()?;
     key.extend([protocol, 0, 0, 0]);
     key.extend(port.to_be_bytes());

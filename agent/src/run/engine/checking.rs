@@ -3,7 +3,7 @@
 use super::Engine;
 use crate::health::{Checker, Known, Nobody, Target, Verdict, Verdicts, saved};
 use crate::kernel::Kernel;
-use crate::plan::{Checked, Down, Fragment, Owner};
+use crate::plan::{Down, Fragment, Owner};
 use lvs_crds::{DownServer, HealthReport, InitialHealth, MAX_DOWN};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -32,10 +32,6 @@ impl Checking {
         self.checker = checker;
         self.verdicts = saved::load(&file);
         self.file = Some(file);
-    }
-
-    fn targets<'a>(checked: impl Iterator<Item = &'a Checked>) -> BTreeSet<Target> {
-        checked.flat_map(|checked| &checked.targets).cloned().collect()
     }
 
     fn tell(&mut self, owner: &Owner, old: BTreeSet<Target>, new: BTreeSet<Target>) {
@@ -89,8 +85,7 @@ impl<K: Kernel> Engine<K> {
         let none = Fragment::default();
         let old = self.fragments.health_of(owner).unwrap_or(&none);
         if old.checked != fragment.checked {
-            let before = Checking::targets(old.checked.values());
-            self.checking.tell(owner, before, Checking::targets(fragment.checked.values()));
+            self.checking.tell(owner, old.targets(), fragment.targets());
         }
         fragment.heed(&self.checking.verdicts);
         if old.down != fragment.down {
